@@ -1,0 +1,289 @@
+//! The configuration: what the operator says, every value legal by construction.
+//!
+//! Promises: a [`Config`] comes only out of [`load`](check), so whoever holds one need not check again.
+//! Deliberately does not: look at sockets, stores or certificates; a legal configuration may still not be servable.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::{HeaderName, Method};
+use ipnet::IpNet;
+
+use crate::domain::{Lifetime, OnExpiry, Prefix, Role, Span};
+
+/// The whole configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The data plane's ports and threads.
+    pub gateway: Gateway,
+    /// The admin port.
+    pub admin: Admin,
+    /// The probes' port; off by default.
+    pub probes: Option<Probes>,
+    /// Where the durable truth lies.
+    pub store: Store,
+    /// How tokens look and, on an empty store, how long they live.
+    pub tokens: Tokens,
+    /// In which forms a token may be presented.
+    pub credentials: Credentials,
+    /// What is logged, and to where.
+    pub log: Log,
+    /// How the gateway goes down.
+    pub drain: Drain,
+    /// How request paths are read.
+    pub paths: Paths,
+    /// How much a refusal tells.
+    pub errors: Errors,
+    /// The bounds of the data plane.
+    pub limits: Limits,
+    /// The backends.
+    pub upstreams: Vec<Upstream>,
+    /// Which request goes where.
+    pub routes: Vec<Route>,
+    /// SHA-256 over the effective values, in hex: tells two configurations apart.
+    pub hash: String,
+}
+
+/// `[gateway]`
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    /// The addresses of the data plane; port 0 lets the system choose.
+    pub listen: Vec<SocketAddr>,
+    /// How many worker threads; never 0.
+    pub workers: usize,
+    /// From whom the forwarded family and request ids are believed.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// `[admin]`
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// The admin port's address: loopback.
+    pub listen: SocketAddr,
+}
+
+/// `[probes]`
+#[derive(Clone, Debug)]
+pub struct Probes {
+    /// The probes' address.
+    pub listen: SocketAddr,
+    /// Whether `/metrics` is answered there too.
+    pub metrics: bool,
+}
+
+/// `[store]`
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// The file of the embedded store.
+    pub path: PathBuf,
+}
+
+/// `[tokens]`
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    /// What new tokens begin with.
+    pub prefix: Prefix,
+    /// The first value of an empty store; later the settings count.
+    pub duration: Lifetime,
+    /// The first value of an empty store; later the settings count.
+    pub on_expiry: OnExpiry,
+    /// How long ended tokens are remembered.
+    pub remember: Span,
+}
+
+/// `[credentials]`
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// `Authorization: Bearer <token>`
+    pub bearer: bool,
+    /// `X-API-Key: <token>`, under this name.
+    pub header: Option<HeaderName>,
+    /// A key's name or id in one header, its token in another.
+    pub pair: Option<Pair>,
+}
+
+/// The two headers of a pair; they differ.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    /// Holds the key's name or id.
+    pub key: HeaderName,
+    /// Holds the token.
+    pub token: HeaderName,
+}
+
+/// One form in which a token may be presented.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum CredentialForm {
+    /// `Authorization: Bearer <token>`
+    Bearer,
+    /// `X-API-Key: <token>`
+    Header,
+    /// Two headers.
+    Pair,
+}
+
+/// `[log]`
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// Where access records go.
+    pub access: AccessLog,
+}
+
+/// Where access records go.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum AccessLog {
+    /// To stderr, beside the log.
+    Stderr,
+    /// To a file of their own.
+    File(PathBuf),
+    /// Nowhere.
+    Off,
+}
+
+/// `[drain]`
+#[derive(Clone, Debug)]
+pub struct Drain {
+    /// Between `/readyz` 503 and the end of accepting.
+    pub delay: Duration,
+    /// How long requests in flight may take to finish.
+    pub timeout: Duration,
+}
+
+/// `[paths]`
+#[derive(Clone, Debug)]
+pub struct Paths {
+    /// Whether `;` may stand in a path.
+    pub semicolons: bool,
+}
+
+/// `[errors]`
+#[derive(Clone, Debug)]
+pub struct Errors {
+    /// How much a refusal tells.
+    pub detail: Detail,
+}
+
+/// How much a refusal tells.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Detail {
+    /// Whether a token was replaced or has expired.
+    Full,
+    /// Only that it is not valid.
+    Minimal,
+}
+
+/// `[limits]`: the bounds of the data plane that hold for every route.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Client connections of the whole process at once.
+    pub connections: usize,
+    /// How long a connection may be idle between requests.
+    pub keep_alive: Duration,
+    /// How long a request's head may take.
+    pub head_timeout: Duration,
+    /// The largest request head, in bytes.
+    pub head_bytes: usize,
+    /// The most header lines of one request.
+    pub header_count: usize,
+}
+
+/// `[[upstreams]]`: a backend of one or more endpoints.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// The name by which routes refer to it.
+    pub name: String,
+    /// Where it answers; at least one.
+    pub endpoints: Vec<Endpoint>,
+    /// Whether its server takes paths without regard to case, and so its routes match likewise.
+    pub case_insensitive: bool,
+    /// How long a connection may take to be made.
+    pub connect_timeout: Duration,
+    /// How long the head of a reply may take.
+    pub head_timeout: Duration,
+    /// How long neither side of a body may make progress.
+    pub body_timeout: Duration,
+    /// How long an idle connection is kept.
+    pub idle_timeout: Duration,
+    /// How many idle connections each worker keeps to each endpoint.
+    pub idle_connections: usize,
+    /// How many requests may be in flight to it, over all workers.
+    pub in_flight: usize,
+}
+
+/// One address of an upstream: `http://host:port`, nothing behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The host and port as configured, for `Host`, logs and metrics: `127.0.0.1:9000`.
+    pub authority: http::uri::Authority,
+    /// The host to resolve and the port to dial.
+    pub host: String,
+    /// The port to dial.
+    pub port: u16,
+}
+
+/// `[[routes]]`
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// The path prefix, in the one spelling of the path policy; begins with `/`.
+    pub path: String,
+    /// The hosts it answers for; empty: every host that no other route names.
+    pub hosts: Vec<HostPattern>,
+    /// The methods it takes; `None`: those that no other route with that host and path names.
+    pub methods: Option<BTreeSet<MethodName>>,
+    /// One of these suffices; empty: none is asked for.
+    pub roles: BTreeSet<Role>,
+    /// All of these are needed.
+    pub all_roles: BTreeSet<Role>,
+    /// Whether a token is asked for.
+    pub auth: Auth,
+    /// The forms of credential that it accepts; never empty unless `auth` is `none`.
+    pub credentials: BTreeSet<CredentialForm>,
+    /// Whether the credential's header goes on to the backend.
+    pub forward_credential: bool,
+    /// Whether every exchange on it counts as a stream.
+    pub streaming: bool,
+    /// Whether `%2F` may stand in its paths.
+    pub encoded_slash: bool,
+    /// The largest request body in bytes; `None`: unlimited.
+    pub body_limit: Option<u64>,
+    /// The place of its upstream in [`Config::upstreams`].
+    pub upstream: usize,
+}
+
+/// A method's name, ordered as text.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MethodName(pub Method);
+
+impl PartialOrd for MethodName {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for MethodName {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.as_str().cmp(other.0.as_str())
+    }
+}
+
+/// The hosts that a route names, lower-case and without a port.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum HostPattern {
+    /// This host.
+    Exact(String),
+    /// Any one label before this suffix, which begins with a dot: `*.example.com` is `.example.com`.
+    OneLabelBefore(String),
+}
+
+/// Whether a route asks for a token.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Auth {
+    /// None is refused.
+    Required,
+    /// None is anonymous, a bad one is refused.
+    Optional,
+    /// Nothing is judged.
+    None,
+}

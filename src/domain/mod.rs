@@ -1,0 +1,26 @@
+//! Keys, tokens and what may happen to them.
+//!
+//! Promises: every rule of a key's life is decided here and nowhere else, from values handed in.
+//! Deliberately does not: read a clock, draw randomness, do IO, or await.
+
+pub mod audit;
+pub mod grant;
+pub mod id;
+pub mod key;
+pub mod name;
+pub mod policy;
+pub mod renewal;
+pub mod time;
+pub mod token;
+pub mod transition;
+
+pub use audit::{Action, Actor, Event, EventDraft, Facts};
+pub use grant::{Acceptance, Deadline, Grant, Slot, Verdict};
+pub use id::{EventId, KeyId, TokenId};
+pub use key::{ApiKey, Realm, Revision, Status, Tokens, Version};
+pub use name::{Invalid, KeyName, Label, Remark, Role};
+pub use policy::{Affected, OnExpiry, Settings};
+pub use renewal::{OnUnused, Plan, Renewal};
+pub use time::{Lifetime, Span, Timestamp};
+pub use token::{Digest, EndReason, Ended, Hint, Origin, Prefix, Secret, Token};
+pub use transition::{Command, Edit, Outcome, Refusal, Step};

@@ -14,7 +14,7 @@ pub mod time;
 pub mod token;
 pub mod transition;
 
-pub use audit::{Action, Actor, Event, EventDraft, Facts};
+pub use audit::{Action, ActionName, Actor, Event, EventDraft, Facts};
 pub use grant::{Acceptance, Deadline, Grant, Slot, Verdict};
 pub use id::{EventId, KeyId, TokenId};
 pub use key::{ApiKey, Realm, Revision, Status, Tokens, Version};

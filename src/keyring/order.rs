@@ -1,0 +1,123 @@
+//! What may be asked of the keyring, and what it answers.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::domain::{
+    Actor, Affected, ApiKey, Digest, Edit, KeyId, KeyName, Plan, Realm, Refusal, Revision, Secret, Settings, Status,
+    Version,
+};
+use crate::store::StoreError;
+
+/// Who asks, and from where.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// By which name the audit log knows him.
+    pub actor: Actor,
+    /// The other end of his connection.
+    pub address: Option<IpAddr>,
+}
+
+/// What a new token is made of.
+pub enum Material {
+    /// Random bits drawn here; the secret is in the answer, once.
+    Mint,
+    /// A digest made elsewhere: the secret is never seen here.
+    Digest(Digest),
+    /// A secret made elsewhere, known to whoever gave it.
+    Import(Secret),
+}
+
+/// A key to be created.
+pub struct NewKey {
+    /// Its name.
+    pub name: KeyName,
+    /// Its other attributes; `name`, `status` and `confirm` are not looked at.
+    pub attributes: Edit,
+    /// Active, unless said otherwise.
+    pub status: Status,
+    /// What its token is made of.
+    pub material: Material,
+}
+
+/// What is asked of one key.
+pub enum Order {
+    /// A new token beside the old one.
+    Renew(Material, Plan),
+    /// A new token in place of the old one.
+    RenewNow(Material),
+    /// Another plan for the old token.
+    ChangePlan(Plan),
+    /// Close the renewal in favour of the new token.
+    DeleteOld,
+    /// Close the renewal in favour of the old token.
+    Undo,
+    /// Change what is not a token.
+    Edit(Box<Edit>),
+}
+
+/// What was done, durable and in force on this node.
+pub struct Done {
+    /// The key as it is now.
+    pub key: Arc<ApiKey>,
+    /// The change's place among all changes; `None` if nothing had to be changed.
+    pub revision: Option<Revision>,
+    /// The new token, if one was minted: for this one answer.
+    pub secret: Option<Secret>,
+}
+
+/// A change of the settings; `None` leaves one as it is.
+#[derive(Clone, Debug, Default)]
+pub struct SettingsChange {
+    /// Another token duration.
+    pub duration: Option<crate::domain::Lifetime>,
+    /// Another consequence of its end.
+    pub on_expiry: Option<crate::domain::OnExpiry>,
+    /// The counts that the caller has seen and accepts.
+    pub confirm: Option<Affected>,
+}
+
+/// The settings as they are in force.
+#[derive(Clone, Debug)]
+pub struct SettingsDone {
+    /// The settings.
+    pub settings: Arc<Settings>,
+    /// The revision at which they were last written: their `ETag`.
+    pub version: Revision,
+    /// The change's place among all changes; `None` if nothing had to be changed.
+    pub revision: Option<Revision>,
+}
+
+/// Why nothing was done.
+#[derive(Debug, thiserror::Error)]
+pub enum Denied {
+    /// The key's state does not allow it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// A change of the settings would end living tokens or revive ended ones.
+    #[error("the change would end {} living tokens and revive {} ended ones", affected.ends, affected.revives)]
+    TokensAffected {
+        /// The counts that a confirmation must name.
+        affected: Affected,
+        /// The first twenty keys.
+        keys: Vec<(KeyId, KeyName)>,
+    },
+    /// No living key of the realm has this id or name.
+    #[error("there is no such key")]
+    NotFound(Realm),
+    /// A living key has this name.
+    #[error("a key with this name exists")]
+    NameTaken,
+    /// The key is at another version than the caller's.
+    #[error("the key is at version {} now", current.0)]
+    VersionMismatch {
+        /// The version it is at.
+        current: Version,
+    },
+    /// The last administrator who can write administrators stays.
+    #[error("the last administrator cannot be removed")]
+    LastAdministrator,
+    /// The store does not answer, or not sensibly.
+    #[error(transparent)]
+    Store(StoreError),
+}

@@ -14,6 +14,17 @@ mod row;
 mod table;
 mod transaction;
 
+#[cfg(test)]
+mod damage;
+#[cfg(test)]
+mod disk;
+#[cfg(test)]
+mod failing;
+#[cfg(test)]
+mod power_cut;
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::path::Path;
 use std::sync::Arc;

@@ -298,3 +298,11 @@ impl From<EndedV1> for Ended {
         }
     }
 }
+
+#[cfg(test)]
+impl KeyV1 {
+    /// Puts another name into the record, legal or not.
+    pub(super) fn rename(&mut self, name: &str) {
+        name.clone_into(&mut self.name);
+    }
+}

@@ -8,6 +8,8 @@
 
 mod key;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

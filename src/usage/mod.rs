@@ -58,7 +58,7 @@ struct Known {
 }
 
 /// The last use of one token.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Record {
     /// When it was last used; `None` for an old token watched but not used.
     last_used: Option<Timestamp>,

@@ -17,4 +17,5 @@
 pub mod clock;
 pub mod config;
 pub mod domain;
+pub mod gateway;
 pub mod store;

@@ -113,8 +113,13 @@ impl Normalised<'_> {
 
     /// What routes compare: escapes decoded, an encoded slash as NUL (which nothing else gives), segments up to `;`.
     pub(super) fn compared(&self) -> Compared<'_> {
-        Compared { rest: self.text.as_bytes() }
+        compared(&self.text)
     }
+}
+
+/// What routes compare of a path in its one spelling.
+pub(super) fn compared(path: &str) -> Compared<'_> {
+    Compared { rest: path.as_bytes() }
 }
 
 /// The bytes that routes compare.

@@ -10,12 +10,12 @@ use std::collections::HashMap;
 
 use http::{HeaderValue, Method};
 
-use crate::config::{self, Auth, Config, Credentials, HostPattern};
+use crate::config::{self, Auth, Config, CredentialForm, Credentials, HostPattern};
 use crate::domain::Role;
 
 use super::path::Normalised;
 use super::refusal::Refusal;
-use prefix::{Group, Paths};
+use prefix::{Case, Paths};
 
 /// One route, as the later stages of a request need it.
 #[derive(Clone, Debug)]
@@ -74,8 +74,12 @@ impl RouteTable {
         let mut table = Self { routes, exact: HashMap::default(), one_label: HashMap::default(), any: None };
         for (index, route) in config.routes.iter().enumerate() {
             let folds = config.upstreams.get(route.upstream).is_some_and(|upstream| upstream.case_insensitive);
-            for paths in table.paths_of(&route.hosts) {
-                paths.add(route, index, folds);
+            let case = if folds { Case::Folded } else { Case::Kept };
+            if route.hosts.is_empty() {
+                table.paths_of(None).add(route, index, case);
+            }
+            for host in &route.hosts {
+                table.paths_of(Some(host)).add(route, index, case);
             }
         }
         let hosts = table.exact.values_mut().chain(table.one_label.values_mut());
@@ -109,24 +113,13 @@ impl RouteTable {
         exact.or_else(one_label).or(self.any.as_ref())
     }
 
-    /// The path tables that a route with `hosts` belongs to.
-    fn paths_of(&mut self, hosts: &[HostPattern]) -> Vec<&mut Paths> {
-        if hosts.is_empty() {
-            return vec![self.any.get_or_insert_default()];
+    /// The paths of the routes that name `host`, or of those without hosts.
+    fn paths_of(&mut self, host: Option<&HostPattern>) -> &mut Paths {
+        match host {
+            Some(HostPattern::Exact(name)) => self.exact.entry(name.as_str().into()).or_default(),
+            Some(HostPattern::OneLabelBefore(suffix)) => self.one_label.entry(suffix.as_str().into()).or_default(),
+            None => self.any.get_or_insert_default(),
         }
-        for host in hosts {
-            match host {
-                HostPattern::Exact(name) => self.exact.entry(name.as_str().into()).or_default(),
-                HostPattern::OneLabelBefore(suffix) => self.one_label.entry(suffix.as_str().into()).or_default(),
-            };
-        }
-        let exact = self.exact.iter_mut().filter(|(name, _)| {
-            hosts.iter().any(|host| matches!(host, HostPattern::Exact(exact) if exact.as_str() == &***name))
-        });
-        let one_label = self.one_label.iter_mut().filter(|(name, _)| {
-            hosts.iter().any(|host| matches!(host, HostPattern::OneLabelBefore(suffix) if suffix.as_str() == &***name))
-        });
-        exact.chain(one_label).map(|(_, paths)| paths).collect()
     }
 }
 
@@ -147,3 +140,26 @@ impl Route {
         }
     }
 }
+
+/// The forms of `enabled` that `route` accepts.
+fn narrowed(enabled: &Credentials, route: &config::Route) -> Credentials {
+    let accepts = |form| route.credentials.contains(&form);
+    Credentials {
+        bearer: enabled.bearer && accepts(CredentialForm::Bearer),
+        header: enabled.header.clone().filter(|_| accepts(CredentialForm::Header)),
+        pair: enabled.pair.clone().filter(|_| accepts(CredentialForm::Pair)),
+    }
+}
+
+/// `a.example.com,*.example.org/path`
+fn label(route: &config::Route) -> Box<str> {
+    let host = |host: &HostPattern| match host {
+        HostPattern::Exact(name) => name.clone(),
+        HostPattern::OneLabelBefore(suffix) => format!("*{suffix}"),
+    };
+    let hosts: Vec<_> = route.hosts.iter().map(host).collect();
+    format!("{}{}", hosts.join(","), route.path).into()
+}
+
+#[cfg(test)]
+mod tests;

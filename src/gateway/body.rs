@@ -14,13 +14,16 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
+use crate::config::Credentials;
+
 use super::exchange::Exchange;
 use super::forward::Lease;
 use super::headers;
+use super::worker::Worker;
 
 /// Why a body ended before its end.
 #[derive(Debug, thiserror::Error)]
-pub enum BodyError {
+pub(super) enum BodyError {
     /// Over the route's limit.
     #[error("the body is over its limit")]
     TooLarge,
@@ -61,6 +64,7 @@ pub(super) struct Upload {
     left_bytes: Option<u64>,
     stall: Stall,
     progress: Rc<Progress>,
+    worker: Rc<Worker>,
 }
 
 /// How far a body has come, known on both sides of the connection that carries it.
@@ -71,13 +75,19 @@ pub(super) struct Progress {
 
 impl RequestBody {
     /// The body `incoming`, of at most `limit_bytes`, and what tells how far it has come if there is one.
-    pub(super) fn new(incoming: Incoming, limit_bytes: Option<u64>, stalls_after: Duration) -> (Self, Option<Rc<Progress>>) {
+    pub(super) fn new(
+        incoming: Incoming,
+        limit_bytes: Option<u64>,
+        stalls_after: Duration,
+        worker: &Rc<Worker>,
+    ) -> (Self, Option<Rc<Progress>>) {
         if incoming.is_end_stream() {
             return (Self::Empty, None);
         }
         let progress = Rc::new(Progress { fate: Cell::new(Fate::Unfinished), bytes: Cell::new(0) });
         let stall = Stall::after(stalls_after);
-        let upload = Upload { incoming, left_bytes: limit_bytes, stall, progress: Rc::clone(&progress) };
+        let worker = Rc::clone(worker);
+        let upload = Upload { incoming, left_bytes: limit_bytes, stall, progress: Rc::clone(&progress), worker };
         (Self::Upload(Box::new(upload)), Some(progress))
     }
 }
@@ -112,7 +122,7 @@ impl Upload {
         if let Some(left) = &mut self.left_bytes {
             *left = left.checked_sub(length).ok_or(BodyError::TooLarge)?;
         }
-        Ok(clean_trailers(frame))
+        Ok(clean_trailers(frame, self.worker.credentials()))
     }
 }
 
@@ -178,13 +188,17 @@ impl ReplyBody {
 }
 
 impl Download {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        credentials: &Credentials,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let frame = ready!(self.stall.poll_frame(&mut self.incoming, cx));
         let well = frame.as_ref().is_none_or(Result::is_ok);
         if well && (frame.is_none() || self.incoming.is_end_stream()) {
             self.lease.take().into_iter().for_each(Lease::read_to_the_end);
         }
-        Poll::Ready(frame.map(|frame| frame.map(clean_trailers)))
+        Poll::Ready(frame.map(|frame| frame.map(|frame| clean_trailers(frame, credentials))))
     }
 }
 
@@ -193,13 +207,14 @@ impl Body for ReplyBody {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = match &mut self.content {
+        let Self { content, exchange } = &mut *self;
+        let frame = match content {
             Content::Whole(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
-            Content::Download(download) => ready!(download.poll(cx)),
+            Content::Download(download) => ready!(download.poll(cx, exchange.credentials())),
         };
         let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()).and_then(Frame::data_ref);
         let length = data.map_or(0, |data| data.len() as u64);
-        self.exchange.sent(length);
+        exchange.sent(length);
         Poll::Ready(frame)
     }
 
@@ -218,12 +233,10 @@ impl Body for ReplyBody {
     }
 }
 
-fn clean_trailers(frame: Frame<Bytes>) -> Frame<Bytes> {
+/// Takes out of trailers what may not pass.
+fn clean_trailers(frame: Frame<Bytes>, credentials: &Credentials) -> Frame<Bytes> {
     match frame.into_trailers() {
-        Ok(mut trailers) => {
-            headers::sanitise_trailers(&mut trailers);
-            Frame::trailers(trailers)
-        }
+        Ok(trailers) => Frame::trailers(headers::sanitise_trailers(trailers, credentials)),
         Err(frame) => frame,
     }
 }

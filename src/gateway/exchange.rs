@@ -2,14 +2,16 @@
 //!
 //! Promises: every request is counted and written down exactly once, when the last of its reply is out or given up.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use http::header::{HOST, USER_AGENT};
-use http::{HeaderValue, Method, Request, StatusCode};
+use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use hyper::body::Incoming;
 
-use crate::domain::Slot;
+use crate::config::Credentials;
+use crate::domain::{Slot, Timestamp};
 use crate::index::Pass;
 use crate::observe::Record;
 
@@ -18,6 +20,7 @@ use super::body::Progress;
 use super::headers;
 use super::refusal::Refusal;
 use super::route::Route;
+use super::upstream::EndpointLabel;
 use super::verdict::Holder;
 use super::worker::Worker;
 
@@ -37,8 +40,9 @@ pub(super) struct Exchange {
 
 /// What only the access log wants to know.
 struct Logged {
+    at: Timestamp,
     address: std::net::IpAddr,
-    target: http::Uri,
+    target: Uri,
     host: Option<HeaderValue>,
     user_agent: Option<HeaderValue>,
     holder: Option<(std::sync::Arc<Pass>, Slot)>,
@@ -51,6 +55,7 @@ impl Worker {
     pub(super) fn begin(self: &Rc<Self>, client: &Client, request: &Request<Incoming>) -> Exchange {
         let headers = request.headers();
         let logged = || Logged {
+            at: self.plane.clock.now(),
             address: client.address,
             target: request.uri().clone(),
             host: headers.get(HOST).cloned(),
@@ -75,9 +80,17 @@ impl Worker {
 }
 
 impl Exchange {
-    /// It takes this route.
-    pub(super) fn on_route(&mut self, route: &Route) {
+    /// It takes this route, to this target.
+    pub(super) fn on_route(&mut self, route: &Route, target: &Uri) {
         self.route = Some(route.index);
+        if let Some(log) = &mut self.log {
+            log.target = target.clone();
+        }
+    }
+
+    /// The headers that carry credentials.
+    pub(super) fn credentials(&self) -> &Credentials {
+        self.worker.credentials()
     }
 
     /// It was let through.
@@ -91,9 +104,10 @@ impl Exchange {
     }
 
     /// A backend answered.
-    pub(super) fn answered_by(&mut self, endpoint: &Rc<str>, took: Duration) {
+    pub(super) fn answered_by(&mut self, endpoint: &EndpointLabel, took: Duration) {
+        endpoint.metrics.answered(took);
         if let Some(log) = &mut self.log {
-            (log.endpoint, log.upstream_took) = (Some(Rc::clone(endpoint)), Some(took));
+            (log.endpoint, log.upstream_took) = (Some(Rc::clone(&endpoint.authority)), Some(took));
         }
     }
 
@@ -114,27 +128,32 @@ impl Drop for Exchange {
         let took = self.begun.elapsed();
         self.worker.route_metrics(self.route).answered(&self.method, self.status, took);
         let Some(log) = self.log.take() else { return };
-        let text = |value: &Option<HeaderValue>| value.as_ref().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-        let record = Record {
-            at: self.worker.plane.clock.now(),
-            request_id: &text(&Some(self.request_id.clone())).unwrap_or_default(),
+        let worker = &self.worker;
+        let (pass, slot) = log.holder.map(|(pass, slot)| (Some(pass), Some(slot))).unwrap_or_default();
+        worker.plane.access.record(&Record {
+            time: log.at,
+            request_id: &text(&self.request_id),
             client: log.address,
             method: self.method.as_str(),
-            host: text(&log.host).as_deref(),
+            host: log.host.as_ref().map(text).as_deref().unwrap_or_default(),
             path: log.target.path(),
             query: log.target.query(),
-            route: self.route.map(|route| self.worker.route_label(route)),
-            endpoint: log.endpoint.as_deref(),
+            route: self.route.map(|route| worker.route_label(route)),
+            upstream: log.endpoint.as_deref(),
             status: self.status.as_u16(),
             refusal: self.refusal,
-            key: log.holder.as_ref().map(|(pass, _)| pass.key()),
-            token: log.holder.as_ref().map(|(pass, slot)| (pass.token(), *slot)),
+            key: pass.as_ref().map(|pass| pass.key()),
+            token: pass.as_ref().map(|pass| pass.token()),
+            slot,
             bytes_in: self.upload.as_ref().map_or(0, |upload| upload.bytes.get()),
             bytes_out: self.bytes_out,
-            took,
-            upstream_took: log.upstream_took,
-            user_agent: text(&log.user_agent).as_deref(),
-        };
-        self.worker.plane.access.record(&record);
+            duration: took,
+            upstream_duration: log.upstream_took,
+            user_agent: log.user_agent.as_ref().map(text).as_deref(),
+        });
     }
+}
+
+fn text(value: &HeaderValue) -> Cow<'_, str> {
+    String::from_utf8_lossy(value.as_bytes())
 }

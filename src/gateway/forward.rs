@@ -14,7 +14,7 @@ use tracing::warn;
 
 use super::body::{Fate, Progress, RequestBody};
 use super::refusal::Refusal;
-use super::upstream::{Connection, Endpoint, InFlight, Upstream};
+use super::upstream::{Connection, Endpoint, EndpointLabel, InFlight, Upstream};
 use super::verdict::Permit;
 
 /// The head of a backend's reply, with what its body needs.
@@ -22,7 +22,7 @@ pub(super) struct Reply {
     pub(super) response: Response<Incoming>,
     pub(super) lease: Lease,
     /// The endpoint that answered.
-    pub(super) endpoint: Rc<str>,
+    pub(super) endpoint: Rc<EndpointLabel>,
 }
 
 /// What a reply in progress holds: its connection and its place among the requests in flight.
@@ -85,7 +85,7 @@ impl Attempt {
                 None => match endpoint.pool.connect().await {
                     Ok(connection) => connection,
                     Err(error) => {
-                        warn!(upstream = &*upstream.name, endpoint = &*endpoint.label, %error, "no connection");
+                        warn!(upstream = &*upstream.name, endpoint = &*endpoint.label.authority, %error, "no connection");
                         return Ok(Progressed::Unsent(self));
                     }
                 },
@@ -106,7 +106,7 @@ impl Attempt {
                 (None, Some(head)) => Request::from_parts(head, RequestBody::Empty),
                 (None, None) => {
                     let refusal = blame(self.upload.as_deref());
-                    warn!(upstream = &*upstream.name, endpoint = &*endpoint.label, error = %error.error(), "no reply");
+                    warn!(upstream = &*upstream.name, endpoint = &*endpoint.label.authority, error = %error.error(), "no reply");
                     return Err(refusal);
                 }
             };
@@ -133,6 +133,9 @@ fn head_of(request: &Request<RequestBody>) -> request::Parts {
 /// The request with its framing said out loud: hyper leaves the body of a GET unsent otherwise.
 fn framed(mut request: Request<RequestBody>) -> Request<RequestBody> {
     if request.body().is_end_stream() {
+        if [Method::POST, Method::PUT, Method::PATCH].contains(request.method()) {
+            request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(0)); // RFC 9110 §8.6
+        }
         return request;
     }
     match request.body().size_hint().exact() {

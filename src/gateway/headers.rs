@@ -22,7 +22,7 @@ use connection::Options;
 use forwarded::Told;
 pub use forwarded::{Arrival, Peer, Scheme, request_id};
 pub use host::host_of;
-pub use identity::{Identity, identify};
+pub use identity::identify;
 use name::Kind;
 
 /// How many lines [`sanitise_request`] and [`identify`] add at most, with the forwarder's framing.

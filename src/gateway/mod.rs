@@ -126,14 +126,14 @@ impl Worker {
     ) -> Result<Passed, Refusal> {
         let (mut head, body) = request.into_parts();
         let (route, target) = self.route(&head)?;
-        exchange.on_route(route);
+        exchange.on_route(route, &target);
         let permit = self.judge(client, route, &mut head.headers)?;
         self.note_use(&permit, exchange);
         admit_length(&body, route)?;
 
-        let headers = self.headers(client, &permit, &head, exchange)?;
+        let headers = self.headers(client, &permit, &mut head, exchange)?;
         let upstream = self.upstream(route);
-        let (body, upload) = RequestBody::new(body, route.body_limit, upstream.body_timeout);
+        let (body, upload) = RequestBody::new(body, route.body_limit, upstream.body_timeout, self);
         exchange.upload = upload.clone();
         let mut request = Request::new(body);
         *request.method_mut() = head.method;
@@ -182,7 +182,7 @@ impl Worker {
         &self,
         client: &Client,
         permit: &Permit,
-        head: &request::Parts,
+        head: &mut request::Parts,
         exchange: &Exchange,
     ) -> Result<HeaderMap, Refusal> {
         let arrival = Arrival {
@@ -192,7 +192,7 @@ impl Worker {
             request_id: &exchange.request_id,
             entropy: self.entropy(),
         };
-        let mut headers = headers::sanitise_request(head.headers.clone(), &arrival, &self.plane.config.credentials)?;
+        let mut headers = headers::sanitise_request(std::mem::take(&mut head.headers), &arrival, self.credentials())?;
         if let Some(holder) = permit.holder() {
             headers::identify(&mut headers, holder.pass().identity(), holder.slot());
         }
@@ -208,6 +208,7 @@ impl Worker {
     ) -> Result<(Response<()>, Delivery), Refusal> {
         let Passed { permit, reply, stalls_after } = passed;
         let (mut head, incoming) = reply.response.into_parts();
+        let had_length = head.headers.contains_key(CONTENT_LENGTH);
         // Without a body to measure, the length is the backend's word.
         let said = (method == Method::HEAD || head.status == StatusCode::NOT_MODIFIED)
             .then(|| length(&head.headers))
@@ -215,9 +216,11 @@ impl Worker {
         head.headers = headers::sanitise_response(head.headers)?;
         head.version = http::Version::HTTP_11;
         head.extensions = http::Extensions::default();
-        if let Some(length) = said {
-            head.headers.insert(CONTENT_LENGTH, length);
-        }
+        // Never the backend's spelling of a length: the number that was parsed.
+        match said.or_else(|| incoming.size_hint().exact().filter(|_| had_length).map(HeaderValue::from)) {
+            Some(length) => head.headers.insert(CONTENT_LENGTH, length),
+            None => head.headers.remove(CONTENT_LENGTH),
+        };
         head.headers.insert(REQUEST_ID, exchange.request_id.clone());
         if let Some(value) = permit.holder().and_then(old_token) {
             head.headers.insert(RELEVO_TOKEN, value);

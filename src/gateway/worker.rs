@@ -24,8 +24,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
+use crate::config::Credentials;
 use crate::net::{connection, listener};
-use crate::observe::{NO_ROUTE, RouteMetrics};
+use crate::observe::metrics::{NO_ROUTE, RouteMetrics};
 use crate::usage::Tally;
 
 use super::headers::Peer;
@@ -97,7 +98,8 @@ async fn run(at: usize, plane: Arc<Plane>, listeners: Vec<StdListener>, drain: C
 impl Worker {
     fn new(at: usize, plane: Arc<Plane>) -> Self {
         let upstreams = plane.config.upstreams.iter().zip(&plane.upstreams);
-        let upstreams = upstreams.map(|(config, shared)| Upstream::new(config, Arc::clone(shared), at)).collect();
+        let upstreams =
+            upstreams.map(|(config, shared)| Upstream::new(config, Arc::clone(shared), &plane.metrics, at)).collect();
         let routes = plane.routes.routes().iter().map(|route| plane.metrics.route(&route.label)).collect();
         let limits = &plane.config.limits;
         let bounds = connection::Bounds {
@@ -114,6 +116,10 @@ impl Worker {
             bounds,
             plane,
         }
+    }
+
+    pub(super) fn credentials(&self) -> &Credentials {
+        &self.plane.config.credentials
     }
 
     pub(super) fn upstream(&self, route: &Route) -> &Upstream {
@@ -213,7 +219,8 @@ impl Drop for Place {
 
 /// Tells a client for whom there is no place so, as far as his socket takes it without waiting.
 fn turn_away(stream: TcpStream) {
-    const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    const ANSWER: &[u8] =
+        b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
     if let Ok(mut stream) = stream.into_std() {
         stream.write(ANSWER).ok();
     }

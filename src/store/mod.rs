@@ -76,7 +76,8 @@ pub struct EventQuery {
     pub limit: usize,
 }
 
-/// A page of events.
+/// A page of events. One that goes on (`next`) may still hold fewer than were asked for, or none: a query looks at a
+/// bounded number of events.
 #[derive(Clone, Debug, Default)]
 pub struct EventPage {
     /// The events.

@@ -66,7 +66,7 @@ pub(super) fn events(tables: &Tables<ReadTable>, query: &EventQuery) -> Result<E
     let range = (Bound::Excluded(after.as_slice()), Bound::Unbounded);
     for (looked_at, entry) in tables.events.rows.range::<&[u8]>(range)?.enumerate() {
         if page.events.len() == limit || looked_at == MOST_LOOKED_AT {
-            page.next = Some(last);
+            page.next = (last > query.after).then_some(last); // or the query would go round in circles
             break;
         }
         let (key, row) = entry?;

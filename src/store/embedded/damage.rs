@@ -8,7 +8,7 @@ use redb::ReadableTable;
 use super::disk::Disk;
 use super::engine::Keep;
 use super::row::State;
-use super::table::{Tables, WriteTable};
+use super::table::WriteTable;
 use super::*;
 use crate::domain::Action;
 use crate::store::What;

@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use redb::backends::FileBackend;
-use redb::{Builder, Database, DatabaseError, Error, StorageBackend};
+use redb::{Builder, Database, DatabaseError, Error, StorageBackend, StorageError};
 
 use super::check::{self, Age};
 use super::fault::Fault;
@@ -63,15 +63,14 @@ impl From<Fault> for OpenError {
 
 impl From<DatabaseError> for OpenError {
     fn from(error: DatabaseError) -> Self {
+        if matches!(error, DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch) {
+            return Self::InUse;
+        }
         let not_a_database = matches!(
             &error, // what redb calls a file that is none
-            DatabaseError::Storage(redb::StorageError::Io(io)) if io.kind() == io::ErrorKind::InvalidData
+            DatabaseError::Storage(StorageError::Io(io)) if io.kind() == io::ErrorKind::InvalidData
         );
-        match error {
-            DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => Self::InUse,
-            _ if not_a_database => Self::Corrupt(error.to_string()),
-            error => Fault::from(Error::from(error)).into(),
-        }
+        if not_a_database { Self::Corrupt(error.to_string()) } else { Fault::from(Error::from(error)).into() }
     }
 }
 

@@ -11,7 +11,7 @@
 //! | 5 | `keyring` | the write side: one command, from load to "in force here" |
 //! | 4 | `index`, `catalog`, `usage` | digests; keys by id and name; what was used |
 //! | 3 | [`store`], `net` | the two kinds of IO: durable truth; sockets |
-//! | 2 | [`config`], `observe`, [`clock`] | what the operator says; what he sees; what time it is |
+//! | 2 | [`config`], [`observe`], [`clock`] | what the operator says; what he sees; what time it is |
 //! | 1 | [`domain`] | keys, tokens, transitions: no IO, no clock, no async |
 
 pub mod catalog;

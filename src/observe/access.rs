@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use metrics::Counter;
-use serde::ser::SerializeSeq;
+use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use super::Metrics;
@@ -27,7 +27,7 @@ const BATCH_BYTES: usize = 64 * 1024;
 const LAST_WAIT: Duration = Duration::from_secs(2);
 
 /// One request and its answer.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct Record<'a> {
     /// When the request's head had come.
     pub time: Timestamp,
@@ -42,7 +42,6 @@ pub struct Record<'a> {
     /// The path, in its one spelling.
     pub path: &'a str,
     /// The query as it came; only its parameters' names are written.
-    #[serde(serialize_with = "names")]
     pub query: Option<&'a str>,
     /// The route that took it.
     pub route: Option<&'a str>,
@@ -57,41 +56,54 @@ pub struct Record<'a> {
     /// Which token it was.
     pub token: Option<TokenId>,
     /// Whether that was the key's current, old or new token.
-    #[serde(serialize_with = "slot")]
     pub slot: Option<Slot>,
     /// Bytes of the request's body.
     pub bytes_in: u64,
     /// Bytes of the reply's body.
     pub bytes_out: u64,
     /// From the request's head to the end of the reply, in milliseconds.
-    #[serde(rename = "duration_ms", serialize_with = "millis")]
     pub duration: Duration,
     /// From asking the backend to the head of its reply, in milliseconds.
-    #[serde(rename = "upstream_ms", serialize_with = "optional_millis")]
     pub upstream_duration: Option<Duration>,
     /// What the client calls itself.
     pub user_agent: Option<&'a str>,
 }
 
-fn names<S: Serializer>(query: &Option<&str>, serializer: S) -> Result<S::Ok, S::Error> {
-    let mut list = serializer.serialize_seq(None)?;
-    for parameter in query.unwrap_or_default().split('&').filter(|parameter| !parameter.is_empty()) {
-        let (name, _) = parameter.split_once('=').unwrap_or((parameter, ""));
-        list.serialize_element(name)?;
+impl Serialize for Record<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut line = serializer.serialize_struct("Record", 19)?;
+        line.serialize_field("time", &self.time)?;
+        line.serialize_field("request_id", self.request_id)?;
+        line.serialize_field("client", &self.client)?;
+        line.serialize_field("method", self.method)?;
+        line.serialize_field("host", self.host)?;
+        line.serialize_field("path", self.path)?;
+        line.serialize_field("query", &Names(self.query.unwrap_or_default()))?;
+        line.serialize_field("route", &self.route)?;
+        line.serialize_field("upstream", &self.upstream)?;
+        line.serialize_field("status", &self.status)?;
+        line.serialize_field("refusal", &self.refusal)?;
+        line.serialize_field("key", &self.key)?;
+        line.serialize_field("token", &self.token)?;
+        line.serialize_field("slot", &self.slot.map(Slot::as_str))?;
+        line.serialize_field("bytes_in", &self.bytes_in)?;
+        line.serialize_field("bytes_out", &self.bytes_out)?;
+        line.serialize_field("duration_ms", &in_millis(self.duration))?;
+        line.serialize_field("upstream_ms", &self.upstream_duration.map(in_millis))?;
+        line.serialize_field("user_agent", &self.user_agent)?;
+        line.end()
     }
-    list.end()
 }
 
-fn slot<S: Serializer>(slot: &Option<Slot>, serializer: S) -> Result<S::Ok, S::Error> {
-    slot.map(Slot::as_str).serialize(serializer)
-}
+/// A query of which only the parameters' names are shown.
+struct Names<'a>(&'a str);
 
-fn millis<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(in_millis(*duration))
-}
-
-fn optional_millis<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-    duration.map(in_millis).serialize(serializer)
+impl Serialize for Names<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let parameters = self.0.split('&').filter(|parameter| !parameter.is_empty());
+        serializer
+            .collect_seq(parameters.map(|parameter| parameter.split_once('=').map_or(parameter, |(name, _)| name)))
+    }
 }
 
 /// Milliseconds with three decimals.

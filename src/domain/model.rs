@@ -97,7 +97,15 @@ pub(super) struct Ledger {
 
 impl Ledger {
     pub(super) fn new(now: Millis, digest: u32, set_duration: Option<Millis>) -> Self {
-        let first = Coin { digest, born: now, first_used: None, by_renewal: false, place: Place::Current, left: 0, cut_short: false };
+        let first = Coin {
+            digest,
+            born: now,
+            first_used: None,
+            by_renewal: false,
+            place: Place::Current,
+            left: 0,
+            cut_short: false,
+        };
         Self {
             now,
             coins: vec![first],
@@ -237,7 +245,15 @@ impl Ledger {
             self.overlap = Some(Overlap { opened: now, conditions, held: false });
         }
         let place = if self.overlap.is_some() { Place::New } else { Place::Current };
-        self.coins.push(Coin { digest, born: now, first_used: None, by_renewal: true, place, left: 0, cut_short: false });
+        self.coins.push(Coin {
+            digest,
+            born: now,
+            first_used: None,
+            by_renewal: true,
+            place,
+            left: 0,
+            cut_short: false,
+        });
         self.tell(if place == Place::New { "opened" } else { "completed" }, now);
         Said::Done
     }

@@ -283,8 +283,7 @@ impl Life {
         let id = TokenId::from_bits(self.tokens);
         self.tokens += 1;
         let new = Token::of_digest(digest(number), id, self.now(), Origin::Renewed);
-        let command =
-            if at_once { Command::RenewNow { new } } else { Command::Renew { new, plan: plan(conditions) } };
+        let command = if at_once { Command::RenewNow { new } } else { Command::Renew { new, plan: plan(conditions) } };
         assert_eq!(self.command(command), self.model.renew(number, conditions, at_once));
     }
 
@@ -408,9 +407,7 @@ impl Life {
         let Some((_, _, grant)) = known.next() else { return Answer::Unknown };
         assert!(known.next().is_none(), "a digest is granted once");
         let verdict = match grant {
-            Grant::Living(token) => {
-                token.judge(self.now(), self.settings.duration, self.settings.on_expiry, new_used)
-            }
+            Grant::Living(token) => token.judge(self.now(), self.settings.duration, self.settings.on_expiry, new_used),
             Grant::Ended(reason) => Err(reason),
         };
         match verdict {
@@ -422,7 +419,7 @@ impl Life {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_key_lives_as_the_rules_say(ops in proptest::collection::vec(op(), 1..60)) {

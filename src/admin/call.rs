@@ -43,7 +43,8 @@ impl FromRequest<Admin> for Call {
 
     async fn from_request(request: Request, admin: &Admin) -> Result<Self, Problem> {
         let (mut parts, body) = request.into_parts();
-        let address = parts.extensions.get().map(|ConnectInfo(peer): &ConnectInfo<SocketAddr>| peer.ip().to_canonical());
+        let address =
+            parts.extensions.get().map(|ConnectInfo(peer): &ConnectInfo<SocketAddr>| peer.ip().to_canonical());
         let token = bearer(&parts.headers).ok_or_else(Problem::unauthenticated)?;
         let administrator = session::admit(&admin.admins, token, address, admin.clock.now())
             .map_err(|session::Rejected| Problem::unauthenticated())?;
@@ -71,7 +72,10 @@ impl Call {
     pub fn permit(self, wanted: &[Permission]) -> Result<Permitted, Problem> {
         if !self.administrator.may(wanted) {
             let names: Vec<_> = wanted.iter().map(|permission| permission.as_str()).collect();
-            return Err(Problem::new(Code::Forbidden, format!("this call needs the permission {}", names.join(" or "))));
+            return Err(Problem::new(
+                Code::Forbidden,
+                format!("this call needs the permission {}", names.join(" or ")),
+            ));
         }
         let caller = Caller { actor: self.administrator.name, address: self.address };
         let query = Query::of(self.parts.uri.query());
@@ -171,16 +175,16 @@ fn is_json(headers: &HeaderMap) -> bool {
 mod tests {
     use super::*;
 
-    fn with(name: http::HeaderName, fields: &[&str]) -> HeaderMap {
+    fn with(name: &http::HeaderName, fields: &[&str]) -> HeaderMap {
         fields.iter().map(|field| (name.clone(), field.parse().expect("a value"))).collect()
     }
 
     #[test]
     fn only_one_bearer_credential_is_looked_at() {
-        assert_eq!(bearer(&with(AUTHORIZATION, &["Bearer abc"])), Some("abc"));
-        assert_eq!(bearer(&with(AUTHORIZATION, &["bEARER  abc "])), Some("abc"));
+        assert_eq!(bearer(&with(&AUTHORIZATION, &["Bearer abc"])), Some("abc"));
+        assert_eq!(bearer(&with(&AUTHORIZATION, &["bEARER  abc "])), Some("abc"));
         for fields in [&[][..], &["Basic abc"], &["Bearer"], &["Bearerabc"], &["Bearer a", "Bearer a"]] {
-            assert_eq!(bearer(&with(AUTHORIZATION, fields)), None, "{fields:?}");
+            assert_eq!(bearer(&with(&AUTHORIZATION, fields)), None, "{fields:?}");
         }
     }
 
@@ -196,7 +200,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_must_say_that_it_is_json_unless_it_is_empty() {
         let sent = |fields: &[&str], body: &'static str| {
-            let headers = with(CONTENT_TYPE, fields);
+            let headers = with(&CONTENT_TYPE, fields);
             async move { json(&headers, Body::from(body)).await.map_err(|problem| problem.code()) }
         };
         assert_eq!(sent(&[], "").await, Ok(None));
@@ -211,7 +215,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_long_body_is_not_read() {
-        let headers = with(CONTENT_TYPE, &["application/json"]);
+        let headers = with(&CONTENT_TYPE, &["application/json"]);
         let most = format!("\"{}\"", "x".repeat(BODY_LIMIT_BYTES - 2));
         assert!(json(&headers, Body::from(most.clone())).await.is_ok());
         let problem = json(&headers, Body::from(format!("{most} "))).await.expect_err("too long");

@@ -12,7 +12,7 @@ use super::problem::{Mistake, Problem};
 
 /// The fields of an object that have not been taken yet, and the mistakes found so far.
 pub struct Fields {
-    fields: Map<String, Value>,
+    rest: Map<String, Value>,
     within: String,
     mistakes: Vec<Mistake>,
 }
@@ -32,13 +32,13 @@ impl Fields {
         }
     }
 
-    fn within(path: &str, fields: Map<String, Value>) -> Self {
-        Self { fields, within: path.into(), mistakes: Vec::new() }
+    fn within(path: &str, rest: Map<String, Value>) -> Self {
+        Self { rest, within: path.into(), mistakes: Vec::new() }
     }
 
     /// Takes the field `name` and reads it, if it is there.
     pub fn take<T>(&mut self, name: &str, read: impl FnOnce(Value) -> Read<T>) -> Option<T> {
-        let value = self.fields.remove(name)?;
+        let value = self.rest.remove(name)?;
         read(value).map_err(|message| self.mistake(name, message)).ok()
     }
 
@@ -49,7 +49,7 @@ impl Fields {
 
     /// Takes a field that must be there.
     pub fn take_required<T>(&mut self, name: &str, read: impl FnOnce(Value) -> Read<T>) -> Option<T> {
-        if !self.fields.contains_key(name) {
+        if !self.rest.contains_key(name) {
             self.mistake(name, "is missing");
         }
         self.take(name, read)
@@ -103,12 +103,12 @@ impl Fields {
 
     /// Whether the field `name` is there and an object.
     pub fn is_object(&self, name: &str) -> bool {
-        self.fields.get(name).is_some_and(Value::is_object)
+        self.rest.get(name).is_some_and(Value::is_object)
     }
 
     /// Whether the field `name` is there.
     pub fn has(&self, name: &str) -> bool {
-        self.fields.contains_key(name)
+        self.rest.contains_key(name)
     }
 
     /// Whether a mistake has been noted in this object.
@@ -141,7 +141,7 @@ impl Fields {
 
     /// Notes the fields that nobody asked for. `false` if there is any mistake.
     fn refuse_the_rest(&mut self) -> bool {
-        for (name, _) in std::mem::take(&mut self.fields) {
+        for (name, _) in std::mem::take(&mut self.rest) {
             self.mistake(&name, "is not a field of this call");
         }
         self.mistakes.is_empty()
@@ -171,7 +171,7 @@ pub fn text<T: FromStr<Err: ToString>>(value: Value) -> Read<T> {
 
 /// Reads a count.
 pub fn count(value: Value) -> Read<u64> {
-    value.as_u64().ok_or_else(|| "is not a count".into())
+    serde_json::from_value(value).map_err(|_| "is not a count".into())
 }
 
 fn object(value: Value) -> Read<Map<String, Value>> {

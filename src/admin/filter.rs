@@ -147,7 +147,8 @@ impl FromStr for Since {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let ago = text.parse().map(Self::Ago);
-        ago.or_else(|_| text.parse().map(Self::At))
-            .map_err(|_: Invalid| Invalid::new("is neither an instant like 2026-11-23T19:12:00Z nor a duration like 30d"))
+        ago.or_else(|_| text.parse().map(Self::At)).map_err(|_: Invalid| {
+            Invalid::new("is neither an instant like 2026-11-23T19:12:00Z nor a duration like 30d")
+        })
     }
 }

@@ -94,7 +94,8 @@ mod tests {
         for host in ["127.0.0.1:8081", "localhost", "LOCALHOST:1", "[::1]:8081", "127.1.2.3", "10.0.0.7:8081"] {
             assert!(passes("10.0.0.7:8081", &[("host", host)]), "{host}");
         }
-        for host in ["evil.example", "10.0.0.8", "localhost.evil.example", "127.0.0.1.evil.example", "a@localhost", ""] {
+        for host in ["evil.example", "10.0.0.8", "localhost.evil.example", "127.0.0.1.evil.example", "a@localhost", ""]
+        {
             assert!(!passes("10.0.0.7:8081", &[("host", host)]), "{host}");
         }
         assert!(!passes("127.0.0.1:8081", &[]));

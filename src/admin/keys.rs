@@ -61,9 +61,8 @@ pub async fn edit(State(admin): State<Admin>, call: Call) -> Result<Response, Pr
     let Plain { caller, if_match, mut fields } = call.plain().await?;
     let edit = Edit {
         name: fields.take("name", text),
-        status: fields.take("status", |value| {
-            serde_json::from_value(value).map_err(|_| "is neither active nor inactive".into())
-        }),
+        status: fields
+            .take("status", |value| serde_json::from_value(value).map_err(|_| "is neither active nor inactive".into())),
         confirm: take_confirm(&mut fields),
         ..take_attributes(&mut fields)
     };
@@ -177,13 +176,11 @@ impl Admin {
 
     /// Says which key it is whose tokens a change would end or revive.
     fn naming(&self, key: &KeyRef, denied: Denied) -> Problem {
-        match denied {
-            Denied::Refused(Refusal::TokensAffected { affected }) => {
-                let known = self.catalog.find(Realm::Gateway, key).map(|key| (key.id, key.name));
-                Problem::tokens_affected(affected, known.into_iter().collect())
-            }
-            denied => denied.into(),
+        if let Denied::Refused(Refusal::TokensAffected { affected }) = denied {
+            let known = self.catalog.find(Realm::Gateway, key).map(|key| (key.id, key.name));
+            return Problem::tokens_affected(affected, known.into_iter().collect());
         }
+        denied.into()
     }
 }
 

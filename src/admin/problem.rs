@@ -130,11 +130,14 @@ pub struct Mistake {
 
 /// A refusal on its way out.
 #[derive(Debug)]
-pub struct Problem {
+pub struct Problem(Box<Case>);
+
+#[derive(Debug)]
+struct Case {
     code: Code,
     detail: String,
     errors: Vec<Mistake>,
-    tokens: Option<Box<TokensAffected>>,
+    tokens: Option<TokensAffected>,
     header: Option<(HeaderName, HeaderValue)>,
 }
 
@@ -167,7 +170,7 @@ struct Body<'a> {
 impl Problem {
     /// A problem of this kind with a sentence about this case.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new(), tokens: None, header: None }
+        Self(Box::new(Case { code, detail: detail.into(), errors: Vec::new(), tokens: None, header: None }))
     }
 
     /// Everything that is wrong with a request.
@@ -176,12 +179,14 @@ impl Problem {
             [only] => format!("{} {}", only.path, only.message),
             several => format!("{} mistakes, listed under errors", several.len()),
         };
-        Self { errors, ..Self::new(Code::InvalidRequest, detail) }
+        let mut problem = Self::new(Code::InvalidRequest, detail);
+        problem.0.errors = errors;
+        problem
     }
 
     /// One thing that is wrong with a request, at `path`.
-    pub fn mistake(path: impl Into<String>, message: impl ToString) -> Self {
-        Self::invalid(vec![Mistake { path: path.into(), message: message.to_string() }])
+    pub fn mistake(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::invalid(vec![Mistake { path: path.into(), message: message.into() }])
     }
 
     /// No accepted token: one and the same answer, whatever the reason.
@@ -211,22 +216,24 @@ impl Problem {
         let Affected { ends, revives } = affected;
         let keys = keys.into_iter().map(|(id, name)| KeyMention { id, name }).collect();
         let detail = format!("to do so, send \"confirm\": {{\"ends\": {ends}, \"revives\": {revives}}}");
-        let tokens = Some(Box::new(TokensAffected { ends, revives, keys }));
-        Self { tokens, ..Self::new(Code::TokensAffected, detail) }
+        let mut problem = Self::new(Code::TokensAffected, detail);
+        problem.0.tokens = Some(TokensAffected { ends, revives, keys });
+        problem
     }
 
     /// What kind of problem it is.
     pub fn code(&self) -> Code {
-        self.code
+        self.0.code
     }
 
     /// The mistakes of an invalid request.
     pub fn errors(&self) -> &[Mistake] {
-        &self.errors
+        &self.0.errors
     }
 
-    fn with(self, name: HeaderName, value: HeaderValue) -> Self {
-        Self { header: Some((name, value)), ..self }
+    fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.header = Some((name, value));
+        self
     }
 }
 
@@ -234,7 +241,7 @@ impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
         let detail = denied.to_string();
         match denied {
-            Denied::Refused(refusal) => refused(refusal, detail),
+            Denied::Refused(refusal) => refused(&refusal, detail),
             Denied::TokensAffected { affected, keys } => Self::tokens_affected(affected, keys),
             Denied::NotFound(Realm::Gateway) => Self::no_key(),
             Denied::NotFound(Realm::Admin) => {
@@ -248,16 +255,17 @@ impl From<Denied> for Problem {
     }
 }
 
-fn refused(refusal: Refusal, detail: String) -> Problem {
+fn refused(refusal: &Refusal, detail: String) -> Problem {
     match refusal {
         Refusal::RenewalOpen => Problem::new(Code::RenewalOpen, detail),
         Refusal::NoOldToken => Problem::new(Code::NoOldToken, detail),
         Refusal::OldTokenExpired => Problem::new(Code::OldTokenExpired, detail),
         Refusal::DigestInUse => Problem::new(Code::DigestInUse, detail),
-        Refusal::DeadlinePast { due_at } => {
-            Problem::mistake("delete_old.after", format!("counts from the opening of the renewal, and {due_at} is past"))
-        }
-        Refusal::TokensAffected { affected } => Problem::tokens_affected(affected, Vec::new()),
+        Refusal::DeadlinePast { due_at } => Problem::mistake(
+            "delete_old.after",
+            format!("counts from the opening of the renewal, and {due_at} is past"),
+        ),
+        Refusal::TokensAffected { affected } => Problem::tokens_affected(*affected, Vec::new()),
     }
 }
 
@@ -281,21 +289,22 @@ fn of_store(error: &StoreError) -> Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let (code, status, title) = self.code.row();
+        let Case { code, detail, errors, tokens, header } = *self.0;
+        let (code, status, title) = code.row();
         let body = Body {
             r#type: format!("urn:relevo:problem:{code}"),
             title,
             status: status.as_u16(),
-            detail: &self.detail,
+            detail: &detail,
             code,
-            errors: &self.errors,
-            tokens: self.tokens.as_deref(),
+            errors: &errors,
+            tokens: tokens.as_ref(),
         };
         // Strings and numbers: there is nothing that could not be written.
         let text = serde_json::to_string(&body).unwrap_or_default();
         let media_type = HeaderValue::from_static("application/problem+json");
         let mut response = (status, [(CONTENT_TYPE, media_type)], text).into_response();
-        if let Some((name, value)) = self.header {
+        if let Some((name, value)) = header {
             response.headers_mut().insert(name, value);
         }
         response

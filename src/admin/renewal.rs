@@ -119,7 +119,7 @@ mod tests {
     use serde_json::{Value, json};
 
     /// What `delete_old` is read as, or the paths of its mistakes.
-    fn read(delete_old: Value) -> Result<Option<DeleteOld>, Vec<String>> {
+    fn read(delete_old: &Value) -> Result<Option<DeleteOld>, Vec<String>> {
         let mut fields = Fields::of_body(Some(json!({ "delete_old": delete_old }))).expect("an object");
         let read = take_delete_old(&mut fields);
         let finished = fields.finish().map(|()| read);
@@ -128,11 +128,11 @@ mod tests {
 
     #[test]
     fn a_plan_is_a_word_or_conditions() {
-        assert_eq!(read(json!("now")), Ok(Some(DeleteOld::Now)));
-        assert_eq!(read(json!("later")), Ok(Some(DeleteOld::By(Plan::LATER))));
+        assert_eq!(read(&json!("now")), Ok(Some(DeleteOld::Now)));
+        assert_eq!(read(&json!("later")), Ok(Some(DeleteOld::By(Plan::LATER))));
         let plan = Plan::new(Some(Span::days(7)), Some(Span::hours(24)), Some(OnUnused::Delete)).expect("a plan");
         let conditions = json!({"after": "7d", "when_quiet": "24h", "on_unused": "delete"});
-        assert_eq!(read(conditions), Ok(Some(DeleteOld::By(plan))));
+        assert_eq!(read(&conditions), Ok(Some(DeleteOld::By(plan))));
     }
 
     #[test]
@@ -149,7 +149,7 @@ mod tests {
             (json!({"after": "soon", "on_unused": 1}), &["delete_old.after", "delete_old.on_unused"]),
             (json!({"after": "7d", "typo": 1}), &["delete_old.typo"]),
         ] {
-            assert_eq!(read(wrong.clone()), Err(paths.iter().map(ToString::to_string).collect()), "{wrong}");
+            assert_eq!(read(&wrong), Err(paths.iter().map(ToString::to_string).collect()), "{wrong}");
         }
     }
 }

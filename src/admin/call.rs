@@ -20,7 +20,7 @@ use super::fields::Fields;
 use super::permission::Permission;
 use super::problem::{Code, Problem};
 use super::query::Query;
-use super::session::{self, Administrator};
+use super::session::{self, Administrator, Rejected};
 use crate::keyring::Caller;
 use crate::store::KeyRef;
 
@@ -46,8 +46,11 @@ impl FromRequest<Admin> for Call {
         let address =
             parts.extensions.get().map(|ConnectInfo(peer): &ConnectInfo<SocketAddr>| peer.ip().to_canonical());
         let token = bearer(&parts.headers).ok_or_else(Problem::unauthenticated)?;
-        let administrator = session::admit(&admin.admins, token, address, admin.clock.now())
-            .map_err(|session::Rejected| Problem::unauthenticated())?;
+        let administrator =
+            session::admit(&admin.admins, token, address, admin.clock.now()).map_err(|rejected| match rejected {
+                Rejected::NotLoaded => Problem::store_unavailable("the administrators are not loaded yet"),
+                Rejected::Token => Problem::unauthenticated(),
+            })?;
         // A segment that is not UTF-8 is no key's id or name.
         let params = RawPathParams::from_request_parts(&mut parts, admin).await.map_err(|_| Problem::no_key());
         let key = match params {

@@ -22,6 +22,9 @@ pub mod settings;
 pub mod status;
 pub mod view;
 
+#[cfg(test)]
+mod tests;
+
 use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;

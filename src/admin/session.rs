@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use super::permission::Permission;
-use crate::domain::{Actor, Digest, KeyId, Secret, Timestamp};
+use crate::domain::{Actor, Digest, KeyId, Lifetime, Secret, Settings, Timestamp};
 use crate::index::Index;
 
 /// An administrator whose token has been accepted.
@@ -27,23 +27,37 @@ impl Administrator {
     }
 }
 
-/// The token is not an accepted administrator's token, for whichever reason.
+/// Why nobody was admitted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Rejected;
+pub enum Rejected {
+    /// The administrators are not known yet: nobody can be judged.
+    NotLoaded,
+    /// It is not an accepted administrator's token, for whichever reason.
+    Token,
+}
 
 /// Admits whoever carries `token` at `now`, coming from `address`.
 pub fn admit(index: &Index, token: &str, address: Option<IpAddr>, now: Timestamp) -> Result<Administrator, Rejected> {
-    if !Secret::LENGTHS.contains(&token.len()) {
-        return Err(Rejected);
+    if !index.is_loaded() {
+        return Err(Rejected::NotLoaded);
     }
-    let pass = index.find(&Digest::of(token.as_bytes())).ok_or(Rejected)?;
-    let from_here = address.is_none_or(|address| pass.is_allowed_from(address));
-    if !pass.is_active() || !from_here || pass.judge(now, &index.settings()).is_err() {
-        return Err(Rejected);
+    if !Secret::LENGTHS.contains(&token.len()) {
+        return Err(Rejected::Token);
+    }
+    let pass = index.find(&Digest::of(token.as_bytes())).ok_or(Rejected::Token)?;
+    let is_from_here = address.is_none_or(|address| pass.is_allowed_from(address));
+    let verdict = pass.judge(now, &of_administrators(&index.settings()));
+    if !pass.is_active() || !is_from_here || verdict.is_err() {
+        return Err(Rejected::Token);
     }
     Ok(Administrator {
         id: pass.key(),
         name: Actor::named(pass.name().as_str()),
         permissions: pass.roles().iter().filter_map(Permission::of).collect(),
     })
+}
+
+/// The settings as they hold for administrators: their tokens last unless one's own duration says otherwise.
+fn of_administrators(settings: &Settings) -> Settings {
+    Settings { duration: Lifetime::Never, ..settings.clone() }
 }

@@ -320,3 +320,85 @@ pub fn method_not_allowed() -> Problem {
 pub fn not_found() -> Problem {
     Problem::new(Code::NotFound, "no call of this API has this path")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+    use serde_json::{Value, json};
+
+    async fn sent(problem: Problem) -> (StatusCode, http::HeaderMap, Value) {
+        let (head, body) = problem.into_response().into_parts();
+        let body = body.collect().await.expect("a body").to_bytes();
+        (head.status, head.headers, serde_json::from_slice(&body).expect("JSON"))
+    }
+
+    #[test]
+    fn codes_are_told_apart_documented_and_never_422() {
+        let page = include_str!("../../docs/admin-api.md");
+        let names: std::collections::BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(names.len(), Code::ALL.len());
+        for code in Code::ALL {
+            assert_ne!(code.status(), StatusCode::UNPROCESSABLE_ENTITY);
+            let row = format!("| {} | `{}` |", code.status().as_u16(), code.as_str());
+            assert!(page.contains(&row), "docs/admin-api.md lacks {row}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_problem_has_the_published_shape() {
+        let denied = Denied::Refused(Refusal::RenewalOpen);
+        let (status, headers, body) = sent(denied.into()).await;
+        assert_eq!(
+            (status.as_u16(), &headers[CONTENT_TYPE]),
+            (409, &"application/problem+json".parse().expect("text"))
+        );
+        let expected = json!({"type": "urn:relevo:problem:renewal_open", "title": "A renewal is open", "status": 409,
+            "detail": "a renewal is open: delete the old token or undo it first", "code": "renewal_open"});
+        assert_eq!(body, expected);
+    }
+
+    #[tokio::test]
+    async fn affected_tokens_are_counted_and_their_keys_named() {
+        let (id, name) = (KeyId::from_bits(7), "ci".parse().expect("a name"));
+        let denied = Denied::TokensAffected { affected: Affected { ends: 2, revives: 1 }, keys: vec![(id, name)] };
+        let (_, _, body) = sent(denied.into()).await;
+        assert_eq!((&body["ends"], &body["revives"]), (&json!(2), &json!(1)));
+        assert_eq!(body["keys"], json!([{"id": id, "name": "ci"}]));
+    }
+
+    #[tokio::test]
+    async fn what_the_store_says_stays_in_the_log() {
+        for (error, status) in [
+            (StoreError::Unavailable("/var/lib/relevo.redb: no space".into()), 503),
+            (StoreError::Corrupt("/var/lib/relevo.redb: page 7".into()), 500),
+            (StoreError::Conflict(Conflict::Revision), 503),
+        ] {
+            let (answered, headers, body) = sent(Denied::Store(error).into()).await;
+            assert_eq!(answered.as_u16(), status);
+            assert_eq!(headers.contains_key(RETRY_AFTER), status == 503);
+            assert!(!body.to_string().contains("/var/lib"), "{body}");
+        }
+    }
+
+    #[test]
+    fn every_denial_is_its_own_problem() {
+        let current = crate::domain::Version(3);
+        let due_at = crate::domain::Timestamp::EPOCH;
+        for (denied, code) in [
+            (Denied::Refused(Refusal::NoOldToken), Code::NoOldToken),
+            (Denied::Refused(Refusal::OldTokenExpired), Code::OldTokenExpired),
+            (Denied::Refused(Refusal::DigestInUse), Code::DigestInUse),
+            (Denied::Refused(Refusal::DeadlinePast { due_at }), Code::InvalidRequest),
+            (Denied::NotFound(Realm::Gateway), Code::KeyNotFound),
+            (Denied::NotFound(Realm::Admin), Code::AdminNotFound),
+            (Denied::NameTaken, Code::NameTaken),
+            (Denied::VersionMismatch { current }, Code::VersionMismatch),
+            (Denied::LastAdministrator, Code::LastAdministrator),
+            (Denied::Store(StoreError::Conflict(Conflict::NameTaken)), Code::NameTaken),
+            (Denied::Store(StoreError::Conflict(Conflict::DigestInUse)), Code::DigestInUse),
+        ] {
+            assert_eq!(Problem::from(denied).code(), code);
+        }
+    }
+}

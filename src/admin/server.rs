@@ -106,3 +106,98 @@ async fn converse(stream: TcpStream, peer: SocketAddr, router: Router, shutdown:
     }
     drop(slot);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::Notify;
+
+    const DEADLINE: Duration = Duration::from_secs(10);
+
+    struct Served {
+        address: SocketAddr,
+        shutdown: CancellationToken,
+        ended: tokio::task::JoinHandle<io::Result<()>>,
+    }
+
+    fn served(router: Router, limits: Limits) -> Served {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let shutdown = CancellationToken::new();
+        let ended = tokio::spawn(serve(listener, router, limits, shutdown.clone()));
+        Served { address, shutdown, ended }
+    }
+
+    async fn connected(address: SocketAddr, path: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.expect("a connection");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("a request");
+        stream
+    }
+
+    async fn answered(mut stream: TcpStream) -> String {
+        let mut text = String::new();
+        tokio::time::timeout(DEADLINE, stream.read_to_string(&mut text)).await.expect("in time").expect("an answer");
+        text
+    }
+
+    #[tokio::test]
+    async fn a_call_knows_the_other_end_of_its_connection() {
+        let peer = |ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.to_string() };
+        let served = served(Router::new().route("/", get(peer)), Limits::default());
+        let stream = connected(served.address, "/").await;
+        let own = stream.local_addr().expect("an address").to_string();
+        assert!(answered(stream).await.ends_with(&own));
+    }
+
+    #[tokio::test]
+    async fn an_open_call_is_answered_after_the_shutdown_and_no_new_one_is() {
+        let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (begins, goes_on) = (Arc::clone(&begun), Arc::clone(&go_on));
+        let slow = move || async move {
+            begins.notify_one();
+            goes_on.notified().await;
+            "done"
+        };
+        let Served { address, shutdown, ended } = served(Router::new().route("/", get(slow)), Limits::default());
+        let stream = connected(address, "/").await;
+        begun.notified().await;
+        shutdown.cancel();
+        while TcpStream::connect(address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        go_on.notify_one();
+        assert!(answered(stream).await.ends_with("done"));
+        tokio::time::timeout(DEADLINE, ended).await.expect("in time").expect("no panic").expect("no error");
+    }
+
+    #[tokio::test]
+    async fn a_call_that_does_not_end_does_not_hold_up_the_shutdown() {
+        let begun = Arc::new(Notify::new());
+        let begins = Arc::clone(&begun);
+        let endless = move || async move {
+            begins.notify_one();
+            std::future::pending::<()>().await;
+        };
+        let limits = Limits { drain: Duration::from_millis(50), ..Limits::default() };
+        let Served { address, shutdown, ended } = served(Router::new().route("/", get(endless)), limits);
+        let _stream = connected(address, "/").await;
+        begun.notified().await;
+        shutdown.cancel();
+        tokio::time::timeout(DEADLINE, ended).await.expect("in time").expect("no panic").expect("no error");
+    }
+
+    #[tokio::test]
+    async fn a_connection_beyond_the_bound_waits_for_room() {
+        let limits = Limits { connections: 1, ..Limits::default() };
+        let served = served(Router::new().route("/", get(|| async { "here" })), limits);
+        let idle = TcpStream::connect(served.address).await.expect("a connection");
+        let mut waiting = connected(served.address, "/").await;
+        let early = tokio::time::timeout(Duration::from_millis(100), waiting.read_u8()).await;
+        assert!(early.is_err(), "the second connection was answered while the first was open");
+        drop(idle);
+        assert!(answered(waiting).await.ends_with("here"));
+    }
+}

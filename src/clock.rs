@@ -2,9 +2,9 @@
 //!
 //! Promises: one source of time for everything above; a test can hold it in its hand.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use crate::domain::{Span, Timestamp};
 
@@ -38,6 +38,15 @@ impl Clock {
                 Timestamp::EPOCH.plus(since_epoch.into())
             }
             Source::Manual(millis) => Timestamp::from_millis(millis.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// How much time this process has seen pass since it first asked. No step of wall time changes it.
+    pub fn uptime(&self) -> Span {
+        static STARTED: OnceLock<Instant> = OnceLock::new();
+        match &self.0 {
+            Source::System => STARTED.get_or_init(Instant::now).elapsed().into(),
+            Source::Manual(millis) => Span::millis(millis.load(Ordering::SeqCst)),
         }
     }
 

@@ -14,7 +14,11 @@
 //! | 2 | [`config`], `observe`, [`clock`] | what the operator says; what he sees; what time it is |
 //! | 1 | [`domain`] | keys, tokens, transitions: no IO, no clock, no async |
 
+pub mod catalog;
 pub mod clock;
 pub mod config;
 pub mod domain;
+pub mod index;
+pub mod keyring;
 pub mod store;
+pub mod usage;

@@ -1,17 +1,75 @@
 //! The configuration: what the operator says, every value legal by construction.
 //!
-//! Promises: a [`Config`] comes only out of [`load`](check), so whoever holds one need not check again.
+//! Layers, each over the one before: defaults, the file, the environment.
+//!
+//! Promises: a [`Config`] comes only out of [`load`] or [`Config::parse`], so whoever holds one need not check again.
 //! Deliberately does not: look at sockets, stores or certificates; a legal configuration may still not be servable.
 
+mod check;
+mod effective;
+mod environment;
+mod file;
+mod mistake;
+mod read;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::{HeaderName, Method};
 use ipnet::IpNet;
 
+pub use self::mistake::{Mistake, Mistakes, Place};
 use crate::domain::{Lifetime, OnExpiry, Prefix, Role, Span};
+
+/// Where the configuration is looked for when nobody says where it is.
+pub const DEFAULT_PATH: &str = "config/relevo.toml";
+
+/// Reads the configuration at `path`, and `env` over it.
+///
+/// `None` is [`DEFAULT_PATH`] if that file exists, else the defaults. Errors are every mistake at once; that the file
+/// cannot be read is one.
+pub fn load(path: Option<&Path>, env: impl IntoIterator<Item = (String, String)>) -> Result<Config, Mistakes> {
+    let asked = path.unwrap_or(Path::new(DEFAULT_PATH));
+    let name = asked.display().to_string();
+    let text = match std::fs::read(asked) {
+        Ok(bytes) => String::from_utf8(bytes).map_err(|_| Mistakes::unreadable(&name, "is not UTF-8".to_owned()))?,
+        Err(error) if path.is_none() && error.kind() == ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(Mistakes::unreadable(&name, format!("the configuration cannot be read: {error}"))),
+    };
+    Config::parse(&text, &name, env)
+}
+
+/// The JSON schema of the configuration file.
+pub fn schema() -> serde_json::Value {
+    file::schema()
+}
+
+impl Config {
+    /// Reads a configuration from its text; `name` is what mistakes call it. Errors are every mistake at once.
+    pub fn parse(text: &str, name: &str, env: impl IntoIterator<Item = (String, String)>) -> Result<Self, Mistakes> {
+        let mut source = mistake::Source::new(name, text.to_owned());
+        let mut findings = mistake::Findings::default();
+        let file = read::read(&mut source, env, &mut findings);
+        let config = check::check(&file, &mut findings);
+        if let Some(mistakes) = findings.into_mistakes(&source) {
+            return Err(mistakes);
+        }
+        let nothing = || Mistakes::unreadable(name, "is not a configuration".to_owned());
+        let mut config = config.ok_or_else(nothing)?;
+        config.hash = effective::hash(&config);
+        Ok(config)
+    }
+
+    /// The effective values as TOML: what was written, and the defaults of all the rest.
+    pub fn effective(&self) -> String {
+        effective::toml(self)
+    }
+}
 
 /// The whole configuration.
 #[derive(Clone, Debug)]

@@ -14,6 +14,11 @@ pub mod time;
 pub mod token;
 pub mod transition;
 
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod model_test;
+
 pub use audit::{Action, ActionName, Actor, Event, EventDraft, Facts};
 pub use grant::{Acceptance, Deadline, Grant, Slot, Verdict};
 pub use id::{EventId, KeyId, TokenId};

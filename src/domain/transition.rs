@@ -143,10 +143,8 @@ pub fn apply(
     match command {
         Command::Edit(edit) => {
             apply_edit(&mut outcome, *edit, actor, now, settings)?;
-            // A shorter duration may have ended an old token.
-            let later = settle(&outcome.key, now, settings);
-            outcome.key = later.key;
-            outcome.steps.extend(later.steps);
+            // A shorter duration may have ended an old token: now, whatever its new end is.
+            while settle_next(&mut outcome, now, now, settings) {}
         }
         Command::Renew { .. }
         | Command::RenewNow { .. }
@@ -172,7 +170,9 @@ fn apply_renewal(
     if let Renew { new, .. } | RenewNow { new } = &command
         && is_repeated(key, new)?
     {
-        return Ok(());
+        // Whoever asks for "now" must not read 200 while the old token lives.
+        let overlaps = matches!((&key.tokens, &command), (Renewing { .. }, RenewNow { .. }));
+        return if overlaps { Err(Refusal::RenewalOpen) } else { Ok(()) };
     }
     let (action, tokens, ended) = match (key.tokens.clone(), command) {
         (Single { current }, Renew { new, .. }) if key.is_expired(&current, settings, now) => {
@@ -221,7 +221,8 @@ fn is_repeated(key: &ApiKey, new: &Token) -> Result<bool, Refusal> {
     Ok(repeated)
 }
 
-/// Whether the key's last renewal was settled because its old token's duration ended.
+/// Whether the key's last renewal was settled because its old token's duration ended. A token that had ended before it
+/// was renewed has an end no later than the making of its successor.
 fn lost_its_old_token_to_time(key: &ApiKey) -> bool {
     key.tokens.each().zip(key.ended.last()).any(|(current, last)| {
         current.origin == Origin::Renewed && last.reason == EndReason::Expired && last.ended_at > current.created_at
@@ -283,12 +284,12 @@ fn apply_edit(
 /// What time alone has done to `key` by `now`: deadlines passed and durations ended, in the order in which they fell due.
 pub fn settle(key: &ApiKey, now: Timestamp, settings: &Settings) -> Outcome {
     let mut outcome = Outcome::unchanged(key);
-    while settle_next(&mut outcome, now, settings) {}
+    while settle_next(&mut outcome, Timestamp::EPOCH, now, settings) {}
     outcome
 }
 
-/// Settles the earliest thing that has fallen due; `false` if nothing has.
-fn settle_next(outcome: &mut Outcome, now: Timestamp, settings: &Settings) -> bool {
+/// Settles the earliest thing that has fallen due; `false` if nothing has. No duration ended before `durations_since`.
+fn settle_next(outcome: &mut Outcome, durations_since: Timestamp, now: Timestamp, settings: &Settings) -> bool {
     let Tokens::Renewing { old, new, renewal } = &outcome.key.tokens else {
         return false;
     };
@@ -307,7 +308,13 @@ fn settle_next(outcome: &mut Outcome, now: Timestamp, settings: &Settings) -> bo
                 hold(outcome, deadline.at);
             }
         }
-        (_, Some(expired_at)) => complete(outcome, &old, new, EndReason::Expired, expired_at),
+        (_, Some(expired_at)) => {
+            // Durations that were made shorter end nothing in the past; an end during the renewal is told from one
+            // before it by being later than its opening (`lost_its_old_token_to_time`).
+            let after_opening = renewal.opened_at.plus(Span::millis(1));
+            let at = expired_at.max(after_opening).max(durations_since);
+            complete(outcome, &old, new, EndReason::Expired, at);
+        }
         (_, None) => return false,
     }
     true

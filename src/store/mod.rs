@@ -4,6 +4,12 @@
 //! are one transaction, both or neither; names and digests are unique, checked inside that transaction.
 //! Deliberately does not: know a rule of a key's life, a clock or a token's secret.
 
+#[cfg(test)]
+mod contract;
+pub mod embedded;
+mod feed;
+pub mod record;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;

@@ -1,0 +1,195 @@
+//! `[[routes]]`: what each asks for and where it leads.
+//!
+//! Promises: a route names an upstream that exists and credentials that are enabled; routes do not contradict each other.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use http::Method;
+
+use super::super::file::{self, At, File, Switched, Text};
+use super::super::mistake::Findings;
+use super::super::{Auth, CredentialForm, HostPattern, MethodName, Route, Upstream};
+use super::{all, overlap, path, size};
+use crate::domain::Role;
+
+/// Judges every route, and then all of them together.
+pub(super) fn check(file: &File, upstreams: &[Option<Upstream>], findings: &mut Findings) -> Option<Vec<Route>> {
+    let routes: Vec<_> = file
+        .routes
+        .iter()
+        .enumerate()
+        .map(|(place, route)| one(&format!("routes[{place}]"), route, file, findings))
+        .collect();
+    overlap::check(&routes, file, upstreams, findings);
+    routes.into_iter().collect()
+}
+
+fn one(key: &str, at: &At<file::Route>, file: &File, findings: &mut Findings) -> Option<Route> {
+    let route = &at.value;
+    let path = match &route.path {
+        Some(text) => findings.keep(format!("{key}.path"), &text.span, path::prefix(&text.value)),
+        None => {
+            findings.push_absent(format!("{key}.path"), &at.span, "is missing");
+            None
+        }
+    };
+    let hosts = all(&format!("{key}.hosts"), &route.hosts, findings, host);
+    let methods = methods(key, route, findings);
+    let auth = findings.keep(format!("{key}.auth"), &route.auth.span, auth(&route.auth.value));
+    let roles = names(&format!("{key}.roles"), &route.roles, auth, findings);
+    let all_roles = names(&format!("{key}.all_roles"), &route.all_roles, auth, findings);
+    let credentials = credentials(key, at, auth, file, findings);
+    let body_limit = findings.keep(format!("{key}.body_limit"), &route.body_limit.span, body(&route.body_limit.value));
+    let upstream = upstream(key, at, file, findings);
+    Some(Route {
+        path: path?,
+        hosts: hosts?,
+        methods: methods?,
+        roles: roles?,
+        all_roles: all_roles?,
+        auth: auth?,
+        credentials: credentials?,
+        forward_credential: route.forward_credential,
+        streaming: route.streaming,
+        encoded_slash: route.encoded_slash.value,
+        body_limit: body_limit?,
+        upstream: upstream?,
+    })
+}
+
+fn auth(text: &str) -> Result<Auth, &'static str> {
+    match text {
+        "required" => Ok(Auth::Required),
+        "optional" => Ok(Auth::Optional),
+        "none" => Ok(Auth::None),
+        _ => Err("is none of \"required\", \"optional\" and \"none\""),
+    }
+}
+
+fn host(text: &str) -> Result<HostPattern, &'static str> {
+    let text = text.to_ascii_lowercase();
+    if let Some(suffix) = text.strip_prefix("*.") {
+        name(suffix)?;
+        return Ok(HostPattern::OneLabelBefore(format!(".{suffix}")));
+    }
+    if let Some(address) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        address.parse::<Ipv6Addr>().map_err(|_| "is not an IPv6 address in brackets")?;
+        return Ok(HostPattern::Exact(text));
+    }
+    name(&text)?;
+    Ok(HostPattern::Exact(text))
+}
+
+fn name(text: &str) -> Result<(), &'static str> {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
+    };
+    if text.parse::<Ipv4Addr>().is_ok() || (text.len() <= 253 && text.split('.').all(label)) {
+        return Ok(());
+    }
+    Err(match text {
+        _ if text.contains(':') => "holds a port or is an IPv6 address without brackets: a host stands alone",
+        _ if text.contains('*') => "holds * where it cannot stand: *.example.com is the one form",
+        _ if !text.is_ascii() => "is outside ASCII: write it in its xn-- form",
+        _ => "is not a host like api.example.com or *.example.com",
+    })
+}
+
+#[expect(clippy::option_option, reason = "the outer one says that there were mistakes, the inner is the route's own")]
+fn methods(key: &str, route: &file::Route, findings: &mut Findings) -> Option<Option<BTreeSet<MethodName>>> {
+    let Some(list) = &route.methods else { return Some(None) };
+    let key = format!("{key}.methods");
+    if list.value.is_empty() {
+        findings.push(&key, &list.span, "names no method: leave it out for all that are left");
+    }
+    all(&key, &list.value, findings, method).map(|methods| Some(methods.into_iter().collect()))
+}
+
+fn method(text: &str) -> Result<MethodName, &'static str> {
+    let method = Method::from_bytes(text.as_bytes()).map_err(|_| "is not a method")?;
+    match text {
+        "CONNECT" | "TRACE" => Err("is never forwarded"),
+        _ if text.bytes().any(|byte| byte.is_ascii_lowercase()) => Err("is not in capitals, as methods are written"),
+        _ => Ok(MethodName(method)),
+    }
+}
+
+fn names(key: &str, list: &At<Vec<Text>>, auth: Option<Auth>, findings: &mut Findings) -> Option<BTreeSet<Role>> {
+    if !list.value.is_empty() && auth.is_some_and(|auth| auth != Auth::Required) {
+        findings.push(key, &list.span, "asks for roles where auth is not \"required\"");
+    }
+    all(key, &list.value, findings, str::parse::<Role>).map(|roles| roles.into_iter().collect())
+}
+
+/// The forms that a route accepts: those it names, else all that are enabled; none where nothing is judged.
+fn credentials(
+    key: &str,
+    at: &At<file::Route>,
+    auth: Option<Auth>,
+    file: &File,
+    findings: &mut Findings,
+) -> Option<BTreeSet<CredentialForm>> {
+    let key = format!("{key}.credentials");
+    let enabled = enabled(file);
+    let Some(list) = &at.value.credentials else {
+        if auth? == Auth::None {
+            return Some(BTreeSet::new());
+        }
+        if enabled.is_empty() {
+            findings.push_absent(
+                key,
+                &at.span,
+                "no form of credential is enabled in [credentials], and this route judges",
+            );
+        }
+        return Some(enabled);
+    };
+    if auth == Some(Auth::None) {
+        findings.push(&key, &list.span, "names credentials where auth is \"none\"");
+    } else if list.value.is_empty() {
+        findings.push(&key, &list.span, "names no form: leave it out for all that are enabled");
+    }
+    let known = |text: &str| form(text, &enabled);
+    all(&key, &list.value, findings, known).map(|forms| forms.into_iter().collect())
+}
+
+fn enabled(file: &File) -> BTreeSet<CredentialForm> {
+    let credentials = &file.credentials;
+    let bearer = credentials.bearer.then_some(CredentialForm::Bearer);
+    let header = (credentials.header.value != Switched::Off).then_some(CredentialForm::Header);
+    let pair = credentials.pair.is_some().then_some(CredentialForm::Pair);
+    [bearer, header, pair].into_iter().flatten().collect()
+}
+
+fn form(text: &str, enabled: &BTreeSet<CredentialForm>) -> Result<CredentialForm, &'static str> {
+    let form = match text {
+        "bearer" => CredentialForm::Bearer,
+        "header" => CredentialForm::Header,
+        "pair" => CredentialForm::Pair,
+        _ => return Err("is none of \"bearer\", \"header\" and \"pair\""),
+    };
+    if enabled.contains(&form) { Ok(form) } else { Err("is not enabled in [credentials]") }
+}
+
+fn body(text: &str) -> Result<Option<u64>, &'static str> {
+    match text {
+        "unlimited" => Ok(None),
+        _ => size(text).map(Some).map_err(|_| "is neither a size like 512KiB or 10MiB nor \"unlimited\""),
+    }
+}
+
+fn upstream(key: &str, at: &At<file::Route>, file: &File, findings: &mut Findings) -> Option<usize> {
+    let key = format!("{key}.upstream");
+    let Some(name) = &at.value.upstream else {
+        findings.push_absent(key, &at.span, "is missing");
+        return None;
+    };
+    let named = |upstream: &At<file::Upstream>| upstream.value.name.as_ref().is_some_and(|own| own.value == name.value);
+    let place = file.upstreams.iter().position(named);
+    if place.is_none() {
+        findings.push_absent(key, &name.span, format!("no upstream is named {:?}", name.value));
+    }
+    place
+}

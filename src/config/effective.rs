@@ -1,0 +1,164 @@
+//! The effective values, written as the file would be.
+//!
+//! Promises: what is written, read again, is the same configuration. Deliberately does not: hold secrets; the
+//! configuration has none yet.
+
+use std::fmt::Display;
+
+use sha2::{Digest, Sha256};
+
+use super::file::{self, At, File, Switched, Text};
+use super::{AccessLog, Auth, Config, CredentialForm, Credentials, Detail, HostPattern, Route, Upstream};
+use crate::domain::{OnExpiry, Span};
+
+/// The configuration as TOML, every key with its value.
+pub(super) fn toml(config: &Config) -> String {
+    toml::to_string_pretty(&file(config)).unwrap_or_default() // tables and plain values only: nothing TOML lacks
+}
+
+/// SHA-256 over the effective values, in hex.
+pub(super) fn hash(config: &Config) -> String {
+    hex::encode(Sha256::digest(toml(config)))
+}
+
+fn file(config: &Config) -> File {
+    File {
+        gateway: file::Gateway {
+            listen: texts(&config.gateway.listen).into(),
+            workers: (config.gateway.workers as u64).into(),
+            trusted_proxies: texts(&config.gateway.trusted_proxies),
+        },
+        admin: file::Admin { listen: text(config.admin.listen) },
+        probes: file::Probes {
+            listen: config.probes.as_ref().map(|probes| text(probes.listen)),
+            metrics: config.probes.as_ref().is_some_and(|probes| probes.metrics).into(),
+        },
+        store: file::Store { kind: "embedded".into(), path: text(config.store.path.display()) },
+        tokens: tokens(config),
+        credentials: credentials(&config.credentials),
+        log: file::Log { access: access(&config.log.access).into() },
+        drain: file::Drain {
+            delay: text(Span::from(config.drain.delay)),
+            timeout: text(Span::from(config.drain.timeout)),
+        },
+        paths: file::Paths { semicolons: config.paths.semicolons },
+        errors: file::Errors {
+            detail: match config.errors.detail {
+                Detail::Full => "full".into(),
+                Detail::Minimal => "minimal".into(),
+            },
+        },
+        limits: limits(config),
+        upstreams: config.upstreams.iter().map(|upstream| one_upstream(upstream).into()).collect(),
+        routes: config.routes.iter().map(|route| one_route(route, config).into()).collect(),
+    }
+}
+
+fn tokens(config: &Config) -> file::Tokens {
+    let tokens = &config.tokens;
+    file::Tokens {
+        prefix: text(&tokens.prefix),
+        duration: text(tokens.duration),
+        on_expiry: match tokens.on_expiry {
+            OnExpiry::Refuse => "refuse".into(),
+            OnExpiry::Warn => "warn".into(),
+        },
+        remember: text(tokens.remember),
+    }
+}
+
+fn limits(config: &Config) -> file::Limits {
+    let limits = &config.limits;
+    file::Limits {
+        connections: (limits.connections as u64).into(),
+        keep_alive: text(Span::from(limits.keep_alive)),
+        head_timeout: text(Span::from(limits.head_timeout)),
+        head_bytes: bytes(limits.head_bytes as u64),
+        header_count: (limits.header_count as u64).into(),
+    }
+}
+
+fn credentials(credentials: &Credentials) -> file::Credentials {
+    let pair = |pair: &super::Pair| file::Pair { key: Some(text(&pair.key)), token: Some(text(&pair.token)) }.into();
+    file::Credentials {
+        bearer: credentials.bearer,
+        header: credentials.header.as_ref().map_or(Switched::Off, |name| Switched::On(name.to_string())).into(),
+        pair: credentials.pair.as_ref().map(pair),
+    }
+}
+
+fn access(access: &AccessLog) -> Switched {
+    match access {
+        AccessLog::Stderr => Switched::On("stderr".into()),
+        AccessLog::File(path) => Switched::On(path.display().to_string()),
+        AccessLog::Off => Switched::Off,
+    }
+}
+
+fn one_upstream(upstream: &Upstream) -> file::Upstream {
+    let endpoints: Vec<Text> =
+        upstream.endpoints.iter().map(|e| text(format_args!("http://{}", e.authority))).collect();
+    file::Upstream {
+        name: Some(text(&upstream.name)),
+        endpoints: Some(endpoints.into()),
+        case_insensitive: upstream.case_insensitive,
+        connect_timeout: text(Span::from(upstream.connect_timeout)),
+        head_timeout: text(Span::from(upstream.head_timeout)),
+        body_timeout: text(Span::from(upstream.body_timeout)),
+        idle_timeout: text(Span::from(upstream.idle_timeout)),
+        idle_connections: (upstream.idle_connections as u64).into(),
+        in_flight: (upstream.in_flight as u64).into(),
+    }
+}
+
+fn one_route(route: &Route, config: &Config) -> file::Route {
+    let host = |host: &HostPattern| match host {
+        HostPattern::Exact(name) => text(name),
+        HostPattern::OneLabelBefore(suffix) => text(format_args!("*{suffix}")),
+    };
+    let form = |form: &CredentialForm| match form {
+        CredentialForm::Bearer => "bearer".into(),
+        CredentialForm::Header => "header".into(),
+        CredentialForm::Pair => "pair".into(),
+    };
+    let auth = match route.auth {
+        Auth::Required => "required",
+        Auth::Optional => "optional",
+        Auth::None => "none",
+    };
+    let credentials: Vec<Text> = route.credentials.iter().map(form).collect();
+    let methods = |names: &std::collections::BTreeSet<super::MethodName>| -> At<Vec<Text>> {
+        names.iter().map(|name| text(&name.0)).collect::<Vec<_>>().into()
+    };
+    file::Route {
+        path: Some(text(&route.path)),
+        hosts: route.hosts.iter().map(host).collect(),
+        methods: route.methods.as_ref().map(methods),
+        roles: texts(&route.roles).into(),
+        all_roles: texts(&route.all_roles).into(),
+        auth: auth.into(),
+        credentials: (!credentials.is_empty()).then(|| credentials.into()),
+        forward_credential: route.forward_credential,
+        streaming: route.streaming,
+        encoded_slash: route.encoded_slash.into(),
+        body_limit: route.body_limit.map_or_else(|| "unlimited".into(), bytes),
+        upstream: config.upstreams.get(route.upstream).map(|upstream| text(&upstream.name)),
+    }
+}
+
+/// A size in the largest unit that holds it without a remainder.
+fn bytes(count: u64) -> Text {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match units.iter().find(|(size, _)| count > 0 && count.is_multiple_of(*size)) {
+        Some((size, unit)) => text(format_args!("{}{unit}", count / size)),
+        None => text(format_args!("{count}B")),
+    }
+}
+
+fn text(value: impl Display) -> Text {
+    value.to_string().into()
+}
+
+fn texts<'a, T: Display + 'a>(values: impl IntoIterator<Item = &'a T>) -> Vec<Text> {
+    values.into_iter().map(text).collect()
+}

@@ -1,0 +1,419 @@
+//! The configuration as it is written: the TOML file's tables and keys, with their defaults.
+//!
+//! Promises: an unknown key is refused; every value knows where in the text it stands; a default is written here once.
+//! Deliberately does not: judge values. That is [`check`](super::check)'s.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A value and the place in the text where it stands; a default stands nowhere.
+#[derive(Clone, Debug, Default)]
+pub(super) struct At<T> {
+    pub(super) value: T,
+    pub(super) span: Range<usize>,
+}
+
+/// A text as written.
+pub(super) type Text = At<String>;
+
+/// The whole file.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(title = "Relevo's configuration")]
+pub(super) struct File {
+    /// The data plane's ports and threads.
+    pub(super) gateway: Gateway,
+    /// The admin port.
+    pub(super) admin: Admin,
+    /// The probes' port, off without an address: `GET /livez`, `/readyz` and, with metrics = true, `/metrics`.
+    pub(super) probes: Probes,
+    /// Where keys and the audit trail are kept.
+    pub(super) store: Store,
+    /// How tokens look and how long they live.
+    pub(super) tokens: Tokens,
+    /// In which forms a token may be presented.
+    pub(super) credentials: Credentials,
+    /// What is logged, and to where.
+    pub(super) log: Log,
+    /// How the gateway goes down.
+    pub(super) drain: Drain,
+    /// How request paths are read.
+    pub(super) paths: Paths,
+    /// How much a refusal tells.
+    pub(super) errors: Errors,
+    /// The bounds of the data plane that hold for every route.
+    pub(super) limits: Limits,
+    /// The backends.
+    pub(super) upstreams: Vec<At<Upstream>>,
+    /// Which request goes where.
+    pub(super) routes: Vec<At<Route>>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Gateway {
+    /// The addresses of the data plane, cleartext HTTP/1.1; port 0 lets the system choose.
+    pub(super) listen: At<Vec<Text>>,
+    /// Worker threads; 0 is one per core.
+    pub(super) workers: At<u64>,
+    /// The networks whose X-Forwarded-* and X-Request-Id are believed.
+    pub(super) trusted_proxies: Vec<Text>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Admin {
+    /// The admin port's address; it must be a loopback address.
+    pub(super) listen: Text,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Probes {
+    /// The probes' address; without it there are no probes.
+    pub(super) listen: Option<Text>,
+    /// Whether `/metrics` is answered there too.
+    pub(super) metrics: At<bool>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Store {
+    /// The kind of store: "embedded".
+    pub(super) kind: Text,
+    /// The embedded store's file.
+    pub(super) path: Text,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Tokens {
+    /// What new tokens begin with.
+    pub(super) prefix: Text,
+    /// How long a token lives, or "never"; the first value of an empty store, afterwards the settings count.
+    pub(super) duration: Text,
+    /// What happens then, "refuse" or "warn"; the first value of an empty store, afterwards the settings count.
+    pub(super) on_expiry: Text,
+    /// How long ended tokens are remembered.
+    pub(super) remember: Text,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Credentials {
+    /// Whether `Authorization: Bearer` is read.
+    pub(super) bearer: bool,
+    /// The header that holds a token, or false.
+    pub(super) header: At<Switched>,
+    /// Two headers: a key's name or id in one, its token in the other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pair: Option<At<Pair>>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Pair {
+    /// The header that holds a key's name or id.
+    pub(super) key: Option<Text>,
+    /// The header that holds the key's token.
+    pub(super) token: Option<Text>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Log {
+    /// Where access records go: "stderr", a file, or false.
+    pub(super) access: At<Switched>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Drain {
+    /// Between /readyz 503 and the end of accepting; "0s" is allowed.
+    pub(super) delay: Text,
+    /// How long requests in flight may take to finish.
+    pub(super) timeout: Text,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Paths {
+    /// Whether `;` may stand in a path; a segment is then compared up to it.
+    pub(super) semicolons: bool,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Errors {
+    /// "full", or "minimal": replaced and expired tokens are then answered like unknown ones.
+    pub(super) detail: Text,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Limits {
+    /// Client connections of the whole process at once.
+    pub(super) connections: At<u64>,
+    /// How long a connection may be idle between requests.
+    pub(super) keep_alive: Text,
+    /// How long a request's head may take.
+    pub(super) head_timeout: Text,
+    /// The largest request head.
+    pub(super) head_bytes: Text,
+    /// The most header lines of one request.
+    pub(super) header_count: At<u64>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Upstream {
+    /// The name by which routes refer to it.
+    pub(super) name: Option<Text>,
+    /// Where it answers: `http://host:port`, one or more.
+    pub(super) endpoints: Option<At<Vec<Text>>>,
+    /// Whether its server takes paths without regard to case; its routes then match likewise.
+    pub(super) case_insensitive: bool,
+    /// How long a connection may take to be made.
+    pub(super) connect_timeout: Text,
+    /// How long the head of a reply may take.
+    pub(super) head_timeout: Text,
+    /// How long a body may make no progress.
+    pub(super) body_timeout: Text,
+    /// How long an idle connection is kept.
+    pub(super) idle_timeout: Text,
+    /// How many idle connections each worker keeps to each endpoint.
+    pub(super) idle_connections: At<u64>,
+    /// How many requests may be in flight to it, over all workers.
+    pub(super) in_flight: At<u64>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Route {
+    /// The path prefix; it ends at a segment boundary.
+    pub(super) path: Option<Text>,
+    /// The hosts it answers for, exact or `*.example.com`; without any: every host that no other route names.
+    pub(super) hosts: Vec<Text>,
+    /// The methods it takes; without any: those that no other route with that host and path names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) methods: Option<At<Vec<Text>>>,
+    /// One of these roles is needed.
+    pub(super) roles: At<Vec<Text>>,
+    /// All of these roles are needed.
+    pub(super) all_roles: At<Vec<Text>>,
+    /// Whether a token is asked for: "required", "optional" or "none".
+    pub(super) auth: Text,
+    /// The forms of credential that it accepts, of those enabled in `[credentials]`; without: all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) credentials: Option<At<Vec<Text>>>,
+    /// Whether the credential's header goes on to the backend.
+    pub(super) forward_credential: bool,
+    /// Whether every exchange on it counts as a stream.
+    pub(super) streaming: bool,
+    /// Whether `%2F` may stand in its paths.
+    pub(super) encoded_slash: At<bool>,
+    /// The largest request body, or "unlimited".
+    pub(super) body_limit: Text,
+    /// The name of its upstream.
+    pub(super) upstream: Option<Text>,
+}
+
+/// A text, or `false` for nothing at all.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Switched {
+    Off,
+    On(String),
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Self { listen: vec!["127.0.0.1:8080".into()].into(), workers: 0.into(), trusted_proxies: Vec::new() }
+    }
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:8081".into() }
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { kind: "embedded".into(), path: "relevo-data/relevo.redb".into() }
+    }
+}
+
+impl Default for Tokens {
+    fn default() -> Self {
+        Self { prefix: "rlv".into(), duration: "90d".into(), on_expiry: "refuse".into(), remember: "90d".into() }
+    }
+}
+
+impl Default for Credentials {
+    fn default() -> Self {
+        Self { bearer: true, header: Switched::On("x-api-key".into()).into(), pair: None }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { access: Switched::On("stderr".into()).into() }
+    }
+}
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self { delay: "5s".into(), timeout: "30s".into() }
+    }
+}
+
+impl Default for Errors {
+    fn default() -> Self {
+        Self { detail: "full".into() }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000.into(),
+            keep_alive: "60s".into(),
+            head_timeout: "10s".into(),
+            head_bytes: "32KiB".into(),
+            header_count: 100.into(),
+        }
+    }
+}
+
+impl Default for Upstream {
+    fn default() -> Self {
+        Self {
+            name: None,
+            endpoints: None,
+            case_insensitive: false,
+            connect_timeout: "2s".into(),
+            head_timeout: "60s".into(),
+            body_timeout: "30s".into(),
+            idle_timeout: "30s".into(),
+            idle_connections: 64.into(),
+            in_flight: 10_000.into(),
+        }
+    }
+}
+
+impl Default for Route {
+    fn default() -> Self {
+        Self {
+            path: None,
+            hosts: Vec::new(),
+            methods: None,
+            roles: At::default(),
+            all_roles: At::default(),
+            auth: "required".into(),
+            credentials: None,
+            forward_credential: false,
+            streaming: false,
+            encoded_slash: At::default(),
+            body_limit: "10MiB".into(),
+            upstream: None,
+        }
+    }
+}
+
+impl<T> From<T> for At<T> {
+    fn from(value: T) -> Self {
+        Self { value, span: 0..0 }
+    }
+}
+
+impl From<&str> for Text {
+    fn from(value: &str) -> Self {
+        value.to_owned().into()
+    }
+}
+
+impl<T: Serialize> Serialize for At<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.value.serialize(serializer)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spanned = toml::Spanned::<T>::deserialize(deserializer)?;
+        let span = spanned.span();
+        Ok(Self { value: spanned.into_inner(), span })
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for At<T> {
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+}
+
+impl Serialize for Switched {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Off => serializer.serialize_bool(false),
+            Self::On(text) => serializer.serialize_str(text),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Switched {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SwitchedVisitor)
+    }
+}
+
+struct SwitchedVisitor;
+
+impl Visitor<'_> for SwitchedVisitor {
+    type Value = Switched;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string or false")
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, on: bool) -> Result<Switched, E> {
+        if on { Err(E::custom("true says too little: give a string, or false")) } else { Ok(Switched::Off) }
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Switched, E> {
+        Ok(Switched::On(text.to_owned()))
+    }
+}
+
+impl JsonSchema for Switched {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Switched".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        schemars::json_schema!({ "anyOf": [{ "type": "string" }, { "const": false }] })
+    }
+}
+
+/// The JSON schema of the file, every part where it is used.
+pub(super) fn schema() -> serde_json::Value {
+    let settings = schemars::generate::SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
+    settings.into_generator().into_root_schema_for::<File>().to_value()
+}

@@ -1,0 +1,99 @@
+//! The backends as one worker sees them: its own connections, and counts shared by all workers.
+//!
+//! Promises: the address dialled comes from the configuration only; a connection is used again only after a reply
+//! that ended well; every wait has a deadline.
+//! Deliberately does not: judge health. A connection that cannot be made is tried at the next endpoint.
+
+mod pool;
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http::HeaderValue;
+
+use crate::config;
+
+pub(super) use pool::{Connection, Pool};
+
+/// What all workers share of one upstream.
+#[derive(Debug, Default)]
+pub struct Shared {
+    in_flight: AtomicUsize,
+}
+
+/// One upstream, as one worker sees it.
+pub(super) struct Upstream {
+    pub(super) name: Rc<str>,
+    pub(super) endpoints: Box<[Endpoint]>,
+    pub(super) head_timeout: Duration,
+    pub(super) body_timeout: Duration,
+    most_in_flight: usize,
+    shared: Arc<Shared>,
+    turn: Cell<usize>,
+}
+
+/// One address of an upstream, with this worker's connections to it.
+pub(super) struct Endpoint {
+    /// What `Host` says.
+    pub(super) host: HeaderValue,
+    /// What logs say.
+    pub(super) label: Rc<str>,
+    pub(super) pool: Rc<Pool>,
+}
+
+impl Upstream {
+    /// `config` as a worker sees it that takes its first turn at endpoint `first`.
+    pub(super) fn new(config: &config::Upstream, shared: Arc<Shared>, first: usize) -> Self {
+        let endpoint = |endpoint: &config::Endpoint| Endpoint {
+            host: host(endpoint),
+            label: endpoint.authority.as_str().into(),
+            pool: Rc::new(Pool::new(endpoint, config)),
+        };
+        Self {
+            name: config.name.as_str().into(),
+            endpoints: config.endpoints.iter().map(endpoint).collect(),
+            head_timeout: config.head_timeout,
+            body_timeout: config.body_timeout,
+            most_in_flight: config.in_flight,
+            shared,
+            turn: Cell::new(first),
+        }
+    }
+
+    /// The endpoints in the order in which this request tries them: each worker goes round.
+    pub(super) fn turn(&self) -> impl Iterator<Item = &Endpoint> {
+        let first = self.turn.get() % self.endpoints.len();
+        self.turn.set(first + 1);
+        let (before, from) = self.endpoints.split_at(first);
+        from.iter().chain(before)
+    }
+
+    /// A place among the requests in flight, over all workers; `None` if there is none.
+    pub(super) fn admit(&self) -> Option<InFlight> {
+        let before = self.shared.in_flight.fetch_add(1, Ordering::Relaxed);
+        let place = InFlight(Arc::clone(&self.shared));
+        (before < self.most_in_flight).then_some(place)
+    }
+
+    /// Closes connections that have been idle too long.
+    pub(super) fn sweep(&self) {
+        self.endpoints.iter().for_each(|endpoint| endpoint.pool.sweep());
+    }
+}
+
+/// An authority is visible ASCII, so the empty value is never taken.
+fn host(endpoint: &config::Endpoint) -> HeaderValue {
+    HeaderValue::from_str(endpoint.authority.as_str()).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// A place among the requests in flight; given back when dropped.
+pub(super) struct InFlight(Arc<Shared>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,91 @@
+//! The verdict: whether one request may pass, and as whom.
+//!
+//! Promises: nothing is forwarded without a [`Permit`], and only [`judge`] makes one; it reads memory and waits for
+//! nothing; refusals come in the order of `domain.md`'s table.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::config::Auth;
+use crate::domain::{EndReason, KeyName, Slot, Timestamp};
+use crate::index::{Index, Pass};
+
+use super::credential::Presented;
+use super::refusal::Refusal;
+use super::route::Route;
+
+/// The proof that a request may pass. Private fields: only this module makes one.
+pub struct Permit(Option<Holder>);
+
+/// Whom a permit was given to.
+pub struct Holder {
+    pass: Arc<Pass>,
+    slot: Slot,
+}
+
+impl Permit {
+    /// Whom it was given to; `None`: anonymous.
+    pub fn holder(&self) -> Option<&Holder> {
+        self.0.as_ref()
+    }
+}
+
+impl Holder {
+    /// What is known of the token.
+    pub fn pass(&self) -> &Arc<Pass> {
+        &self.pass
+    }
+
+    /// Which of its key's tokens it is.
+    pub fn slot(&self) -> Slot {
+        self.slot
+    }
+}
+
+/// Judges what was `presented` on `route` from `address` at `now`.
+pub fn judge(
+    presented: &Presented,
+    route: &Route,
+    address: IpAddr,
+    now: Timestamp,
+    index: &Index,
+) -> Result<Permit, Refusal> {
+    match route.auth {
+        Auth::None => return Ok(Permit(None)),
+        Auth::Optional | Auth::Required => {}
+    }
+    let settings = index.settings();
+    let Some(digest) = presented.digest(&settings.prefixes)? else {
+        return match route.auth {
+            Auth::Optional | Auth::None => Ok(Permit(None)),
+            Auth::Required => Err(Refusal::CredentialMissing),
+        };
+    };
+    let pass = index.find(&digest).ok_or(Refusal::CredentialInvalid)?;
+    if !pass.is_active() || !pass.is_allowed_from(address) || !belongs(presented, &pass) {
+        return Err(Refusal::CredentialInvalid);
+    }
+    let slot = pass.judge(now, &settings).map_err(|reason| match reason {
+        EndReason::Superseded => Refusal::TokenSuperseded,
+        EndReason::Expired => Refusal::TokenExpired,
+    })?;
+    if !suffices(route, &pass) {
+        return Err(Refusal::RoleMissing);
+    }
+    Ok(Permit(Some(Holder { pass, slot })))
+}
+
+/// Whether the key that a pair names is the token's.
+fn belongs(presented: &Presented, pass: &Pass) -> bool {
+    let Some(key) = presented.pair_key() else { return true };
+    match key.starts_with("key_") {
+        true => key.parse() == Ok(pass.key()),
+        false => key.parse::<KeyName>().is_ok_and(|name| name.folded() == pass.name().folded()),
+    }
+}
+
+/// One of `roles` suffices, all of `all_roles` are needed.
+fn suffices(route: &Route, pass: &Pass) -> bool {
+    let has = |role| pass.roles().contains(role);
+    (route.roles.is_empty() || route.roles.iter().any(has)) && route.all_roles.iter().all(has)
+}

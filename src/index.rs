@@ -1,0 +1,339 @@
+//! The index: from a token's digest to what is answered to it.
+//!
+//! Promises: a look-up reads memory and waits for nothing; what [`IndexWriter`] has applied is what the next look-up
+//! sees; at most two digests of a key are accepted.
+//! Deliberately does not: judge a request (roles, addresses, status are the caller's), or know names or secrets.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use dashmap::DashMap;
+use http::HeaderValue;
+use ipnet::IpNet;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
+
+use crate::domain::{
+    ApiKey, Digest, Grant, KeyId, KeyName, Role, Settings, Status, Timestamp, TokenId, Tokens, Verdict, grant,
+};
+
+/// At least as many shards as make two writers rarely meet, and a growing shard short.
+const SHARDS: usize = 1_024;
+
+/// Everything but RFC 3986's unreserved characters.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'~').remove(b'-');
+
+type Map = DashMap<Digest, Arc<Pass>, BuildHasherDefault<DigestHasher>>;
+
+/// The read side. Cheap to clone; every clone sees the same.
+#[derive(Clone)]
+pub struct Index(Arc<Shared>);
+
+struct Shared {
+    map: Map,
+    settings: ArcSwap<Settings>,
+    loaded: AtomicBool,
+}
+
+impl Index {
+    /// An empty index, not loaded yet, with room for `capacity` digests, and the one writer it will ever have.
+    pub fn with_capacity(capacity: usize) -> (Self, IndexWriter) {
+        let map = Map::with_capacity_and_hasher_and_shard_amount(capacity, BuildHasherDefault::default(), SHARDS);
+        let settings = ArcSwap::from_pointee(Settings::default());
+        let index = Self(Arc::new(Shared { map, settings, loaded: AtomicBool::new(false) }));
+        let writer = IndexWriter { index: index.clone(), role_sets: HashSet::new() };
+        (index, writer)
+    }
+
+    /// Whether every key has been told once. Before that nothing can be judged.
+    pub fn is_loaded(&self) -> bool {
+        self.0.loaded.load(Ordering::Acquire)
+    }
+
+    /// What is known of the token with this digest.
+    pub fn find(&self, digest: &Digest) -> Option<Arc<Pass>> {
+        self.0.map.get(digest).map(|pass| Arc::clone(&pass))
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> arc_swap::Guard<Arc<Settings>> {
+        self.0.settings.load()
+    }
+
+    /// How many digests are known, living and remembered.
+    pub fn len(&self) -> usize {
+        self.0.map.len()
+    }
+
+    /// Whether no digest is known.
+    pub fn is_empty(&self) -> bool {
+        self.0.map.is_empty()
+    }
+}
+
+/// What is known of one token.
+pub struct Pass {
+    key: KeyId,
+    token: TokenId,
+    name: KeyName,
+    roles: Arc<RoleSet>,
+    active: bool,
+    addresses: Option<Box<[IpNet]>>,
+    grant: Grant,
+    adoption: Option<Arc<Adoption>>,
+    first_use_told: AtomicBool,
+    identity: OnceLock<Box<Identity>>,
+}
+
+impl Pass {
+    /// The key's id.
+    pub fn key(&self) -> KeyId {
+        self.key
+    }
+
+    /// The token's id.
+    pub fn token(&self) -> TokenId {
+        self.token
+    }
+
+    /// The key's name.
+    pub fn name(&self) -> &KeyName {
+        &self.name
+    }
+
+    /// The key's roles.
+    pub fn roles(&self) -> &RoleSet {
+        &self.roles
+    }
+
+    /// Whether the key accepts tokens at all.
+    pub fn is_active(&self) -> bool {
+        self.active
+    }
+
+    /// Whether the key's tokens are accepted from `address`.
+    pub fn is_allowed_from(&self, address: std::net::IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.addresses.as_ref().is_none_or(|nets| nets.iter().any(|net| net.contains(&address)))
+    }
+
+    /// Judges the token alone at `now`.
+    pub fn judge(&self, now: Timestamp, settings: &Settings) -> Verdict {
+        match &self.grant {
+            Grant::Ended(reason) => Err(*reason),
+            Grant::Living(acceptance) => {
+                acceptance.judge(now, settings.duration, settings.on_expiry, self.new_first_used())
+            }
+        }
+    }
+
+    /// When the old token that this is ends by its renewal's plan, if it will.
+    pub fn due_at(&self) -> Option<Timestamp> {
+        match &self.grant {
+            Grant::Living(acceptance) => acceptance.deadline.map(|deadline| deadline.at),
+            Grant::Ended(_) => None,
+        }
+    }
+
+    /// Notes that a request carried the token at `now`. Answers `true` if nobody has been told of a first use yet:
+    /// the caller tells the keyring, or calls [`Pass::first_use_untold`] if he cannot.
+    pub fn note_use(&self, now: Timestamp) -> bool {
+        if self.first_use_told.load(Ordering::Relaxed) {
+            return false;
+        }
+        if let (Some(adoption), Grant::Living(acceptance)) = (&self.adoption, &self.grant)
+            && acceptance.slot == crate::domain::Slot::New
+        {
+            adoption.note(now);
+        }
+        !self.first_use_told.swap(true, Ordering::Relaxed)
+    }
+
+    /// Takes back that the first use has been told.
+    pub fn first_use_untold(&self) {
+        self.first_use_told.store(false, Ordering::Relaxed);
+    }
+
+    /// When the renewal's new token was first used.
+    pub fn new_first_used(&self) -> Option<Timestamp> {
+        self.adoption.as_ref().and_then(|adoption| adoption.first_used())
+    }
+
+    /// How a backend learns the caller; made at the first call.
+    pub fn identity(&self) -> &Identity {
+        self.identity.get_or_init(|| Box::new(Identity::of(self)))
+    }
+}
+
+/// The roles of a key, sorted; shared by all keys with the same ones.
+#[derive(PartialEq, Eq, Hash)]
+pub struct RoleSet {
+    roles: Box<[Role]>,
+}
+
+impl RoleSet {
+    /// Whether the role is among them.
+    pub fn contains(&self, role: &Role) -> bool {
+        self.roles.binary_search(role).is_ok()
+    }
+
+    /// The roles in their order.
+    pub fn iter(&self) -> impl Iterator<Item = &Role> {
+        self.roles.iter()
+    }
+}
+
+/// The headers by which a backend learns the caller, ready to be set.
+pub struct Identity {
+    /// `X-Relevo-Key-Id`
+    pub key_id: HeaderValue,
+    /// `X-Relevo-Key-Name`, percent-encoded outside `[A-Za-z0-9._~-]`
+    pub key_name: HeaderValue,
+    /// `X-Relevo-Roles`, comma-separated
+    pub roles: HeaderValue,
+}
+
+impl Identity {
+    fn of(pass: &Pass) -> Self {
+        let name = percent_encoding::utf8_percent_encode(pass.name.as_str(), RESERVED).to_string();
+        let roles: Vec<_> = pass.roles.iter().map(Role::as_str).collect();
+        Self { key_id: header(&pass.key.to_string()), key_name: header(&name), roles: header(&roles.join(",")) }
+    }
+}
+
+/// Ids, encoded names and roles are visible ASCII, so the empty value is never taken.
+fn header(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// When the new token of a renewal was first used, shared by the passes of both its tokens.
+///
+/// It arms a deadline on the request itself, before the first use is durable.
+struct Adoption {
+    new: TokenId,
+    first_used_millis: AtomicU64,
+}
+
+impl Adoption {
+    const NEVER: u64 = u64::MAX;
+
+    fn note(&self, now: Timestamp) {
+        self.first_used_millis.fetch_min(now.as_millis(), Ordering::AcqRel);
+    }
+
+    fn first_used(&self) -> Option<Timestamp> {
+        match self.first_used_millis.load(Ordering::Acquire) {
+            Self::NEVER => None,
+            millis => Some(Timestamp::from_millis(millis)),
+        }
+    }
+}
+
+/// The write side: one owner, fed by the store's feed.
+pub struct IndexWriter {
+    index: Index,
+    role_sets: HashSet<Arc<RoleSet>>,
+}
+
+impl IndexWriter {
+    /// Puts `after` in force in place of `before`.
+    pub fn replace(&mut self, before: Option<&ApiKey>, after: &ApiKey) {
+        let adoption = self.adoption_of(after);
+        let roles = self.intern(after);
+        for (digest, token, grant) in grant::grants(after) {
+            let pass = self.pass(after, token, grant, Arc::clone(&roles), adoption.clone());
+            self.index.0.map.insert(digest, Arc::new(pass));
+        }
+        for digest in before.into_iter().flat_map(ApiKey::digests) {
+            if after.digests().all(|kept| kept != digest) {
+                self.index.0.map.remove(&digest);
+            }
+        }
+    }
+
+    /// Takes every digest of `before` out of force.
+    pub fn remove(&mut self, before: &ApiKey) {
+        for digest in before.digests() {
+            self.index.0.map.remove(&digest);
+        }
+    }
+
+    /// Puts the settings in force.
+    pub fn settings(&mut self, settings: Arc<Settings>) {
+        self.index.0.settings.store(settings);
+    }
+
+    /// From now on the index can judge. Forgets role sets that no key carries any longer.
+    pub fn loaded(&mut self) {
+        self.role_sets.retain(|roles| Arc::strong_count(roles) > 1);
+        self.index.0.loaded.store(true, Ordering::Release);
+    }
+
+    fn pass(
+        &self,
+        key: &ApiKey,
+        token: TokenId,
+        grant: Grant,
+        roles: Arc<RoleSet>,
+        adoption: Option<Arc<Adoption>>,
+    ) -> Pass {
+        let used = key.tokens.each().any(|kept| kept.id == token && kept.first_used_at.is_some());
+        Pass {
+            key: key.id,
+            token,
+            name: key.name.clone(),
+            roles,
+            active: key.status == Status::Active,
+            addresses: (!key.allowed_addresses.is_empty()).then(|| key.allowed_addresses.as_slice().into()),
+            grant,
+            adoption,
+            first_use_told: AtomicBool::new(used || matches!(grant, Grant::Ended(_))),
+            identity: OnceLock::new(),
+        }
+    }
+
+    /// The adoption cell of `key`'s renewal: the one already there, so that no use of the new token is lost.
+    fn adoption_of(&self, key: &ApiKey) -> Option<Arc<Adoption>> {
+        let Tokens::Renewing { new, .. } = &key.tokens else { return None };
+        let known = self.index.find(&new.digest).and_then(|pass| pass.adoption.clone());
+        let adoption = known.filter(|adoption| adoption.new == new.id).unwrap_or_else(|| {
+            Arc::new(Adoption { new: new.id, first_used_millis: AtomicU64::new(Adoption::NEVER) })
+        });
+        if let Some(at) = new.first_used_at {
+            adoption.note(at);
+        }
+        Some(adoption)
+    }
+
+    fn intern(&mut self, key: &ApiKey) -> Arc<RoleSet> {
+        let set = RoleSet { roles: key.roles.iter().cloned().collect() };
+        if let Some(known) = self.role_sets.get(&set) {
+            return Arc::clone(known);
+        }
+        let set = Arc::new(set);
+        self.role_sets.insert(Arc::clone(&set));
+        set
+    }
+}
+
+/// A SHA-256 digest is as good a hash as there is: its first eight bytes are taken as they are.
+#[derive(Default)]
+struct DigestHasher(u64);
+
+impl Hasher for DigestHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+
+    /// The length of a fixed-size array, written before its bytes, says nothing.
+    fn write_usize(&mut self, _length: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}

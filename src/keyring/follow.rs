@@ -1,0 +1,95 @@
+//! From the store's feed into the catalogue, then the index: the one way by which a change comes into force.
+//!
+//! Promises: during a resync the last known answers serve; what did not come back goes at `Synced`; the index can
+//! judge from the first `Synced` on.
+
+use std::collections::HashSet;
+
+use crate::domain::{ApiKey, KeyId, Realm, Revision};
+use crate::index::IndexWriter;
+use crate::store::{Feed, Notice, Stored};
+
+use super::Keyring;
+
+/// What a feed is followed into: the two indexes' writers.
+pub struct Follower {
+    /// The gateway's index.
+    pub keys: IndexWriter,
+    /// The admin plane's index.
+    pub admins: IndexWriter,
+}
+
+/// Follows `feed` for ever.
+pub async fn follow(keyring: Keyring, mut follower: Follower, mut feed: Box<dyn Feed>) {
+    let mut returned: Option<HashSet<(Realm, KeyId)>> = None;
+    loop {
+        match feed.next().await {
+            Notice::Reset => {
+                let is_known = |realm| !keyring.0.parts.catalog.is_empty(realm);
+                // Nothing known, nothing to be swept: the first load needs no list of what came.
+                returned = (is_known(Realm::Gateway) || is_known(Realm::Admin)).then(HashSet::new);
+            }
+            Notice::Put(realm, _, key) => {
+                if let Some(returned) = &mut returned {
+                    returned.insert((realm, key.id));
+                }
+                follower.put(&keyring, realm, &key);
+            }
+            Notice::Remove(realm, _, id) => follower.remove(&keyring, realm, id),
+            Notice::Settings(revision, settings) => {
+                follower.keys.settings(settings.clone());
+                follower.admins.settings(settings.clone());
+                keyring.0.settings.store(Stored { value: settings, revision }.into());
+            }
+            Notice::Synced(revision) => {
+                if let Some(returned) = returned.take() {
+                    follower.sweep(&keyring, &returned);
+                }
+                follower.keys.loaded();
+                follower.admins.loaded();
+                announce(&keyring, revision);
+            }
+        }
+    }
+}
+
+impl Follower {
+    fn put(&mut self, keyring: &Keyring, realm: Realm, key: &ApiKey) {
+        let before = keyring.0.parts.catalog.put(realm, key);
+        self.writer(realm).replace(before.as_ref(), key);
+        keyring.0.renewals.put(realm, key);
+    }
+
+    fn remove(&mut self, keyring: &Keyring, realm: Realm, id: KeyId) {
+        if let Some(before) = keyring.0.parts.catalog.remove(realm, id) {
+            self.writer(realm).remove(&before);
+        }
+        keyring.0.renewals.remove(realm, id);
+    }
+
+    /// Removes every key that a resync did not bring back.
+    fn sweep(&mut self, keyring: &Keyring, returned: &HashSet<(Realm, KeyId)>) {
+        for realm in [Realm::Gateway, Realm::Admin] {
+            for id in keyring.0.parts.catalog.ids(realm) {
+                if !returned.contains(&(realm, id)) {
+                    self.remove(keyring, realm, id);
+                }
+            }
+        }
+    }
+
+    fn writer(&mut self, realm: Realm) -> &mut IndexWriter {
+        match realm {
+            Realm::Gateway => &mut self.keys,
+            Realm::Admin => &mut self.admins,
+        }
+    }
+}
+
+fn announce(keyring: &Keyring, revision: Revision) {
+    keyring.0.in_force.send_if_modified(|applied| {
+        let newer = revision > *applied;
+        *applied = revision.max(*applied);
+        newer
+    });
+}

@@ -1,0 +1,138 @@
+//! The settings: read from memory, changed by one compared write with its audit event.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use crate::domain::{
+    Action, Affected, EventDraft, EventId, Facts, KeyId, KeyName, Prefix, Realm, Settings, Version, audit::SettingsFacts,
+};
+use crate::store::{Conflict, StoreError, Stored, What, Write};
+
+use super::{ATTEMPTS, Caller, Denied, Keyring, SettingsChange, SettingsDone, entropy};
+
+/// How many of the affected keys a refusal names.
+const NAMED: usize = 20;
+
+impl Keyring {
+    /// The settings in force.
+    pub fn settings(&self) -> SettingsDone {
+        let stored = self.0.settings.load();
+        SettingsDone { settings: Arc::clone(&stored.value), version: stored.revision, revision: None }
+    }
+
+    /// Changes the settings.
+    pub async fn change_settings(
+        &self,
+        change: SettingsChange,
+        if_match: Option<Version>,
+        caller: &Caller,
+    ) -> Result<SettingsDone, Denied> {
+        for _ in 0..ATTEMPTS {
+            let stored = self.stored_settings().await?;
+            let current = Version(stored.revision.0);
+            if if_match.is_some_and(|version| version != current) {
+                return Err(Denied::VersionMismatch { current });
+            }
+            let after = Settings {
+                duration: change.duration.unwrap_or(stored.value.duration),
+                on_expiry: change.on_expiry.unwrap_or(stored.value.on_expiry),
+                prefixes: stored.value.prefixes.clone(),
+            };
+            if after == stored.value {
+                return Ok(SettingsDone { settings: Arc::new(after), version: stored.revision, revision: None });
+            }
+            self.confirm(&stored.value, &after, change.confirm).await?;
+            if let Some(done) = self.write_settings(&stored, after, caller).await? {
+                return Ok(done);
+            }
+        }
+        Err(Denied::Store(StoreError::Conflict(Conflict::Revision)))
+    }
+
+    /// Writes the first settings of an empty store, and the configured prefix if this store has never minted with it.
+    pub async fn establish_settings(&self, first: Settings, caller: &Caller) -> Result<(), Denied> {
+        let prefix: Prefix = self.0.parts.prefix.clone();
+        for _ in 0..ATTEMPTS {
+            let known = self.0.parts.store.settings().await?;
+            let stored = known.unwrap_or_else(|| Stored { value: first.clone(), revision: Default::default() });
+            let mut after = stored.value.clone();
+            if !after.prefixes.contains(&prefix) {
+                after.prefixes.push(prefix.clone());
+            }
+            let is_written = stored.revision.0 > 0 && after == stored.value;
+            if is_written || self.write_settings(&stored, after, caller).await?.is_some() {
+                return Ok(());
+            }
+        }
+        Err(Denied::Store(StoreError::Conflict(Conflict::Revision)))
+    }
+
+    async fn stored_settings(&self) -> Result<Stored<Settings>, Denied> {
+        let stored = self.0.parts.store.settings().await?;
+        Ok(stored.unwrap_or_else(|| Stored { value: Settings::default(), revision: Default::default() }))
+    }
+
+    /// `None` if somebody else was first.
+    async fn write_settings(
+        &self,
+        stored: &Stored<Settings>,
+        after: Settings,
+        caller: &Caller,
+    ) -> Result<Option<SettingsDone>, Denied> {
+        let now = self.0.parts.clock.now();
+        let is_first = stored.revision.0 == 0;
+        let event = EventDraft {
+            id: EventId::new(now, entropy()?),
+            at: now,
+            actor: caller.actor.clone(),
+            address: caller.address,
+            action: Action::SettingsChanged,
+            key: None,
+            before: (!is_first).then(|| Facts::Settings(SettingsFacts::of(&stored.value))),
+            after: Some(Facts::Settings(SettingsFacts::of(&after))),
+        };
+        let what = What::Settings(after.clone(), stored.revision);
+        match self.commit(Write { realm: Realm::Gateway, what, events: vec![event] }).await {
+            Ok(revision) => {
+                Ok(Some(SettingsDone { settings: Arc::new(after), version: revision, revision: Some(revision) }))
+            }
+            Err(StoreError::Conflict(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Refuses a change that touches tokens, unless the caller has named exactly how many.
+    async fn confirm(&self, before: &Settings, after: &Settings, confirm: Option<Affected>) -> Result<(), Denied> {
+        let (affected, keys) = self.affected(before.clone(), after.clone()).await?;
+        if affected.is_none() || confirm == Some(affected) {
+            return Ok(());
+        }
+        Err(Denied::TokensAffected { affected, keys })
+    }
+
+    /// How many tokens a change touches, and the first keys of them. Reads every key, off this thread.
+    async fn affected(
+        &self,
+        before: Settings,
+        after: Settings,
+    ) -> Result<(Affected, Vec<(KeyId, KeyName)>), StoreError> {
+        let catalog = self.0.parts.catalog.clone();
+        let now = self.0.parts.clock.now();
+        let count = move || {
+            let (mut sum, mut keys) = (Affected::default(), Vec::new());
+            for realm in [Realm::Gateway, Realm::Admin] {
+                catalog.newest_first(realm, None, &mut |key| {
+                    let affected = Affected::by(&key, (key.duration, key.duration), (&before, &after), now);
+                    if !affected.is_none() && keys.len() < NAMED {
+                        keys.push((key.id, key.name));
+                    }
+                    sum = sum.plus(affected);
+                    ControlFlow::Continue(())
+                });
+            }
+            (sum, keys)
+        };
+        let counted = tokio::task::spawn_blocking(count).await;
+        counted.map_err(|error| StoreError::Unavailable(format!("the keys could not be counted: {error}")))
+    }
+}

@@ -1,0 +1,181 @@
+//! What time does to keys: first uses become durable, deadlines fall due, old tokens go quiet, the dead are forgotten.
+//!
+//! Promises: a first use is written within a second; a deadline is settled by an ordinary committed change; a look
+//! that fails is made again.
+//! Deliberately does not: guard the gate. A grant carries its own ends, and a late settlement lets nothing in.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+use crate::domain::{Actor, ApiKey, KeyId, Outcome, Realm, Settings, Span, Step, Timestamp, transition};
+use crate::store::{Conflict, KeyRef, StoreError, Stored, Write};
+use crate::usage::FirstUse;
+
+use super::{ATTEMPTS, Caller, Denied, Keyring};
+
+/// How often time is looked at.
+const LOOK: Duration = Duration::from_millis(250);
+/// How many first uses become durable in one write.
+const BATCH: usize = 1_024;
+
+/// Settles what time has done.
+pub struct Settler {
+    keyring: Keyring,
+    first_uses: mpsc::Receiver<FirstUse>,
+    quiet_looked_at: Timestamp,
+    forgot_at: Timestamp,
+}
+
+impl Settler {
+    /// A settler for `keyring`, told of first uses by `first_uses`.
+    pub fn new(keyring: Keyring, first_uses: mpsc::Receiver<FirstUse>) -> Self {
+        Self { keyring, first_uses, quiet_looked_at: Timestamp::EPOCH, forgot_at: Timestamp::EPOCH }
+    }
+
+    /// Settles for ever.
+    pub async fn run(mut self) {
+        let mut ticks = tokio::time::interval(LOOK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut firsts = Vec::new();
+        loop {
+            tokio::select! {
+                told = self.first_uses.recv_many(&mut firsts, BATCH) => match told {
+                    0 => return,
+                    _ => self.write_first_uses(std::mem::take(&mut firsts)).await,
+                },
+                _ = ticks.tick() => self.look().await,
+            }
+        }
+    }
+
+    async fn look(&mut self) {
+        let now = self.keyring.0.parts.clock.now();
+        let settings = Arc::clone(&self.keyring.0.settings.load().value);
+        for (realm, key) in self.keyring.0.renewals.due(now, &settings) {
+            self.settle(realm, key, &|key| transition::settle(key, now, &settings)).await;
+        }
+        if now.since(self.quiet_looked_at) >= Span::minutes(1) {
+            self.quiet_looked_at = now;
+            self.look_for_quiet(now, &settings).await;
+        }
+        if now.since(self.forgot_at) >= Span::hours(1) {
+            self.forgot_at = now;
+            self.forget(now).await;
+        }
+    }
+
+    async fn look_for_quiet(&self, now: Timestamp, settings: &Settings) {
+        for (realm, key, old, asked) in self.keyring.0.renewals.awaiting_quiet() {
+            let (quiet, _) = self.keyring.0.parts.usage.quiet(old);
+            if quiet >= asked {
+                self.settle(realm, key, &|key| transition::end_quiet(key, quiet, now, settings)).await;
+            }
+        }
+    }
+
+    /// Lets go of ended tokens and deleted keys that have been remembered long enough.
+    async fn forget(&self, now: Timestamp) {
+        let before = now.minus(self.keyring.0.parts.remember);
+        match self.keyring.0.parts.store.forget_deleted(before).await {
+            Ok(0) => {}
+            Ok(count) => info!(count, "deleted keys forgotten"),
+            Err(error) => warn!(%error, "deleted keys could not be forgotten; trying again in an hour"),
+        }
+    }
+
+    /// Commits what `passing` has made of the key; a race lost is run again.
+    async fn settle(&self, realm: Realm, id: KeyId, passing: &(dyn Fn(&ApiKey) -> Outcome + Sync)) {
+        for _ in 0..ATTEMPTS {
+            match self.try_settle(realm, id, passing).await {
+                Err(Denied::Store(StoreError::Conflict(Conflict::Revision))) => {}
+                Ok(()) | Err(Denied::NotFound(_)) => return,
+                Err(error) => {
+                    warn!(key = %id, %error, "a renewal could not be settled; trying again");
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn try_settle(
+        &self,
+        realm: Realm,
+        id: KeyId,
+        passing: &(dyn Fn(&ApiKey) -> Outcome + Sync),
+    ) -> Result<(), Denied> {
+        let keyring = &self.keyring;
+        let stored = keyring.0.parts.store.load(realm, KeyRef::Id(id)).await?.ok_or(Denied::NotFound(realm))?;
+        let mut outcome = keyring.with_known_first_use(realm, &stored.value);
+        let passed = passing(&outcome.key);
+        outcome.steps.extend(passed.steps);
+        outcome.key = passed.key;
+        keyring.write_steps(realm, &stored, &outcome, &itself()).await?;
+        for step in &outcome.steps {
+            info!(key = %id, action = step.action.name(realm), at = %step.at, "renewal settled");
+        }
+        Ok(())
+    }
+
+    /// Makes first uses durable. One that cannot be written is told again by the next request with its token.
+    async fn write_first_uses(&self, mut pending: Vec<FirstUse>) {
+        while !pending.is_empty() {
+            let mut keys = HashSet::new(); // one write holds a key once
+            let (batch, rest): (Vec<_>, Vec<_>) =
+                pending.into_iter().partition(|first| keys.insert((first.realm, first.key)));
+            if let Err(error) = self.write_batch(&batch).await {
+                warn!(%error, count = batch.len(), "first uses could not be written; the next use tells them again");
+                for first in batch {
+                    self.take_back(first).await;
+                }
+            }
+            pending = rest;
+        }
+    }
+
+    async fn write_batch(&self, batch: &[FirstUse]) -> Result<(), StoreError> {
+        for _ in 0..ATTEMPTS {
+            let mut writes = Vec::with_capacity(batch.len());
+            for first in batch {
+                writes.extend(self.first_use(*first).await?);
+            }
+            if writes.is_empty() {
+                return Ok(());
+            }
+            match self.keyring.commit_all(writes).await {
+                Err(StoreError::Conflict(_)) => {} // a key was changed meanwhile
+                Ok(_) => return Ok(()),
+                Err(error @ (StoreError::Unavailable(_) | StoreError::Corrupt(_))) => return Err(error),
+            }
+        }
+        Err(StoreError::Conflict(Conflict::Revision))
+    }
+
+    async fn first_use(&self, first: FirstUse) -> Result<Option<Write>, StoreError> {
+        let stored = self.keyring.0.parts.store.load(first.realm, KeyRef::Id(first.key)).await?;
+        let used = stored.and_then(|stored| {
+            let (key, step) = transition::first_use(&stored.value, first.token, first.at)?;
+            Some((stored, Outcome { key, steps: step.into_iter().collect::<Vec<Step>>() }))
+        });
+        let write = |(stored, outcome): (Stored<Arc<ApiKey>>, Outcome)| {
+            self.keyring.write(first.realm, &stored, &outcome, &itself())
+        };
+        used.map(write).transpose()
+    }
+
+    async fn take_back(&self, first: FirstUse) {
+        if let Some(key) = self.keyring.0.parts.catalog.find(first.realm, &KeyRef::Id(first.key)) {
+            let token = key.tokens.each().find(|token| token.id == first.token);
+            if let Some(pass) = token.and_then(|token| self.keyring.index(first.realm).find(&token.digest)) {
+                pass.first_use_untold();
+            }
+        }
+    }
+}
+
+fn itself() -> Caller {
+    Caller { actor: Actor::relevo(), address: None }
+}

@@ -1,0 +1,8 @@
+//! Sockets: who listens, who is at the other end, how one connection lives and ends.
+//!
+//! Promises: two processes never share a port in silence; accepting survives every error; every connection ends at
+//! its deadline or with the drain.
+//! Deliberately does not: look into a request.
+
+pub mod connection;
+pub mod listener;

@@ -1,0 +1,134 @@
+//! Going through many rows: the listing that a feed begins with, the audit log, keys long deleted.
+//!
+//! Promises: memory and time of each step are bounded.
+//! Deliberately does not: skip a damaged row. It is an error, and nothing after it is told.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use redb::ReadableTable;
+use tokio::sync::mpsc;
+
+use super::engine::{Engine, Keep};
+use super::fault::Fault;
+use super::row::Owner;
+use super::table::{ReadTable, Tables, WriteTable, deleted_key, event, event_key, living_key, nth};
+use crate::domain::{ApiKey, Event, Realm, Timestamp};
+use crate::store::feed::{Changes, Listed, Lister};
+use crate::store::{EventPage, EventQuery, Notice, StoreError, Stored};
+
+/// How many keys are told at once.
+const SLICE: usize = 1_024;
+/// How many events one query returns at most, whatever its limit.
+const MOST_EVENTS: usize = 10_000;
+/// How many events one query looks at.
+const MOST_LOOKED_AT: usize = 50_000;
+/// How many deleted keys one transaction forgets.
+const FORGOTTEN_AT_ONCE: usize = 1_000;
+
+impl Lister for Engine {
+    fn list(self: &Arc<Self>, into: &mpsc::Sender<Listed>) -> Result<(), StoreError> {
+        self.read_here(|tables| list(tables, into))
+    }
+
+    fn changes(&self) -> &Changes {
+        self.changes()
+    }
+}
+
+fn list(tables: &Tables<ReadTable>, into: &mpsc::Sender<Listed>) -> Result<(), Fault> {
+    let state = tables.state()?;
+    let settings = tables.settings()?.map(|stored| Notice::Settings(stored.revision, Arc::new(stored.value)));
+    let mut slice: Vec<Notice> = settings.into_iter().collect();
+    for realm in [Realm::Admin, Realm::Gateway] {
+        let table = &tables.keys[nth(realm)];
+        for entry in table.rows.iter()? {
+            let (key, row) = entry?;
+            let Stored { value, revision } =
+                table.read(key.value(), row.value(), |content| living_key(key.value(), content))?;
+            slice.push(Notice::Put(realm, revision, Arc::new(value)));
+            if slice.len() == SLICE && into.blocking_send(Listed::Slice(std::mem::take(&mut slice))).is_err() {
+                return Ok(()); // nobody listens any more
+            }
+        }
+    }
+    let _nobody_listens = into.blocking_send(Listed::Slice(slice));
+    let _nobody_listens = into.blocking_send(Listed::End(state.last));
+    Ok(())
+}
+
+/// The events that `query` asks for. Fewer than its limit, with a `next`, once [`MOST_LOOKED_AT`] were looked at.
+pub(super) fn events(tables: &Tables<ReadTable>, query: &EventQuery) -> Result<EventPage, Fault> {
+    let after = event_key(query.after);
+    let limit = query.limit.min(MOST_EVENTS);
+    let mut page = EventPage::default();
+    let mut last = query.after;
+    let range = (Bound::Excluded(after.as_slice()), Bound::Unbounded);
+    for (looked_at, entry) in tables.events.rows.range::<&[u8]>(range)?.enumerate() {
+        if page.events.len() == limit || looked_at == MOST_LOOKED_AT {
+            page.next = Some(last);
+            break;
+        }
+        let (key, row) = entry?;
+        let event = tables.events.read(key.value(), row.value(), |content| event(key.value(), content))?;
+        last = event.revision;
+        if is_asked_for(&event, query) {
+            page.events.push(event);
+        }
+    }
+    Ok(page)
+}
+
+fn is_asked_for(event: &Event, query: &EventQuery) -> bool {
+    query.key.is_none_or(|key| event.key == Some(key))
+        && query.actor.as_ref().is_none_or(|actor| event.actor.as_str() == actor)
+        && query.action.is_none_or(|action| event.action == action)
+}
+
+/// Removes, of the next keys in the order of their rows after `from`, those deleted before `before`. Answers how
+/// many went, and from where to go on.
+pub(super) fn forget_some(
+    tables: &mut Tables<WriteTable<'_>>,
+    before: Timestamp,
+    from: &[u8],
+) -> Result<Keep<(u64, Option<Vec<u8>>)>, Fault> {
+    let (due, next) = due(tables, before, from)?;
+    let count = due.len() as u64;
+    for (owner, key) in due {
+        forget(tables, owner, &key)?;
+    }
+    Ok(if count == 0 { Keep::No((0, next)) } else { Keep::Yes((count, next)) })
+}
+
+type Due = (Vec<(Owner, ApiKey)>, Option<Vec<u8>>);
+
+fn due(tables: &Tables<WriteTable<'_>>, before: Timestamp, from: &[u8]) -> Result<Due, Fault> {
+    let mut due = Vec::new();
+    let table = &tables.deleted;
+    let range = (Bound::Excluded(from), Bound::Unbounded);
+    for (looked_at, entry) in table.rows.range::<&[u8]>(range)?.enumerate() {
+        let (key, row) = entry?;
+        let (owner, at, deleted) = table.read(key.value(), row.value(), |content| {
+            let owner = Owner::from_bytes(key.value())?;
+            deleted_key(owner, content).map(|(at, deleted)| (owner, at, deleted))
+        })?;
+        if at < before {
+            due.push((owner, deleted));
+        }
+        if looked_at + 1 == FORGOTTEN_AT_ONCE {
+            return Ok((due, Some(key.value().to_vec())));
+        }
+    }
+    Ok((due, None))
+}
+
+fn forget(tables: &mut Tables<WriteTable<'_>>, owner: Owner, key: &ApiKey) -> Result<(), Fault> {
+    for digest in key.digests() {
+        if tables.owner(&digest)? != Some(owner) {
+            let place = tables.digests.place(digest.as_bytes());
+            return Err(Fault::contradiction(&place, "it does not name the deleted key that has the digest"));
+        }
+        tables.digests.remove(digest.as_bytes())?;
+    }
+    tables.deleted.remove(&owner.to_bytes())
+}

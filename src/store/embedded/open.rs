@@ -1,0 +1,150 @@
+//! Opening the file.
+//!
+//! Promises: its directory is made with mode 0700 and itself with 0600; a second process is refused; once it was
+//! open, it is never made anew in silence.
+//! Deliberately does not: look into tables. That is `check`.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use redb::backends::FileBackend;
+use redb::{Builder, Database, DatabaseError, Error, StorageBackend};
+
+use super::fault::Fault;
+use crate::store::StoreError;
+
+/// How much of the file is kept in memory.
+const CACHE_BYTES: usize = 64 * 1024 * 1024;
+
+/// Why a store was not opened.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it open.
+    #[error("the store is in use by another process")]
+    InUse,
+    /// It is in a format that this version does not know. Nothing is wrong with it.
+    #[error("the store is in format {found}, and only {known} is known to this version")]
+    UnknownFormat {
+        /// The file's format.
+        found: u32,
+        /// This version's.
+        known: u32,
+    },
+    /// It is not what was written. Nothing is guessed: restore a backup.
+    #[error("the store is damaged: {0}")]
+    Corrupt(String),
+    /// The device or the file system does not let it be opened.
+    #[error("the store cannot be opened: {0}")]
+    Unavailable(String),
+}
+
+impl From<OpenError> for StoreError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Corrupt(what) => Self::Corrupt(what),
+            OpenError::Unavailable(what) => Self::Unavailable(what),
+            OpenError::InUse | OpenError::UnknownFormat { .. } => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<Fault> for OpenError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Conflict(conflict) => Self::Corrupt(conflict.to_string()),
+            Fault::Corrupt(what) => Self::Corrupt(what),
+            Fault::Device(what) => Self::Unavailable(what),
+        }
+    }
+}
+
+impl From<DatabaseError> for OpenError {
+    fn from(error: DatabaseError) -> Self {
+        let not_a_database = matches!(
+            &error, // what redb calls a file that is none
+            DatabaseError::Storage(redb::StorageError::Io(io)) if io.kind() == io::ErrorKind::InvalidData
+        );
+        match error {
+            DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => Self::InUse,
+            _ if not_a_database => Self::Corrupt(error.to_string()),
+            error => Fault::from(Error::from(error)).into(),
+        }
+    }
+}
+
+/// Opens the file, at first and again.
+pub(super) struct Opener {
+    open: Box<dyn Fn(Occasion) -> Result<Database, OpenError> + Send + Sync>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Occasion {
+    First,
+    Again,
+}
+
+impl Opener {
+    /// Opens the file at `path`.
+    pub(super) fn of_path(path: &Path) -> Self {
+        let path = path.to_path_buf();
+        Self { open: Box::new(move |occasion| open_path(&path, occasion)) }
+    }
+
+    /// Opens whatever `make` makes.
+    pub(super) fn of_backend<B: StorageBackend>(make: impl Fn() -> io::Result<B> + Send + Sync + 'static) -> Self {
+        let open = move |occasion| {
+            let backend = make().map_err(|error| OpenError::Unavailable(error.to_string()))?;
+            if occasion == Occasion::Again && backend.len().is_ok_and(|length| length == 0) {
+                return Err(OpenError::Corrupt("it is empty".into()));
+            }
+            open_backend(backend)
+        };
+        Self { open: Box::new(open) }
+    }
+
+    /// Opens the file for the first time: it may have to be made.
+    pub(super) fn first(&self) -> Result<Database, OpenError> {
+        (self.open)(Occasion::First)
+    }
+
+    /// Opens a file that was open before: it must be there.
+    pub(super) fn again(&self) -> Result<Database, OpenError> {
+        (self.open)(Occasion::Again)
+    }
+}
+
+fn open_path(path: &Path, occasion: Occasion) -> Result<Database, OpenError> {
+    let at_path = |error: io::Error| OpenError::Unavailable(format!("{}: {error}", path.display()));
+    let file = match occasion {
+        Occasion::First => make_file(path).map_err(at_path)?,
+        Occasion::Again => OpenOptions::new().read(true).write(true).open(path).map_err(at_path)?,
+    };
+    if occasion == Occasion::Again && file.metadata().map_err(at_path)?.len() == 0 {
+        return Err(OpenError::Corrupt(format!("{} is empty", path.display())));
+    }
+    open_backend(FileBackend::new(file)?)
+}
+
+/// Opens the file at `path`; if it has to be made, it and its directory entry are durable before anything is in it.
+fn make_file(path: &Path) -> io::Result<File> {
+    let parent = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_path_buf(),
+        Some(_) | None => PathBuf::from("."),
+    };
+    DirBuilder::new().recursive(true).mode(0o700).create(&parent)?;
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    if file.metadata()?.len() == 0 {
+        file.sync_all()?;
+        File::open(&parent)?.sync_all()?;
+    }
+    Ok(file)
+}
+
+fn open_backend(backend: impl StorageBackend) -> Result<Database, OpenError> {
+    let mut builder = Builder::new();
+    builder.set_cache_size(CACHE_BYTES);
+    builder.set_check_integrity_on_open(true); // every page's checksum, not only after a crash
+    Ok(builder.create_with_backend(backend)?)
+}

@@ -14,6 +14,7 @@
 //! | 2 | [`config`], [`observe`], [`clock`] | what the operator says; what he sees; what time it is |
 //! | 1 | [`domain`] | keys, tokens, transitions: no IO, no clock, no async |
 
+pub mod admin;
 pub mod catalog;
 pub mod clock;
 pub mod config;

@@ -5,7 +5,7 @@
 //! | floor | module | what it is |
 //! |---|---|---|
 //! | 9 | `main` | hands the arguments to `cli` |
-//! | 8 | `cli` | arguments; client commands; starts `serve` |
+//! | 8 | [`cli`] | arguments; client commands; starts `serve` |
 //! | 7 | `serve` | assembly, signals, drain; alone knows every floor |
 //! | 6 | `admin`, `gateway` | two planes; neither knows the other |
 //! | 5 | `keyring` | the write side: one command, from load to "in force here" |
@@ -14,6 +14,7 @@
 //! | 2 | [`config`], `observe`, [`clock`] | what the operator says; what he sees; what time it is |
 //! | 1 | [`domain`] | keys, tokens, transitions: no IO, no clock, no async |
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;

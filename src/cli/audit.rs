@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::arguments::Audit;
+use super::arguments::{Audit, KeyReference};
 use super::client::Call;
 use super::failure::Failure;
 use super::session::{Reader, Session};
@@ -16,15 +16,22 @@ use super::text::{plain, second};
 
 /// How often new events are asked for.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How many events are asked for at once: as many as the gateway gives.
+const PAGE: &str = "500";
 
 /// `relevo audit`
 pub(super) async fn run(session: &mut Session, audit: Audit) -> Result<(), Failure> {
-    let key = audit.key.as_ref().map(super::arguments::KeyReference::as_str);
-    let mut last = tell_after(session, key, None).await?;
+    let key = audit.key.as_ref().map(KeyReference::as_str);
+    let last = tell_after(session, key, 0).await?;
+    if audit.follow { follow(session, key, last, PAUSE).await } else { Ok(()) }
+}
+
+/// Tells what happens after the revision `last`, until the gateway says no.
+async fn follow(session: &mut Session, key: Option<&str>, mut last: u64, pause: Duration) -> Result<(), Failure> {
     let mut answering = true;
-    while audit.follow {
-        tokio::time::sleep(PAUSE).await;
-        match tell_after(session, key, Some(last)).await {
+    loop {
+        tokio::time::sleep(pause).await;
+        match tell_after(session, key, last).await {
             Ok(reached) => {
                 last = reached;
                 answering = true;
@@ -38,41 +45,35 @@ pub(super) async fn run(session: &mut Session, audit: Audit) -> Result<(), Failu
             Err(failure) => return Err(failure),
         }
     }
-    Ok(())
 }
 
-/// Tells what happened after a revision, or the latest page of all; the answer is the last revision told.
-async fn tell_after(session: &mut Session, key: Option<&str>, after: Option<u64>) -> Result<u64, Failure> {
-    let revision = after.map(|after| after.to_string());
+/// Tells what happened after a revision, page by page; the answer is the last revision told.
+async fn tell_after(session: &mut Session, key: Option<&str>, after: u64) -> Result<u64, Failure> {
+    let revision = after.to_string();
+    let mut reached = after;
     let mut cursor: Option<String> = None;
-    let mut events = Vec::new();
     loop {
-        let mut call = Call::read(&["v1", "audit"]);
-        let parameters = [("key", key), ("after", revision.as_deref()), ("cursor", cursor.as_deref())];
-        for (name, value) in parameters {
+        let mut call = Call::read(&["v1", "audit"]).with("after", &revision).with("limit", PAGE);
+        for (name, value) in [("key", key), ("cursor", cursor.as_deref())] {
             if let Some(value) = value {
                 call = call.with(name, value);
             }
         }
         let reply = session.send(call).await?;
-        let page: EventPage = reply.read()?;
-        // Nothing new is no line; but a command that is not followed always answers.
-        if session.reader == Reader::Program && (after.is_none() || !page.events.is_empty()) {
-            session.terminal.answer(&reply.body)?;
+        let EventPage { mut events, next_cursor } = reply.read()?;
+        events.sort_by_key(|event| event.revision);
+        match session.reader {
+            // Nothing new is nothing to say; but what is asked for the first time is answered.
+            Reader::Program if events.is_empty() && after > 0 => {}
+            Reader::Program => session.terminal.answer(&reply.body)?,
+            Reader::Person => events.iter().try_for_each(|event| session.terminal.answer(&line(event)))?,
         }
-        events.extend(page.events);
-        cursor = page.next_cursor;
-        if cursor.is_none() || after.is_none() {
-            break;
+        reached = reached.max(events.last().map_or(0, |event| event.revision));
+        if next_cursor.is_none() {
+            return Ok(reached);
         }
+        cursor = next_cursor;
     }
-    events.sort_by_key(|event| event.revision);
-    if session.reader == Reader::Person {
-        for event in &events {
-            session.terminal.answer(&line(event))?;
-        }
-    }
-    Ok(events.last().map(|event| event.revision).max(after).unwrap_or_default())
 }
 
 /// One event on one line.
@@ -96,11 +97,57 @@ fn subject(event: &Event, id: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
+    use super::super::double::{Answer, Double, locally, refusal};
     use super::*;
+
+    fn page(revisions: &[u64], next: Option<&str>) -> Answer {
+        let event = |revision: &u64| {
+            json!({"id": "evt_1", "revision": revision, "at": "2026-11-23T19:12:05.000Z",
+            "actor": "root", "address": null, "action": "key.created", "key": "key_1", "before": null, "after": null})
+        };
+        let events: Vec<_> = revisions.iter().map(event).collect();
+        Answer::Says(200, json!({"events": events, "next_cursor": next}))
+    }
+
+    fn told(double: &Double) -> Vec<String> {
+        let revision = |line: &str| line.split_whitespace().find(|word| word.starts_with('#')).map(str::to_owned);
+        double.out.text().lines().filter_map(revision).collect()
+    }
+
+    #[test]
+    fn every_page_is_told_in_order() {
+        locally(async {
+            let double = Double::saying([page(&[2, 1], Some("2")), page(&[3], None)]).await;
+            let audit = Audit { key: Some("ci".parse().expect("legal")), follow: false };
+            run(&mut double.session(Reader::Person), audit).await.expect("told");
+            assert_eq!(told(&double), ["#1", "#2", "#3"]);
+            let first = "GET /v1/audit?after=0&limit=500&key=ci";
+            assert_eq!(double.lines(), [first.to_owned(), format!("{first}&cursor=2")]);
+        });
+    }
+
+    #[test]
+    fn following_goes_on_after_the_last_revision_and_through_a_lost_connection() {
+        locally(async {
+            let script = [page(&[8], None), page(&[], None), Answer::Nothing, Answer::Nothing, page(&[9], None)];
+            let end = refusal(401, "unauthenticated", "the token is not accepted");
+            let double = Double::saying(script.into_iter().chain([end])).await;
+            let failure =
+                follow(&mut double.session(Reader::Person), None, 7, Duration::ZERO).await.expect_err("ended");
+            assert_eq!(failure.code(), 1);
+            assert_eq!(told(&double), ["#8", "#9"]);
+            let after: Vec<_> =
+                double.lines().iter().map(|line| line[.."GET /v1/audit?after=7".len()].to_owned()).collect();
+            assert_eq!(after.iter().map(|line| &line[line.len() - 1..]).collect::<String>(), "788889");
+            assert_eq!(double.err.text().matches("trying again").count(), 1);
+        });
+    }
 
     #[test]
     fn an_event_is_one_line() {
-        let event = serde_json::json!({"id": "evt_1", "revision": 17, "at": "2026-11-23T19:12:05.000Z", "actor": "root",
+        let event = json!({"id": "evt_1", "revision": 17, "at": "2026-11-23T19:12:05.000Z", "actor": "root",
             "address": "127.0.0.1", "action": "renewal.opened", "key": "key_1", "before": null, "after": {"name": "c\ni"}});
         let event: Event = serde_json::from_value(event).expect("an event");
         assert_eq!(

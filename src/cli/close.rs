@@ -74,3 +74,55 @@ fn token_of(key: &Key) -> String {
         _ => String::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::double::{Answer, Double, ROOT, locally, refusal};
+    use super::super::session::Reader;
+    use super::super::table::tests::renewing;
+    use super::*;
+
+    fn close(yes: bool) -> Close {
+        Close { key: "ci".parse().expect("legal"), yes }
+    }
+
+    #[test]
+    fn with_yes_the_gateway_is_asked_at_once() {
+        locally(async {
+            for (favour, path) in [(Favour::New, "delete-old"), (Favour::Old, "undo")] {
+                let double = Double::saying([Answer::Says(200, json!({"key": renewing()}))]).await;
+                run(&mut double.session(Reader::Person), close(true), favour).await.expect("closed");
+                assert_eq!(double.lines(), [format!("POST /v1/keys/ci/{path}")]);
+                double.with(0, |asked| {
+                    assert_eq!(asked.headers["authorization"], format!("Bearer {ROOT}"));
+                    assert!(!asked.headers.contains_key("if-match"));
+                });
+                assert!(double.out.text().starts_with("ci: the "), "{}", double.out.text());
+            }
+        });
+    }
+
+    #[test]
+    fn without_yes_and_without_anybody_to_ask_nothing_is_sent() {
+        locally(async {
+            let double = Double::saying([]).await;
+            let failure =
+                run(&mut double.session(Reader::Person), close(false), Favour::Old).await.expect_err("unasked");
+            assert!(failure.code() == 2 && failure.to_string().contains("--yes"), "{failure}");
+            assert!(double.lines().is_empty());
+        });
+    }
+
+    #[test]
+    fn a_key_without_an_old_token_is_refused_by_the_gateway() {
+        locally(async {
+            let double = Double::saying([refusal(409, "no_old_token", "the key has no old token")]).await;
+            let failure =
+                run(&mut double.session(Reader::Person), close(true), Favour::New).await.expect_err("refused");
+            assert_eq!((failure.code(), failure.to_string().as_str()), (1, "no_old_token: the key has no old token"));
+            assert_eq!(double.out.text(), "");
+        });
+    }
+}

@@ -105,17 +105,17 @@ pub(super) fn token_in(path: &Path) -> Result<Secret, Failure> {
 
 /// A client of the first gateway that has announced itself and answers.
 async fn announced(token: Option<Secret>, surroundings: &Surroundings) -> Result<Client, Failure> {
-    let mut tried = String::new();
+    let mut tried = Vec::new();
     for place in surroundings.places() {
         match living(&place).await {
             Ok((url, token_file)) => {
                 let token = token.map_or_else(|| token_in(&token_file), Ok)?;
                 return Client::new(url, token);
             }
-            Err(reason) => tried.push_str(&format!("\n  {}: {reason}", place.display())),
+            Err(reason) => tried.push(format!("\n  {}: {reason}", place.display())),
         }
     }
-    let program = surroundings.program();
+    let (program, tried) = (surroundings.program(), tried.concat());
     Err(Failure::failed(format!(
         "no gateway of this machine and user was found; start one (`{program} serve` or `{program} demo`), or give --admin URL and \
          --token-file FILE. Tried:{tried}"

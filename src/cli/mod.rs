@@ -8,6 +8,8 @@ mod audit;
 mod client;
 mod close;
 mod demo;
+#[cfg(test)]
+mod double;
 mod failure;
 mod find;
 mod keys;

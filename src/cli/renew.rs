@@ -129,7 +129,7 @@ fn mint(prefix: &Prefix) -> Result<Secret, Failure> {
     Ok(Secret::mint(prefix, &mut rng))
 }
 
-fn call<'a>(renew: &'a Renew, digest: Option<Digest>) -> Call<'a> {
+fn call(renew: &Renew, digest: Option<Digest>) -> Call<'_> {
     let call = Call::new(Method::POST, &["v1", "keys", renew.key.as_str(), "renew"]);
     let mut body = Map::new();
     if let plan @ Value::Object(_) = delete_old_value(renew.conditions) {
@@ -198,4 +198,208 @@ fn explain(session: &mut Session, key: &Key) {
 
 fn plan_of(session: &Session, key: &Key) -> String {
     key.renewal.as_ref().map_or("is gone".into(), |renewal| table::plan(renewal, session.clock.now()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::super::arguments::{Arguments, ClientCommand, Command};
+    use super::super::double::{Answer, Double, locally, refusal};
+    use super::super::table::tests::renewing;
+    use super::super::terminal::tests::Shut;
+    use super::super::terminal::{Person, Terminal};
+    use super::*;
+
+    const TOKEN: &str = "rlv_abc";
+
+    fn renewal(words: &str) -> Renew {
+        let words = format!("relevo renew {words}");
+        let arguments = Arguments::try_parse_from(words.split(' ')).expect("legal");
+        let Command::Client(ClientCommand::Renew(renew)) = arguments.command else { panic!("another command") };
+        renew
+    }
+
+    fn issued() -> Answer {
+        Answer::Says(201, json!({"key": renewing(), "token": TOKEN}))
+    }
+
+    fn settings() -> Answer {
+        Answer::Says(200, json!({"duration": "90d", "on_expiry": "refuse", "prefix": "acme", "version": 1}))
+    }
+
+    fn unread(double: &Double) -> Session {
+        let terminal = Terminal::new(Box::new(Shut), Box::new(double.err.clone()), Person::Absent);
+        Session { terminal, ..double.session(Reader::Person) }
+    }
+
+    #[test]
+    fn the_token_is_alone_on_stdout_and_the_next_commands_are_on_stderr() {
+        locally(async {
+            let double = Double::saying([issued()]).await;
+            renew(&mut double.session(Reader::Person), renewal("ci")).await.expect("renewed");
+            assert_eq!(double.out.text(), "rlv_abc\n");
+            let told = double.err.text();
+            assert!(told.contains("relevo delete-old ci") && told.contains("relevo undo ci"), "{told}");
+            assert_eq!(double.lines(), ["POST /v1/keys/ci/renew"]);
+            double.with(0, |asked| assert_eq!(asked.body, Value::Null));
+        });
+    }
+
+    #[test]
+    fn a_program_reads_the_reply_word_for_word() {
+        locally(async {
+            let double = Double::saying([issued()]).await;
+            renew(&mut double.session(Reader::Program), renewal("ci")).await.expect("renewed");
+            assert_eq!(double.out.text(), format!("{}\n", json!({"key": renewing(), "token": TOKEN})));
+            assert_eq!(double.err.text(), "");
+        });
+    }
+
+    #[test]
+    fn the_conditions_go_along() {
+        locally(async {
+            let double = Double::saying([issued()]).await;
+            let words = "ci --after 7d --when-quiet 24h --on-unused delete";
+            renew(&mut double.session(Reader::Person), renewal(words)).await.expect("renewed");
+            let plan = json!({"delete_old": {"after": "7d", "when_quiet": "24h", "on_unused": "delete"}});
+            double.with(0, |asked| assert_eq!(asked.body, plan));
+        });
+    }
+
+    #[test]
+    fn now_renews_then_prints_then_deletes_the_old_token_of_that_very_renewal() {
+        locally(async {
+            let double = Double::saying([issued(), Answer::Says(200, json!({"key": renewing()}))]).await;
+            renew(&mut double.session(Reader::Person), renewal("ci --delete-old now")).await.expect("renewed");
+            let id = "key_01890a5d7c7a7000800000000000000a";
+            assert_eq!(double.lines(), ["POST /v1/keys/ci/renew".to_owned(), format!("POST /v1/keys/{id}/delete-old")]);
+            double.with(0, |asked| assert_eq!(asked.body, Value::Null, "the gateway is never asked for now"));
+            double.with(1, |asked| {
+                assert_eq!(asked.printed, "rlv_abc\n");
+                assert_eq!(asked.headers["if-match"], "\"v3\"");
+            });
+            assert!(double.err.text().contains("only the new one works"));
+        });
+    }
+
+    #[test]
+    fn if_the_old_token_cannot_be_deleted_both_work_and_that_is_said() {
+        locally(async {
+            let double =
+                Double::saying([issued(), refusal(503, "store_unavailable", "the store does not answer")]).await;
+            let outcome = renew(&mut double.session(Reader::Person), renewal("ci --delete-old now")).await;
+            let failure = outcome.expect_err("refused");
+            assert_eq!(
+                (failure.code(), failure.to_string().as_str()),
+                (1, "store_unavailable: the store does not answer")
+            );
+            assert_eq!(double.out.text(), "rlv_abc\n");
+            assert!(double.err.text().contains("both tokens work"), "{}", double.err.text());
+        });
+    }
+
+    #[test]
+    fn a_refusal_is_told_by_its_code_and_a_program_reads_its_document() {
+        locally(async {
+            let double = Double::saying([refusal(409, "renewal_open", "a renewal is open")]).await;
+            let failure = renew(&mut double.session(Reader::Program), renewal("ci")).await.expect_err("refused");
+            assert_eq!((failure.code(), failure.to_string().as_str()), (1, "renewal_open: a renewal is open"));
+            let document: Value = serde_json::from_str(&double.out.text()).expect("the document");
+            assert_eq!(document["code"], "renewal_open");
+        });
+    }
+
+    #[test]
+    fn a_lost_reply_is_not_asked_for_again_and_the_way_out_is_told() {
+        locally(async {
+            let double = Double::saying([Answer::Nothing, issued()]).await;
+            let failure = renew(&mut double.session(Reader::Person), renewal("ci")).await.expect_err("lost");
+            assert!(matches!(failure, Failure::Lost(_)), "{failure}");
+            assert_eq!(double.lines().len(), 1);
+            assert!(double.err.text().contains("relevo undo ci"), "{}", double.err.text());
+        });
+    }
+
+    #[test]
+    fn a_token_that_nobody_could_read_is_said_to_be_lost_and_the_old_one_stays() {
+        locally(async {
+            let double = Double::saying([issued()]).await;
+            let outcome = renew(&mut unread(&double), renewal("ci --delete-old now")).await;
+            let failure = outcome.expect_err("unprinted");
+            assert!(failure.code() == 1 && failure.to_string().contains("relevo undo ci"), "{failure}");
+            assert_eq!(double.lines(), ["POST /v1/keys/ci/renew"]);
+        });
+    }
+
+    #[test]
+    fn a_token_minted_here_is_printed_before_its_digest_is_sent() {
+        locally(async {
+            let double = Double::saying([settings(), Answer::Says(201, json!({"key": renewing()}))]).await;
+            renew(&mut double.session(Reader::Person), renewal("ci --local")).await.expect("renewed");
+            let token = double.out.text().trim_end().to_owned();
+            assert!(token.starts_with("acme_") && token.len() == 5 + 43 + 6, "{token}");
+            double.with(1, |asked| {
+                assert_eq!(asked.printed.trim_end(), token);
+                assert_eq!(asked.body, json!({"digest": Digest::of(token.as_bytes()).to_string()}));
+            });
+        });
+    }
+
+    #[test]
+    fn a_digest_whose_reply_was_lost_is_sent_once_more() {
+        locally(async {
+            let again = Answer::Says(200, json!({"key": renewing()}));
+            let double = Double::saying([Answer::Nothing, again]).await;
+            renew(&mut double.session(Reader::Person), renewal("ci --local --prefix ab")).await.expect("renewed");
+            assert_eq!(double.lines().len(), 2);
+            let first = double.with(0, |asked| asked.body.clone());
+            double.with(1, |asked| assert_eq!(asked.body, first));
+            assert!(double.out.text().starts_with("ab_"));
+        });
+    }
+
+    #[test]
+    fn a_digest_is_sent_twice_at_most_and_the_doubt_is_told() {
+        locally(async {
+            let double = Double::saying([Answer::Nothing, Answer::Nothing, Answer::Nothing]).await;
+            let failure =
+                renew(&mut double.session(Reader::Person), renewal("ci --local --prefix ab")).await.expect_err("lost");
+            assert!(matches!(failure, Failure::Lost(_)), "{failure}");
+            assert_eq!(double.lines().len(), 2);
+            assert!(double.err.text().contains("is not known"));
+        });
+    }
+
+    #[test]
+    fn a_token_minted_here_and_refused_is_said_not_to_work() {
+        locally(async {
+            let double = Double::saying([refusal(409, "renewal_open", "a renewal is open")]).await;
+            let outcome = renew(&mut double.session(Reader::Program), renewal("ci --local --prefix ab")).await;
+            assert_eq!(outcome.expect_err("refused").code(), 1);
+            assert!(double.err.text().contains("does not work"));
+        });
+    }
+
+    #[test]
+    fn a_token_minted_here_that_cannot_be_printed_is_not_sent() {
+        locally(async {
+            let double = Double::saying([]).await;
+            let outcome = renew(&mut unread(&double), renewal("ci --local --prefix ab")).await;
+            assert_eq!(outcome.expect_err("unprinted").code(), 1);
+            assert!(double.lines().is_empty());
+        });
+    }
+
+    #[test]
+    fn another_plan_is_sent_and_told() {
+        locally(async {
+            let double = Double::saying([Answer::Says(200, json!({"key": renewing()}))]).await;
+            let later = Plan { key: "a b".parse().expect("legal"), later: None, conditions: Conditions::default() };
+            plan(&mut double.session(Reader::Person), later).await.expect("planned");
+            assert_eq!(double.lines(), ["PATCH /v1/keys/a%20b/renewal"]);
+            double.with(0, |asked| assert_eq!(asked.body, json!({"delete_old": "later"})));
+            assert_eq!(double.out.text(), "ci: the old token stays until it is deleted by hand.\n");
+        });
+    }
 }

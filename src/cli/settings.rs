@@ -63,7 +63,7 @@ fn lines(document: &Value) -> String {
     let mut found = Vec::new();
     flatten(String::new(), document, &mut found);
     let width = found.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
-    found.iter().map(|(name, value)| format!("{name:<width$}  {value}\n")).collect()
+    found.iter().map(|(name, value)| format!("{name:<width$}  {value}")).collect::<Vec<_>>().join("\n")
 }
 
 fn flatten(name: String, value: &Value, found: &mut Vec<(String, String)>) {

@@ -70,11 +70,8 @@ pub(super) fn key(key: &Key, now: Timestamp) -> String {
         lines.push(("renewal", opened(renewal)));
         lines.push(("old token", plan(renewal, now)));
     }
-    let mut text = String::new();
-    for (name, value) in lines {
-        text.push_str(&format!("{name:<15} {value}\n"));
-    }
-    text + "\n" + &tokens(key, now)
+    let lines: Vec<_> = lines.iter().map(|(name, value)| format!("{name:<15} {}", value.replace('\n', "; "))).collect();
+    format!("{}\n\n{}", lines.join("\n"), tokens(key, now))
 }
 
 /// When a renewal was opened, and by whom.

@@ -79,6 +79,7 @@ impl Terminal {
 
     /// Asks a person a question that can be answered with yes; no is what silence means.
     pub(super) fn ask(&mut self, question: &str) -> Result<Consent, Failure> {
+        self.need_person()?;
         match inquire::Confirm::new(question).with_default(false).prompt() {
             Ok(true) => Ok(Consent::Given),
             Ok(false) | Err(InquireError::OperationCanceled | InquireError::OperationInterrupted) => {

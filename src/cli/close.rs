@@ -116,6 +116,49 @@ mod tests {
     }
 
     #[test]
+    fn a_person_sees_both_tokens_and_closes_what_was_seen() {
+        locally(async {
+            let closed = Answer::Says(200, json!({"key": renewing()}));
+            let double = Double::saying([Answer::Says(200, renewing()), closed]).await;
+            let ask = |question: &str| {
+                assert!(question.contains("already uses the new token"), "{question}");
+                Ok(Consent::Given)
+            };
+            run(&mut double.asked_by(ask), close(false), Favour::Old).await.expect("undone");
+            assert_eq!(double.lines(), ["GET /v1/keys/ci", "POST /v1/keys/ci/undo"]);
+            double.with(1, |asked| assert_eq!(asked.headers["if-match"], "\"v3\""));
+            let shown = double.err.text();
+            for part in ["…a1B2", "…Zz09", "2026-11-23 16:12 UTC (3 hours ago)", "never"] {
+                assert!(shown.contains(part), "{part} is not in {shown}");
+            }
+        });
+    }
+
+    #[test]
+    fn a_no_changes_nothing() {
+        locally(async {
+            let double = Double::saying([Answer::Says(200, renewing())]).await;
+            let outcome = run(&mut double.asked_by(|_| Ok(Consent::Withheld)), close(false), Favour::New).await;
+            assert_eq!(outcome.expect_err("withheld").code(), 1);
+            assert_eq!(double.lines(), ["GET /v1/keys/ci"]);
+        });
+    }
+
+    #[test]
+    fn a_key_that_is_not_being_renewed_is_nothing_to_ask_about() {
+        locally(async {
+            let mut key = renewing();
+            key["renewal"] = json!(null);
+            let refused = refusal(409, "no_old_token", "the key has no old token");
+            let double = Double::saying([Answer::Says(200, key), refused]).await;
+            let ask = |question: &str| panic!("asked {question}");
+            let failure = run(&mut double.asked_by(ask), close(false), Favour::New).await.expect_err("refused");
+            assert_eq!(failure.to_string(), "no_old_token: the key has no old token");
+            double.with(1, |asked| assert_eq!(asked.headers["if-match"], "\"v3\""));
+        });
+    }
+
+    #[test]
     fn a_key_without_an_old_token_is_refused_by_the_gateway() {
         locally(async {
             let double = Double::saying([refusal(409, "no_old_token", "the key has no old token")]).await;

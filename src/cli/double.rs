@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 use super::client::{AdminUrl, Client};
 use super::session::{Reader, Session};
 use super::terminal::tests::Paper;
-use super::terminal::{Person, Terminal};
+use super::terminal::{Ask, Person, Terminal};
 use crate::clock::Clock;
 use crate::domain::{Secret, Timestamp};
 
@@ -90,6 +90,13 @@ impl Double {
         Session { client, terminal, reader, clock, program: "relevo" }
     }
 
+    /// A session with it, for a person who answers like this.
+    pub(super) fn asked_by(&self, ask: Ask) -> Session {
+        let (out, err) = (Box::new(self.out.clone()), Box::new(self.err.clone()));
+        let terminal = Terminal::new(out, err, Person::Present(ask));
+        Session { terminal, ..self.session(Reader::Person) }
+    }
+
     /// What it was asked, as method and target.
     pub(super) fn lines(&self) -> Vec<String> {
         self.asked.borrow().iter().map(|asked| asked.line.clone()).collect()
@@ -140,7 +147,7 @@ pub(super) fn root() -> Secret {
 /// Runs a test and the gateway it starts on this thread.
 pub(super) fn locally<F: Future<Output = ()>>(test: F) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let deadline = std::time::Duration::from_secs(60);
+    let deadline = std::time::Duration::from_mins(1);
     let within = async { tokio::time::timeout(deadline, test).await };
     tokio::task::LocalSet::new().block_on(&runtime, within).expect("the test ends in time");
 }

@@ -170,3 +170,164 @@ fn read(path: &Path) -> io::Result<String> {
     }
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::client::Call;
+    use super::super::double::{Answer, Double, ROOT, locally};
+    use super::*;
+
+    /// A directory to start in, with places in it where gateways may have announced themselves.
+    struct Ground(tempfile::TempDir);
+
+    impl Ground {
+        fn new() -> Self {
+            Self(tempfile::tempdir().expect("a directory"))
+        }
+
+        fn surroundings(&self, variables: &[(&str, &str)]) -> Surroundings {
+            let mut variables: BTreeMap<_, _> =
+                variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            variables.insert("XDG_RUNTIME_DIR".to_owned(), self.0.path().join("run").to_string_lossy().into_owned());
+            Surroundings { variables, directory: self.0.path().to_owned() }
+        }
+
+        fn announce(&self, place: &str, url: &str) {
+            let token = format!("{}-{}", ROOT, place.replace('/', "-"));
+            self.write(&format!("{place}/admin.token"), &format!("{token}\n"));
+            let document = serde_json::json!({"url": url, "token_file": "admin.token", "pid": 1});
+            self.write(&format!("{place}/admin.json"), &document.to_string());
+        }
+
+        fn write(&self, path: &str, text: &str) {
+            let path = self.0.path().join(path);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+            fs::write(path, text).expect("written");
+        }
+    }
+
+    async fn double() -> Double {
+        Double::saying([Answer::Says(200, serde_json::json!({}))]).await
+    }
+
+    /// The token with which the gateway found was asked.
+    async fn token_at(double: &Double, client: &Client) -> String {
+        client.send(Call::read(&["v1", "status"])).await.map(drop).expect("answered");
+        double.with(0, |asked| asked.headers["authorization"].to_str().expect("text").to_owned())
+    }
+
+    async fn refused(reach: &Reach, surroundings: &Surroundings) -> Failure {
+        gateway(reach, surroundings).await.err().expect("not found")
+    }
+
+    /// An address where nobody answers.
+    fn nobody() -> String {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        format!("http://{}", listener.local_addr().expect("bound"))
+    }
+
+    #[test]
+    fn the_runtime_directory_comes_first_then_the_demo_then_the_data() {
+        locally(async {
+            for (places, first) in [
+                (vec!["run/relevo", "relevo-demo", "relevo-data"], "run-relevo"),
+                (vec!["relevo-demo", "relevo-data"], "relevo-demo"),
+                (vec!["relevo-data"], "relevo-data"),
+            ] {
+                let (double, ground) = (double().await, Ground::new());
+                for place in &places {
+                    ground.announce(place, &double.url);
+                }
+                let client = gateway(&Reach::default(), &ground.surroundings(&[])).await.expect("found");
+                assert_eq!(token_at(&double, &client).await, format!("Bearer {ROOT}-{first}"));
+            }
+        });
+    }
+
+    #[test]
+    fn a_gateway_that_has_stopped_is_passed_over() {
+        locally(async {
+            let (double, ground) = (double().await, Ground::new());
+            ground.announce("run/relevo", &nobody());
+            ground.write("relevo-demo/admin.json", "{ damaged");
+            ground.announce("relevo-data", &double.url);
+            let client = gateway(&Reach::default(), &ground.surroundings(&[])).await.expect("found");
+            assert_eq!(token_at(&double, &client).await, format!("Bearer {ROOT}-relevo-data"));
+        });
+    }
+
+    #[test]
+    fn if_nobody_answers_everything_that_was_tried_is_named() {
+        locally(async {
+            let ground = Ground::new();
+            ground.announce("run/relevo", &nobody());
+            ground.announce("relevo-demo", "https://admin.example.com");
+            let failure = refused(&Reach::default(), &ground.surroundings(&[])).await;
+            let text = failure.to_string();
+            assert_eq!(failure.code(), 1);
+            for part in [
+                "run/relevo/admin.json: http://127.0.0.1:",
+                "does not answer",
+                "relevo-demo/admin.json: its url is not on this machine",
+                "relevo-data/admin.json: not there",
+            ] {
+                assert!(text.contains(part), "{part:?} is not in {text}");
+            }
+        });
+    }
+
+    #[test]
+    fn what_is_named_counts_and_a_token_goes_with_it() {
+        locally(async {
+            let (double, ground) = (double().await, Ground::new());
+            ground.announce("relevo-demo", &nobody());
+            ground.write("mine", ROOT);
+            let named = Reach { admin: Some(double.url.clone()), token_file: Some("mine".into()) };
+            let surroundings =
+                ground.surroundings(&[("RELEVO_ADMIN_URL", "http://10.0.0.1"), ("RELEVO_ADMIN_TOKEN", "x")]);
+            let client = gateway(&named, &surroundings).await.expect("named");
+            assert_eq!(token_at(&double, &client).await, format!("Bearer {ROOT}"));
+        });
+    }
+
+    #[test]
+    fn a_token_from_the_environment_goes_to_a_gateway_that_was_found() {
+        locally(async {
+            let (double, ground) = (double().await, Ground::new());
+            ground.announce("relevo-data", &double.url);
+            let surroundings = ground.surroundings(&[("RELEVO_ADMIN_TOKEN", ROOT)]);
+            let client = gateway(&Reach::default(), &surroundings).await.expect("found");
+            assert_eq!(token_at(&double, &client).await, format!("Bearer {ROOT}"));
+        });
+    }
+
+    #[test]
+    fn wrong_words_about_the_gateway_are_wrong_usage() {
+        locally(async {
+            let ground = Ground::new();
+            let reach = |admin: &str| Reach { admin: Some(admin.to_owned()), token_file: None };
+            let with_token = ground.surroundings(&[("RELEVO_ADMIN_TOKEN", ROOT)]);
+            let missing = Reach { token_file: Some("none".into()), ..Reach::default() };
+            for (reach, surroundings, part) in [
+                (reach("http://10.0.0.7:8081"), with_token.clone(), "not sent in clear"),
+                (reach("nonsense"), with_token.clone(), "is not a URL"),
+                (reach("http://127.0.0.1:1"), ground.surroundings(&[]), "no token for"),
+                (Reach::default(), ground.surroundings(&[("RELEVO_ADMIN_TOKEN", "short")]), "RELEVO_ADMIN_TOKEN"),
+                (missing, with_token, "cannot be read"),
+            ] {
+                let failure = refused(&reach, &surroundings).await;
+                assert!(failure.code() == 2 && failure.to_string().contains(part), "{failure}");
+            }
+        });
+    }
+
+    #[test]
+    fn a_suggested_command_begins_as_this_one_was_started() {
+        let started = |name: &str| Surroundings {
+            variables: [(name.to_owned(), "x".to_owned())].into(),
+            ..Surroundings::default()
+        };
+        assert_eq!(started("CARGO").program(), "cargo run --release --");
+        assert_eq!(started("PATH").program(), "relevo");
+    }
+}

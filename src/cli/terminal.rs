@@ -16,11 +16,14 @@ pub(super) struct Terminal {
     person: Person,
 }
 
+/// How a question is put to a person.
+pub(super) type Ask = fn(&str) -> Result<Consent, Failure>;
+
 /// Whether somebody is there to be asked.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Person {
-    /// Somebody sits at the terminal.
-    Present,
+    /// Somebody sits at the terminal and is asked like this.
+    Present(Ask),
     /// A script runs the command.
     Absent,
 }
@@ -38,7 +41,7 @@ impl Terminal {
     /// The streams of this process.
     pub(super) fn of_process() -> Self {
         let asked = io::stdin().is_terminal() && io::stderr().is_terminal();
-        let person = if asked { Person::Present } else { Person::Absent };
+        let person = if asked { Person::Present(confirm) } else { Person::Absent };
         Self::new(Box::new(io::stdout()), Box::new(io::stderr()), person)
     }
 
@@ -70,23 +73,30 @@ impl Terminal {
     /// Refuses to act unasked where nobody can be asked.
     pub(super) fn need_person(&self) -> Result<(), Failure> {
         match self.person {
-            Person::Present => Ok(()),
-            Person::Absent => {
-                Err(Failure::Usage("nobody is at the terminal to be asked: give --yes to do it unasked".to_owned()))
-            }
+            Person::Present(_) => Ok(()),
+            Person::Absent => Err(unasked()),
         }
     }
 
-    /// Asks a person a question that can be answered with yes; no is what silence means.
+    /// Asks a person a question that can be answered with yes.
     pub(super) fn ask(&mut self, question: &str) -> Result<Consent, Failure> {
-        self.need_person()?;
-        match inquire::Confirm::new(question).with_default(false).prompt() {
-            Ok(true) => Ok(Consent::Given),
-            Ok(false) | Err(InquireError::OperationCanceled | InquireError::OperationInterrupted) => {
-                Ok(Consent::Withheld)
-            }
-            Err(error) => Err(Failure::Failed(anyhow::Error::new(error).context("nobody could be asked"))),
+        match self.person {
+            Person::Present(ask) => ask(question),
+            Person::Absent => Err(unasked()),
         }
+    }
+}
+
+fn unasked() -> Failure {
+    Failure::Usage("nobody is at the terminal to be asked: give --yes to do it unasked".to_owned())
+}
+
+/// Asks at the terminal; no is what silence means.
+fn confirm(question: &str) -> Result<Consent, Failure> {
+    match inquire::Confirm::new(question).with_default(false).prompt() {
+        Ok(true) => Ok(Consent::Given),
+        Ok(false) | Err(InquireError::OperationCanceled | InquireError::OperationInterrupted) => Ok(Consent::Withheld),
+        Err(error) => Err(Failure::Failed(anyhow::Error::new(error).context("nobody could be asked"))),
     }
 }
 

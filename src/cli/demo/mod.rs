@@ -44,11 +44,14 @@ pub(super) struct Ports {
 impl Ports {
     /// The first pair of neighbouring ports that both are free: 8080 and 8081, else 8082 and 8083, and so on.
     pub(super) fn free() -> Result<Self, Failure> {
+        Self::first(|address| TcpListener::bind(address).is_ok())
+    }
+
+    fn first(is_free: impl Fn(SocketAddr) -> bool) -> Result<Self, Failure> {
         let pairs = (0..PAIRS).map(|pair| FIRST_PORT + 2 * pair);
-        let ports = pairs.map(|port| Self { gateway: loopback(port), admin: loopback(port + 1) });
-        let is_free = |address| TcpListener::bind(address).is_ok();
+        let mut ports = pairs.map(|port| Self { gateway: loopback(port), admin: loopback(port + 1) });
         let last = FIRST_PORT + 2 * PAIRS - 1;
-        ports.into_iter().find(|ports| is_free(ports.gateway) && is_free(ports.admin)).ok_or_else(|| {
+        ports.find(|ports| is_free(ports.gateway) && is_free(ports.admin)).ok_or_else(|| {
             Failure::Usage(format!("no two neighbouring ports from {FIRST_PORT} to {last} are free on 127.0.0.1"))
         })
     }
@@ -245,13 +248,13 @@ mod tests {
     }
 
     #[test]
-    fn the_ports_found_are_neighbours_and_free() {
-        let first = Ports::free().expect("free ports");
-        let held = TcpListener::bind(first.admin).expect("free");
-        let second = Ports::free().expect("free ports");
-        assert_eq!(second.gateway.port() + 1, second.admin.port());
-        assert_ne!(second, first);
-        drop(held);
+    fn the_next_pair_is_taken_if_either_port_is_not_free() {
+        let found = |taken: &[u16]| Ports::first(|address| !taken.contains(&address.port()));
+        assert_eq!(found(&[]).expect("free"), ports());
+        let next = Ports { gateway: loopback(8082), admin: loopback(8083) };
+        assert_eq!(found(&[8080]).expect("free"), next);
+        assert_eq!(found(&[8081]).expect("free"), next);
+        assert_eq!(Ports::first(|_| false).expect_err("none").code(), 2);
     }
 
     #[test]

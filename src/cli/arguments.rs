@@ -20,7 +20,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     pub(super) reach: Reach,
     /// Print the gateway's answer as JSON, word for word
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 900)]
     pub(super) json: bool,
     #[command(subcommand)]
     pub(super) command: Command,

@@ -3,7 +3,7 @@
 //! Promises: one row per key, both tokens during a renewal, a mark where an old token awaits deletion.
 //! Deliberately does not: print.
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use serde_json::Value;
 
 use super::shapes::{Key, Renewal, Token};
@@ -12,6 +12,8 @@ use crate::domain::{Span, Timestamp};
 
 /// Within this time a token's end is told beside its date.
 const SOON: Span = Span::days(14);
+/// To this many characters a column is narrowed at most.
+const NARROWEST: u16 = 18;
 
 /// The list of keys.
 pub(super) fn keys(keys: &[Key], now: Timestamp) -> String {
@@ -27,7 +29,7 @@ pub(super) fn keys(keys: &[Key], now: Timestamp) -> String {
             status(key),
         ]);
     }
-    table.trim_fmt()
+    finished(table, &[0, 2])
 }
 
 /// A key's tokens.
@@ -44,7 +46,7 @@ pub(super) fn tokens(key: &Key, now: Timestamp) -> String {
             plain(&token.id).into_owned(),
         ]);
     }
-    table.trim_fmt()
+    finished(table, &[])
 }
 
 /// One key, line by line, and its tokens.
@@ -102,11 +104,24 @@ pub(super) fn plan(renewal: &Renewal, now: Timestamp) -> String {
     conditions.join("; or ")
 }
 
-/// A table without lines, as wide as the terminal where there is one.
+/// A table without lines.
 fn bare() -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table
+}
+
+/// The table's text; where the terminal is narrow, only the columns `yielding` are broken.
+fn finished(mut table: Table, yielding: &[usize]) -> String {
+    for (at, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        column.set_constraint(if yielding.contains(&at) {
+            ColumnConstraint::LowerBoundary(Width::Fixed(NARROWEST))
+        } else {
+            ColumnConstraint::ContentWidth
+        });
+    }
+    table.trim_fmt()
 }
 
 /// What is to be said of each token, a line each.

@@ -92,7 +92,10 @@ async fn create(session: &mut Session, create: Create) -> Result<(), Failure> {
     if session.reader == Reader::Person {
         session.terminal.note(&format!("The token of {}, shown this once:", plain(&key.name)));
     }
-    session.tell(&reply, |_| Ok(token))
+    session.tell(&reply, |_| Ok(token)).map_err(|failure| {
+        let renew = session.command("renew", &key.name);
+        Failure::failed(format!("the key was created, but its token could not be printed ({failure}): {renew}"))
+    })
 }
 
 /// The body of an edit: only what is to change.
@@ -159,6 +162,8 @@ mod tests {
     use super::super::arguments::{Arguments, ClientCommand, Command};
     use super::super::double::{Answer, Double, locally, refusal};
     use super::super::table::tests::renewing;
+    use super::super::terminal::Terminal;
+    use super::super::terminal::tests::Shut;
     use super::*;
 
     async fn done(double: &Double, reader: Reader, words: &str) -> Result<(), Failure> {
@@ -244,6 +249,26 @@ mod tests {
             done(&double, Reader::Person, "delete ci --yes").await.expect("deleted");
             assert_eq!(double.lines(), ["DELETE /v1/keys/ci", "DELETE /v1/keys/ci"]);
             assert_eq!(double.out.text(), "ci is deleted.\n");
+        });
+    }
+
+    #[test]
+    fn a_token_that_nobody_could_read_is_a_failure_and_the_way_out_is_told() {
+        locally(async {
+            let double =
+                Double::saying([Answer::Says(201, json!({"key": renewing(), "token": "rlv_x"})), Answer::Nothing])
+                    .await;
+            let shut = Terminal::new(Box::new(Shut), Box::new(double.err.clone()), Person::Absent);
+            let mut session = Session { terminal: shut, ..double.session(Reader::Person) };
+            let create = || {
+                let (name, attributes) = ("ci".parse().expect("legal"), Attributes::default());
+                Keys::Create(Create { name, attributes, duration: None, owner: None, note: None })
+            };
+            let failure = run(&mut session, create()).await.expect_err("unprinted");
+            assert!(failure.code() == 1 && failure.to_string().contains("relevo renew ci"), "{failure}");
+            let failure = run(&mut session, create()).await.expect_err("lost");
+            assert!(matches!(failure, Failure::Lost(_)), "{failure}");
+            assert!(double.err.text().contains("relevo keys show ci"), "{}", double.err.text());
         });
     }
 

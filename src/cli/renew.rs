@@ -93,7 +93,10 @@ async fn minted_here(session: &mut Session, renew: &Renew) -> Result<Key, Failur
         }
     };
     if session.reader == Reader::Program {
-        session.terminal.answer(&reply.body)?;
+        let printed = session.terminal.answer(&reply.body);
+        printed.map_err(|failure| {
+            Failure::failed(format!("the key is renewed, its reply could not be printed ({failure})"))
+        })?;
     }
     Ok(reply.read::<Issued>()?.key)
 }

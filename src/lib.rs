@@ -5,7 +5,7 @@
 //! | floor | module | what it is |
 //! |---|---|---|
 //! | 9 | `main` | hands the arguments to `cli` |
-//! | 8 | `cli` | arguments; client commands; starts `serve` |
+//! | 8 | [`cli`] | arguments; client commands; starts `serve` |
 //! | 7 | `serve` | assembly, signals, drain; alone knows every floor |
 //! | 6 | `admin`, `gateway` | two planes; neither knows the other |
 //! | 5 | `keyring` | the write side: one command, from load to "in force here" |
@@ -16,6 +16,7 @@
 
 pub mod admin;
 pub mod catalog;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;

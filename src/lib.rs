@@ -25,5 +25,6 @@ pub mod index;
 pub mod keyring;
 pub mod net;
 pub mod observe;
+pub mod serve;
 pub mod store;
 pub mod usage;

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::serve::StartError;
+
 use super::shapes::Problem;
 use super::text::plain;
 
@@ -49,6 +51,15 @@ impl fmt::Display for Failure {
             Self::Lost(text) | Self::Usage(text) => f.write_str(text),
             Self::Failed(error) => write!(f, "{error:#}"),
             Self::Closed => f.write_str("the output was closed"),
+        }
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        match error.exit_code() {
+            2 => Self::Usage(error.to_string()),
+            _ => Self::Failed(error.into()),
         }
     }
 }

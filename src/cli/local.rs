@@ -17,7 +17,6 @@ use super::find::{self, Surroundings};
 use super::session::Reader;
 use super::shapes::Issued;
 use super::terminal::Terminal;
-use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::domain::Secret;
 use crate::serve;
@@ -55,7 +54,7 @@ pub(super) fn demo(demo: &Demo, terminal: &mut Terminal, surroundings: &Surround
         demo::echo::start().map_err(|error| Failure::failed(format!("the echo backend does not start: {error}")))?;
     let path = place.configure(Ports::free()?, echo)?;
     let config = config::load(Some(&path), []).map_err(|mistakes| Failure::Usage(mistakes.to_string()))?;
-    let running = serve::Relevo::start(config, Clock::system(), serve::Options::default())?;
+    let running = serve::Relevo::start_as_process(config)?;
     let Some(gateway) = running.gateway_addresses().first().copied() else {
         return Err(Failure::failed("the gateway has no address"));
     };

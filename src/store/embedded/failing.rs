@@ -1,4 +1,7 @@
 //! A device that fails and comes back: errors at once, no loss, feeds that start anew.
+//!
+//! Promises: failures at every step of a commit; waiting is for a condition, with a deadline.
+//! Deliberately does not: cut the power. `power_cut` does.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +13,7 @@ use crate::store::{Conflict, Notice};
 /// How long anything here may take that should take a moment.
 const SOON: Duration = Duration::from_secs(30);
 /// An answer that did not wait for the device.
-const QUICK: Duration = Duration::from_secs(2);
+const QUICK: Duration = Duration::from_secs(5);
 
 fn open(disk: &Disk) -> EmbeddedStore {
     let disk = disk.clone();

@@ -42,7 +42,9 @@ fn list(tables: &Tables<ReadTable>, into: &mpsc::Sender<Listed>) -> Result<(), F
     let mut slice: Vec<Notice> = settings.into_iter().collect();
     for realm in [Realm::Admin, Realm::Gateway] {
         let table = &tables.keys[nth(realm)];
+        let mut told = 0;
         for entry in table.rows.iter()? {
+            told += 1;
             let (key, row) = entry?;
             let Stored { value, revision } =
                 table.read(key.value(), row.value(), |content| living_key(key.value(), content))?;
@@ -50,6 +52,10 @@ fn list(tables: &Tables<ReadTable>, into: &mpsc::Sender<Listed>) -> Result<(), F
             if slice.len() == SLICE && into.blocking_send(Listed::Slice(std::mem::take(&mut slice))).is_err() {
                 return Ok(()); // nobody listens any more
             }
+        }
+        if told != state.living[nth(realm)] {
+            let what = format!("table {} shows {told} rows of {}", table.name, state.living[nth(realm)]);
+            return Err(Fault::Corrupt(what)); // a damaged page hides some
         }
     }
     let _nobody_listens = into.blocking_send(Listed::Slice(slice));

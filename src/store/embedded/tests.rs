@@ -1,4 +1,7 @@
 //! The embedded store put through the suite of every store, and what is its own: the file.
+//!
+//! Promises: one test for each promise of the suite, so that a failure names it.
+//! Deliberately does not: damage or fail anything. `damage`, `failing` and `power_cut` do.
 
 use std::os::unix::fs::PermissionsExt;
 

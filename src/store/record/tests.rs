@@ -1,4 +1,6 @@
 //! Records there and back, and every byte of them flipped.
+//!
+//! Promises: the bytes of each version are pinned. Deliberately does not: open a store.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,15 +1,14 @@
-//! The command line as it is written: commands, options, and the types of their values.
+//! The command line as it is written: commands and options.
 //!
 //! Promises: what is wrong in itself (a duration, a role, a key's name) is told here, before anything is asked of a gateway.
 //! Deliberately does not: know what a command does.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use unicode_normalization::UnicodeNormalization;
 
-use crate::domain::{Affected, Invalid, KeyId, KeyName, Label, Lifetime, OnExpiry, Prefix, Remark, Role, Span};
+use super::values::{KeyReference, LabelPair, OwnDuration, affected};
+use crate::domain::{Affected, KeyName, Lifetime, OnExpiry, Prefix, Remark, Role, Span};
 
 const OPERATOR: &str = "Talking to a gateway";
 
@@ -311,80 +310,6 @@ pub(super) enum OnUnused {
     Delete,
 }
 
-/// A key's id or name; never empty, and never a path segment with a meaning of its own.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct KeyReference(String);
-
-impl KeyReference {
-    /// The id or name.
-    pub(super) fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// A reference to the key that has just been shown with this id.
-    pub(super) fn to_id(id: &str) -> Result<Self, Invalid> {
-        id.parse::<KeyId>().map(|id| Self(id.to_string()))
-    }
-}
-
-impl FromStr for KeyReference {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        if text.starts_with("key_") {
-            return Self::to_id(text);
-        }
-        let composed: String = text.nfc().collect(); // a terminal may send letters and accents apart
-        composed.parse::<KeyName>().map(|name| Self(name.as_str().to_owned()))
-    }
-}
-
-/// A label and its value.
-#[derive(Clone, Debug)]
-pub(super) struct LabelPair {
-    /// The label.
-    pub(super) name: Label,
-    /// Its value.
-    pub(super) value: Remark,
-}
-
-impl FromStr for LabelPair {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        let (name, value) = text.split_once('=').ok_or_else(|| Invalid::new("is not name=value"))?;
-        Ok(Self { name: name.parse()?, value: value.parse()? })
-    }
-}
-
-/// A key's own duration, or that of the settings.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum OwnDuration {
-    /// The setting counts.
-    Default,
-    /// This one counts.
-    Own(Lifetime),
-}
-
-impl FromStr for OwnDuration {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        if text == "default" {
-            return Ok(Self::Default);
-        }
-        text.parse().map(Self::Own)
-    }
-}
-
-/// Reads `ENDS,REVIVES`.
-fn affected(text: &str) -> Result<Affected, Invalid> {
-    let counts = text.split_once(',').and_then(|(ends, revives)| {
-        Some(Affected { ends: ends.trim().parse().ok()?, revives: revives.trim().parse().ok()? })
-    });
-    counts.ok_or_else(|| Invalid::new("is not two counts like 3,0"))
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -500,11 +425,5 @@ mod tests {
             let shown = parsed(&[word]).expect_err("shown");
             assert!(shown.kind() == kind && !shown.use_stderr());
         }
-    }
-
-    #[test]
-    fn a_name_typed_with_its_accents_apart_is_the_same_name() {
-        let apart: KeyReference = "cafe\u{301}".parse().expect("legal");
-        assert_eq!(apart.as_str(), "caf\u{e9}");
     }
 }

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::arguments::{Audit, KeyReference};
+use super::arguments::Audit;
 use super::client::Call;
 use super::failure::Failure;
 use super::session::{Reader, Session};
 use super::shapes::{Event, EventPage};
 use super::text::{plain, second};
+use super::values::KeyReference;
 
 /// How often new events are asked for.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use super::arguments::{Attributes, Close, Create, Edit, KeyReference, Keys, LabelPair, List, OwnDuration};
+use super::arguments::{Attributes, Close, Create, Edit, Keys, List};
 use super::client::Call;
 use super::failure::Failure;
 use super::session::{Reader, Session};
@@ -16,6 +16,7 @@ use super::shapes::{Issued, Key, KeyPage};
 use super::table;
 use super::terminal::{Consent, Person};
 use super::text::plain;
+use super::values::{KeyReference, LabelPair, OwnDuration};
 
 /// How many keys are asked for at once: as many as the gateway gives.
 const PAGE: &str = "500";

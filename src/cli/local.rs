@@ -92,3 +92,49 @@ fn load(path: Option<&Path>) -> Result<Config, Failure> {
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     config::load(path, variables).map_err(|mistakes| Failure::Usage(mistakes.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::terminal::Person;
+    use super::super::terminal::tests::Paper;
+    use super::*;
+
+    fn checked(text: &str, reader: Reader) -> (Result<(), Failure>, String) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("relevo.toml");
+        std::fs::write(&path, text).expect("written");
+        let out = Paper::default();
+        let mut terminal = Terminal::new(Box::new(out.clone()), Box::new(Paper::default()), Person::Absent);
+        (check(Some(&path), &mut terminal, reader), out.text())
+    }
+
+    #[test]
+    fn a_legal_configuration_is_ok_and_its_values_are_shown() {
+        let (outcome, text) = checked("[tokens]\nprefix = \"acme\"\n", Reader::Person);
+        outcome.expect("legal");
+        assert!(text.starts_with("ok\n") && text.contains("acme"), "{text}");
+        let (outcome, text) = checked("", Reader::Program);
+        outcome.expect("legal");
+        let document: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(document["ok"], true);
+    }
+
+    #[test]
+    fn every_mistake_is_told_at_once_and_is_exit_code_2() {
+        let (outcome, text) = checked("[gateway]\nlisen = []\n[tokens]\nprefix = \"A\"\n", Reader::Person);
+        let failure = outcome.expect_err("wrong");
+        let told = failure.to_string();
+        assert!(failure.code() == 2 && text.is_empty(), "{told}");
+        assert!(told.contains("lisen") && told.contains("prefix"), "{told}");
+        assert_eq!(load(Some(Path::new("/nowhere/relevo.toml"))).expect_err("missing").code(), 2);
+    }
+
+    #[test]
+    fn the_schema_is_json() {
+        let out = Paper::default();
+        let mut terminal = Terminal::new(Box::new(out.clone()), Box::new(Paper::default()), Person::Absent);
+        schema(&mut terminal).expect("printed");
+        let document: serde_json::Value = serde_json::from_str(&out.text()).expect("JSON");
+        assert!(document.is_object(), "{document}");
+    }
+}

@@ -22,6 +22,7 @@ mod shapes;
 mod table;
 mod terminal;
 mod text;
+mod values;
 
 use std::future::Future;
 use std::process::ExitCode;

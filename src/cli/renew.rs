@@ -9,13 +9,14 @@ use rand::rngs::{StdRng, SysRng};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use super::arguments::{Conditions, DeleteOld, KeyReference, OnUnused, Plan, Renew};
+use super::arguments::{Conditions, DeleteOld, OnUnused, Plan, Renew};
 use super::client::{Call, Reply};
 use super::failure::Failure;
 use super::session::{Reader, Session};
 use super::shapes::{Issued, Key, Settings};
 use super::table;
 use super::text::plain;
+use super::values::KeyReference;
 use crate::domain::{Digest, Prefix, Secret};
 
 /// `relevo renew`

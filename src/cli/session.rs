@@ -3,13 +3,13 @@
 //! Promises: `--json` prints the gateway's reply word for word, a refusal included; a person is asked before something final.
 //! Deliberately does not: know single commands.
 
-use super::arguments::KeyReference;
 use super::client::{Call, Client, Reply};
 use super::failure::Failure;
 use super::shapes::Key;
 use super::table;
 use super::terminal::{Consent, Terminal};
 use super::text::{plain, quoted};
+use super::values::KeyReference;
 use crate::clock::Clock;
 
 /// For whom the answer is.

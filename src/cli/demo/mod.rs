@@ -266,6 +266,18 @@ mod tests {
     }
 
     #[test]
+    fn the_configuration_is_legal_and_leads_to_the_echo() {
+        let parent = tempfile::tempdir().expect("a directory");
+        let place = Place::open(parent.path(), Beginning::AsItWas).expect("made");
+        let path = place.configure(ports(), loopback(9)).expect("written");
+        let config = crate::config::load(Some(&path), []).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        assert_eq!((config.gateway.listen, config.admin.listen), (vec![loopback(8080)], loopback(8081)));
+        assert_eq!(config.upstreams[config.routes[0].upstream].endpoints[0].port, 9);
+        assert_eq!(config.store.path, place.directory.join(STORE));
+        assert_eq!(place.token_file().parent(), config.store.path.parent());
+    }
+
+    #[test]
     fn the_greeting_tells_the_token_and_three_commands_to_try() {
         let text = greeting(ports(), Some("rlv_abc"), "cargo run --release --");
         for line in [

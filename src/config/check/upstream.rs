@@ -2,13 +2,12 @@
 //!
 //! Promises: an endpoint is a host and a port and nothing else; no two upstreams share a name.
 
-use http::Uri;
 use http::uri::Authority;
 
 use super::super::file::{self, At, Text};
 use super::super::mistake::Findings;
-use super::super::{Endpoint, Upstream};
-use super::{all, number, timeout};
+use super::super::{Endpoint, HostPattern, Upstream};
+use super::{all, host, number, timeout};
 
 /// Judges every upstream; one with mistakes is `None` in its place.
 pub(super) fn check(file: &[At<file::Upstream>], findings: &mut Findings) -> Vec<Option<Upstream>> {
@@ -84,7 +83,7 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
         return Err("holds user information: an endpoint is a host and a port only".to_owned());
     }
     let authority: Authority = rest.parse().map_err(|_| FORM)?;
-    text.parse::<Uri>().map_err(|_| FORM)?;
+    host::pattern(authority.host()).ok().filter(|pattern| matches!(pattern, HostPattern::Exact(_))).ok_or(FORM)?;
     let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
     let port = match rest.strip_prefix(authority.host()) {
         Some("") => 80,
@@ -94,7 +93,7 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
         }
         None => return Err(FORM.to_owned()),
     };
-    if host.is_empty() || port == 0 {
+    if port == 0 {
         return Err(FORM.to_owned());
     }
     Ok(Endpoint { authority, host, port })
@@ -136,6 +135,7 @@ mod tests {
             "ftp://a",
             "http://:80",
             "http://a,b:80/",
+            "http://*.a:80",
             "http://[::1",
             "http://a:+80",
         ] {

@@ -46,7 +46,7 @@ use crate::keyring::Keyring;
 use crate::observe::{Health, Metrics};
 use crate::usage::Usage;
 
-use guard::Hosts;
+pub use guard::Hosts;
 use problem::{Problem, method_not_allowed, not_found};
 
 /// The header that tells the revision of a change.

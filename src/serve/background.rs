@@ -80,8 +80,9 @@ impl Prepared {
         let (established, told) = mpsc::sync_channel(1);
         let stopped = stop.clone();
         let runtime = self.runtime;
-        let run = move || runtime.block_on(stopped.run_until_cancelled(work.run(established)));
-        let run = move || drop(run());
+        let run = move || {
+            runtime.block_on(stopped.run_until_cancelled(work.run(established)));
+        };
         let thread = std::thread::Builder::new().name("background".into()).spawn(run).map_err(StartError::thread)?;
         let gone = |_| StartError::thread(std::io::Error::other("the background thread ended"));
         told.recv().map_err(gone)??;

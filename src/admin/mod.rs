@@ -10,6 +10,7 @@ pub mod etag;
 pub mod fields;
 pub mod filter;
 pub mod guard;
+pub mod json;
 pub mod keys;
 pub mod list;
 pub mod permission;

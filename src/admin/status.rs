@@ -1,6 +1,6 @@
 //! How the gateway fares: status, metrics, and the two probes.
 //!
-//! Promises: the probes need no credential and wait for nothing.
+//! Promises: the probes need no credential, wait for nothing, and do not say why something is not well.
 
 use axum::Json;
 use axum::extract::State;
@@ -14,7 +14,7 @@ use super::call::Call;
 use super::permission::Permission::{KeysRead, MetricsRead};
 use super::problem::Problem;
 use crate::domain::{Realm, Revision, Timestamp};
-use crate::observe::Condition;
+use crate::observe::Health;
 
 /// The media type of the Prometheus text format 0.0.4.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -29,14 +29,33 @@ pub struct Status {
     keys: usize,
     administrators: usize,
     renewals_open: usize,
-    health: Vec<Condition>,
+    health: Vec<Told>,
 }
 
 /// What `GET /readyz` answers.
 #[derive(Serialize)]
 struct Readiness {
     ready: bool,
-    health: Vec<Condition>,
+    health: Vec<Sign>,
+}
+
+/// One health condition, as anybody may see it.
+#[derive(Serialize)]
+struct Sign {
+    name: String,
+    ok: bool,
+}
+
+/// One health condition.
+#[derive(Serialize)]
+struct Told {
+    name: String,
+    ok: bool,
+    detail: String,
+}
+
+fn told(health: &Health) -> Vec<Told> {
+    health.report().into_iter().map(|(name, ok, detail)| Told { name, ok, detail }).collect()
 }
 
 /// `GET /v1/status`
@@ -51,7 +70,7 @@ pub async fn show(State(admin): State<Admin>, call: Call) -> Result<Json<Status>
         keys: admin.catalog.len(Realm::Gateway),
         administrators: admin.catalog.len(Realm::Admin),
         renewals_open,
-        health: admin.health.conditions(),
+        health: told(&admin.health),
     }))
 }
 
@@ -73,7 +92,8 @@ pub async fn livez() -> &'static str {
 
 /// `GET /readyz`: whether requests should be sent here.
 pub async fn readyz(State(admin): State<Admin>) -> Response {
-    let ready = admin.health.is_ready();
+    let ready = admin.health.ready();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Readiness { ready, health: admin.health.conditions() })).into_response()
+    let health = admin.health.report().into_iter().map(|(name, ok, _)| Sign { name, ok }).collect();
+    (status, Json(Readiness { ready, health })).into_response()
 }

@@ -18,6 +18,8 @@ pub mod transition;
 mod model;
 #[cfg(test)]
 mod model_test;
+#[cfg(test)]
+mod rules;
 
 pub use audit::{Action, ActionName, Actor, Event, EventDraft, Facts};
 pub use grant::{Acceptance, Deadline, Grant, Slot, Verdict};

@@ -53,6 +53,15 @@ pub(super) struct Overlap {
     pub(super) held: bool,
 }
 
+/// A key's token duration.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Duration {
+    /// As the settings say.
+    AsSet,
+    /// Its own; `None` is `never`.
+    Own(Option<Millis>),
+}
+
 /// What the gateway would answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Answer {
@@ -77,7 +86,7 @@ pub(super) enum Said {
 /// What is told of a change: its name and when it happened.
 pub(super) type Line = (&'static str, Millis);
 
-/// A key and all that ever happened to it. A duration is `Some(None)` when it is `never`.
+/// A key and all that ever happened to it.
 #[derive(Clone, Debug)]
 pub(super) struct Ledger {
     pub(super) now: Millis,
@@ -86,7 +95,7 @@ pub(super) struct Ledger {
     pub(super) version: u64,
     pub(super) active: bool,
     pub(super) name: u8,
-    pub(super) own_duration: Option<Option<Millis>>,
+    pub(super) duration: Duration,
     pub(super) set_duration: Option<Millis>,
     pub(super) refuses: bool,
     pub(super) told: Vec<Line>,
@@ -97,7 +106,15 @@ pub(super) struct Ledger {
 
 impl Ledger {
     pub(super) fn new(now: Millis, digest: u32, set_duration: Option<Millis>) -> Self {
-        let first = Coin { digest, born: now, first_used: None, by_renewal: false, place: Place::Current, left: 0, cut_short: false };
+        let first = Coin {
+            digest,
+            born: now,
+            first_used: None,
+            by_renewal: false,
+            place: Place::Current,
+            left: 0,
+            cut_short: false,
+        };
         Self {
             now,
             coins: vec![first],
@@ -105,7 +122,7 @@ impl Ledger {
             version: 1,
             active: true,
             name: 0,
-            own_duration: None,
+            duration: Duration::AsSet,
             set_duration,
             refuses: true,
             told: Vec::new(),
@@ -120,8 +137,11 @@ impl Ledger {
     }
 
     fn end_of(&self, coin: usize) -> Option<Millis> {
-        let duration = self.own_duration.unwrap_or(self.set_duration)?;
-        Some(self.coins[coin].born + duration)
+        let duration = match self.duration {
+            Duration::AsSet => self.set_duration,
+            Duration::Own(own) => own,
+        };
+        duration.map(|duration| self.coins[coin].born + duration)
     }
 
     /// Rule 7: refused at the instant and after, in `refuse` mode.
@@ -237,7 +257,15 @@ impl Ledger {
             self.overlap = Some(Overlap { opened: now, conditions, held: false });
         }
         let place = if self.overlap.is_some() { Place::New } else { Place::Current };
-        self.coins.push(Coin { digest, born: now, first_used: None, by_renewal: true, place, left: 0, cut_short: false });
+        self.coins.push(Coin {
+            digest,
+            born: now,
+            first_used: None,
+            by_renewal: true,
+            place,
+            left: 0,
+            cut_short: false,
+        });
         self.tell(if place == Place::New { "opened" } else { "completed" }, now);
         Said::Done
     }
@@ -304,13 +332,13 @@ impl Ledger {
         count
     }
 
-    pub(super) fn change_duration(&mut self, own: Option<Option<Millis>>, confirm: Option<(u64, u64)>) -> Said {
-        let count = self.affected(|ledger| ledger.own_duration = own);
+    pub(super) fn change_duration(&mut self, duration: Duration, confirm: Option<(u64, u64)>) -> Said {
+        let count = self.affected(|ledger| ledger.duration = duration);
         if count != (0, 0) && confirm != Some(count) {
             return Said::Affects(count.0, count.1);
         }
-        if self.own_duration != own {
-            self.own_duration = own;
+        if self.duration != duration {
+            self.duration = duration;
             self.changed = self.now;
             self.tell("edited", self.now);
             self.pass(self.now);

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::grant::grants;
-use super::model::{Answer, Conditions, Ledger, Place, Said};
+use super::model::{Answer, Conditions, Duration, Ledger, Place, Said};
 use super::transition::{apply, end_quiet, first_use, forget, settle};
 use super::*;
 
@@ -50,7 +50,7 @@ enum Op {
     Undo,
     Activate(bool),
     Rename(u8),
-    OwnDuration(Option<Option<u64>>, Confirm),
+    OwnDuration(Duration, Confirm),
     SetDuration(Option<u64>, Confirm),
     OnExpiry(bool, Confirm),
     /// First use of a token, counted from the latest; `true`: written down only after the stride.
@@ -67,6 +67,10 @@ fn duration() -> impl Strategy<Value = Option<u64>> {
         2 => (1..3_000_u64).prop_map(|minutes| Some(minutes * MINUTE)),
         1 => (1..50_u64).prop_map(Some),
     ]
+}
+
+fn own_duration() -> impl Strategy<Value = Duration> {
+    prop_oneof![1 => Just(Duration::AsSet), 3 => duration().prop_map(Duration::Own)]
 }
 
 fn conditions() -> impl Strategy<Value = Conditions> {
@@ -106,7 +110,7 @@ fn op() -> impl Strategy<Value = Op> {
         3 => Just(Op::Undo),
         1 => any::<bool>().prop_map(Op::Activate),
         1 => (0..3_u8).prop_map(Op::Rename),
-        2 => (proptest::option::of(duration()), confirm()).prop_map(|(own, confirm)| Op::OwnDuration(own, confirm)),
+        2 => (own_duration(), confirm()).prop_map(|(own, confirm)| Op::OwnDuration(own, confirm)),
         2 => (duration(), confirm()).prop_map(|(set, confirm)| Op::SetDuration(set, confirm)),
         2 => (any::<bool>(), confirm()).prop_map(|(refuses, confirm)| Op::OnExpiry(refuses, confirm)),
         6 => (0..3_u8, proptest::option::of(stride())).prop_map(|(token, late)| Op::Use(token, late)),
@@ -126,6 +130,13 @@ fn digest(number: u32) -> Digest {
 
 fn lifetime(duration: Option<u64>) -> Lifetime {
     duration.map_or(Lifetime::Never, |millis| Lifetime::For(Span::millis(millis)))
+}
+
+fn own_lifetime(duration: Duration) -> Option<Lifetime> {
+    match duration {
+        Duration::AsSet => None,
+        Duration::Own(own) => Some(lifetime(own)),
+    }
 }
 
 fn plan(conditions: Conditions) -> Plan {
@@ -283,21 +294,20 @@ impl Life {
         let id = TokenId::from_bits(self.tokens);
         self.tokens += 1;
         let new = Token::of_digest(digest(number), id, self.now(), Origin::Renewed);
-        let command =
-            if at_once { Command::RenewNow { new } } else { Command::Renew { new, plan: plan(conditions) } };
+        let command = if at_once { Command::RenewNow { new } } else { Command::Renew { new, plan: plan(conditions) } };
         assert_eq!(self.command(command), self.model.renew(number, conditions, at_once));
     }
 
-    fn change_duration(&mut self, own: Option<Option<u64>>, confirm: Confirm) {
-        let (ends, revives) = self.model.affected(|ledger| ledger.own_duration = own);
+    fn change_duration(&mut self, to: Duration, confirm: Confirm) {
+        let (ends, revives) = self.model.affected(|ledger| ledger.duration = to);
         let confirm = match confirm {
             Confirm::Nothing => None,
             Confirm::Right => Some((ends, revives)),
             Confirm::Wrong => Some((ends + 1, revives)),
         };
         let affected = confirm.map(|(ends, revives)| Affected { ends, revives });
-        let edit = Edit { duration: Some(own.map(lifetime)), confirm: affected, ..Edit::default() };
-        assert_eq!(self.edit(edit), self.model.change_duration(own, confirm));
+        let edit = Edit { duration: Some(own_lifetime(to)), confirm: affected, ..Edit::default() };
+        assert_eq!(self.edit(edit), self.model.change_duration(to, confirm));
     }
 
     /// What the keyring does to one key when the settings change: settle, count, and from then on judge anew.
@@ -378,7 +388,7 @@ impl Life {
         assert_eq!(key.version.0, self.model.version);
         assert_eq!(key.status == Status::Active, self.model.active);
         assert_eq!(key.name, name(self.model.name));
-        assert_eq!(key.duration, self.model.own_duration.map(lifetime));
+        assert_eq!(key.duration, own_lifetime(self.model.duration));
     }
 
     /// Every digest that was ever seen is answered as the model says, settled or not.
@@ -408,9 +418,7 @@ impl Life {
         let Some((_, _, grant)) = known.next() else { return Answer::Unknown };
         assert!(known.next().is_none(), "a digest is granted once");
         let verdict = match grant {
-            Grant::Living(token) => {
-                token.judge(self.now(), self.settings.duration, self.settings.on_expiry, new_used)
-            }
+            Grant::Living(token) => token.judge(self.now(), self.settings.duration, self.settings.on_expiry, new_used),
             Grant::Ended(reason) => Err(reason),
         };
         match verdict {
@@ -422,7 +430,7 @@ impl Life {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_key_lives_as_the_rules_say(ops in proptest::collection::vec(op(), 1..60)) {

@@ -1,1 +1,4 @@
-fn main() {}
+//! Behaviour, over real sockets, and the order of the house.
+
+mod floors;
+mod support;

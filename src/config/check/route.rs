@@ -27,13 +27,8 @@ pub(super) fn check(file: &File, upstreams: &[Option<Upstream>], findings: &mut 
 
 fn one(key: &str, at: &At<file::Route>, file: &File, findings: &mut Findings) -> Option<Route> {
     let route = &at.value;
-    let path = match &route.path {
-        Some(text) => findings.keep(format!("{key}.path"), &text.span, path::prefix(&text.value)),
-        None => {
-            findings.push_absent(format!("{key}.path"), &at.span, "is missing");
-            None
-        }
-    };
+    let path = findings.required(format!("{key}.path"), route.path.as_ref(), &at.span);
+    let path = path.and_then(|text| findings.keep(format!("{key}.path"), &text.span, path::prefix(&text.value)));
     let hosts = all(&format!("{key}.hosts"), &route.hosts, findings, host);
     let methods = methods(key, route, findings);
     let auth = findings.keep(format!("{key}.auth"), &route.auth.span, auth(&route.auth.value));
@@ -182,10 +177,7 @@ fn body(text: &str) -> Result<Option<u64>, &'static str> {
 
 fn upstream(key: &str, at: &At<file::Route>, file: &File, findings: &mut Findings) -> Option<usize> {
     let key = format!("{key}.upstream");
-    let Some(name) = &at.value.upstream else {
-        findings.push_absent(key, &at.span, "is missing");
-        return None;
-    };
+    let name = findings.required(&key, at.value.upstream.as_ref(), &at.span)?;
     let named = |upstream: &At<file::Upstream>| upstream.value.name.as_ref().is_some_and(|own| own.value == name.value);
     let place = file.upstreams.iter().position(named);
     if place.is_none() {

@@ -24,13 +24,8 @@ pub(super) fn check(file: &[At<file::Upstream>], findings: &mut Findings) -> Vec
 
 fn one(key: &str, at: &At<file::Upstream>, findings: &mut Findings) -> Option<Upstream> {
     let file = &at.value;
-    let name = match &file.name {
-        Some(text) => findings.keep(format!("{key}.name"), &text.span, name(&text.value)),
-        None => {
-            findings.push_absent(format!("{key}.name"), &at.span, "is missing");
-            None
-        }
-    };
+    let name = findings.required(format!("{key}.name"), file.name.as_ref(), &at.span);
+    let name = name.and_then(|text| findings.keep(format!("{key}.name"), &text.span, self::name(&text.value)));
     let endpoints = endpoints(&format!("{key}.endpoints"), at, findings);
     let mut wait = |name: &str, text: &Text| timeout(&format!("{key}.{name}"), text, findings);
     let connect_timeout = wait("connect_timeout", &file.connect_timeout);
@@ -59,10 +54,7 @@ fn name(text: &str) -> Result<String, &'static str> {
 }
 
 fn endpoints(key: &str, at: &At<file::Upstream>, findings: &mut Findings) -> Option<Vec<Endpoint>> {
-    let Some(list) = at.value.endpoints.as_ref() else {
-        findings.push_absent(key, &at.span, "is missing");
-        return None;
-    };
+    let list = findings.required(key, at.value.endpoints.as_ref(), &at.span)?;
     if list.value.is_empty() {
         findings.push(key, &list.span, "names no endpoint");
     }

@@ -153,6 +153,9 @@ impl Engine {
     fn with_file<T>(self: &Arc<Self>, operation: impl FnOnce(&Database) -> Result<T, Fault>) -> Result<T, StoreError> {
         let file = self.file_now();
         match &*file {
+            File::Open(_) if self.reopening.load(Ordering::SeqCst) => {
+                Err(StoreError::Unavailable("it failed and is being opened again".into()))
+            }
             File::Open(database) => self.watch(self.opened.load(Ordering::SeqCst), || operation(database)),
             File::Away(why) => Err(why.clone()),
         }

@@ -1,0 +1,233 @@
+//! The whole product in this process: port 0, own store, own clock.
+//!
+//! Promises: it is ready when it is handed out, and gone when it is dropped.
+//! Deliberately does not: reach behind the ports. Keys are made and renewed through the admin port as anybody's are.
+
+use std::net::SocketAddr;
+
+use relevo::clock::Clock;
+use relevo::config::Config;
+use relevo::domain::{Span, Timestamp};
+use relevo::serve::{Relevo, Running};
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+
+use super::backend::Backend;
+use super::client::{RawClient, RawResponse};
+use super::request::{Request, request};
+
+/// When the clock of a test begins: 2026-11-23, about noon.
+const BEGINNING: Timestamp = Timestamp::from_millis(1_795_435_200_000);
+
+/// A gateway about to be started.
+pub(crate) struct Setup {
+    upstreams: String,
+    routes: String,
+    settings: String,
+    clock: Clock,
+}
+
+impl Setup {
+    /// These routes, in TOML, instead of one at `/`; their upstream is `backend`.
+    pub(crate) fn routes(mut self, toml: &str) -> Self {
+        toml.clone_into(&mut self.routes);
+        self
+    }
+
+    /// These tables besides, in TOML: any but `gateway`, `admin`, `store`, `log` and `drain`.
+    pub(crate) fn settings(mut self, toml: &str) -> Self {
+        toml.clone_into(&mut self.settings);
+        self
+    }
+
+    /// Another clock than one that stands still.
+    pub(crate) fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The gateway, ready.
+    pub(crate) fn start(self) -> TestGateway {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = folder.path().join("relevo.redb");
+        let text = format!(
+            "[gateway]\nlisten = [\"127.0.0.1:0\"]\nworkers = 2\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+             [store]\npath = {store:?}\n[log]\naccess = false\n[drain]\ndelay = \"0s\"\ntimeout = \"1s\"\n\
+             {}\n{}\n{}\n",
+            self.settings, self.upstreams, self.routes
+        );
+        let config = Config::parse(&text, "test", []).unwrap_or_else(|mistakes| panic!("{mistakes}\n{text}"));
+        let clock = self.clock;
+        let running = Relevo::start(config, clock.clone(), None).expect("started");
+        let root = std::fs::read_to_string(folder.path().join("admin.token")).expect("the first administrator's token");
+        let (address, admin_address) = (running.gateway_addresses()[0], running.admin_address());
+        let root = root.trim().to_owned();
+        let gateway = TestGateway { clock, address, admin_address, root, running: Some(running), _folder: folder };
+        wait_until("the gateway is ready", || gateway.admin("GET", "/readyz", None).status == 200);
+        gateway
+    }
+}
+
+/// A running gateway.
+pub(crate) struct TestGateway {
+    /// Its clock, to be advanced.
+    pub(crate) clock: Clock,
+    address: SocketAddr,
+    admin_address: SocketAddr,
+    root: String,
+    running: Option<Running>,
+    _folder: TempDir,
+}
+
+impl Drop for TestGateway {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.shutdown();
+        }
+    }
+}
+
+/// A key, and the token that was shown when it was created or renewed.
+#[derive(Clone, Debug)]
+pub(crate) struct Holder {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) token: String,
+}
+
+/// What the admin port answered.
+#[derive(Clone, Debug)]
+pub(crate) struct AdminReply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    /// The body; null if there was none.
+    pub(crate) json: Value,
+}
+
+impl TestGateway {
+    /// A gateway whose upstream `backend` is this one.
+    pub(crate) fn in_front_of(backend: &Backend) -> Setup {
+        let upstreams = format!("[[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{}\"]", backend.address());
+        let routes = "[[routes]]\npath = \"/\"\nupstream = \"backend\"".to_owned();
+        Setup { upstreams, routes, settings: String::new(), clock: Clock::manual(BEGINNING) }
+    }
+
+    /// The data plane's address.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The admin port's address.
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        self.admin_address
+    }
+
+    /// A connection to the data plane.
+    pub(crate) fn connect(&self) -> RawClient {
+        RawClient::connect(self.address)
+    }
+
+    /// What the data plane answers to a request on a connection of its own.
+    pub(crate) fn ask(&self, request: &Request) -> RawResponse {
+        let mut client = self.connect();
+        client.send(&request.bytes());
+        client.read_response()
+    }
+
+    /// The status of a GET of `/` with the holder's token.
+    pub(crate) fn status_with(&self, holder: &Holder) -> u16 {
+        self.ask(&request("GET", "/").token(&holder.token)).status
+    }
+
+    /// A call of the admin port, by the first administrator.
+    pub(crate) fn admin(&self, method: &str, path: &str, body: Option<&Value>) -> AdminReply {
+        let mut call = request(method, path).token(&self.root);
+        if let Some(body) = body {
+            call = call.header("Content-Type", "application/json").body(body.to_string());
+        }
+        self.admin_raw(&call)
+    }
+
+    /// Any request to the admin port, as it is.
+    pub(crate) fn admin_raw(&self, call: &Request) -> AdminReply {
+        let mut client = RawClient::connect(self.admin_address);
+        client.send(&call.bytes());
+        let RawResponse { status, headers, body, .. } = client.read_response();
+        let json = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        AdminReply { status, headers, json }
+    }
+
+    /// A new key with this name.
+    pub(crate) fn create_key(&self, name: &str) -> Order<'_> {
+        self.order("/v1/keys".to_owned(), 201).with("name", name.into())
+    }
+
+    /// A new token for the holder's key.
+    pub(crate) fn renew(&self, holder: &Holder) -> Order<'_> {
+        self.order(format!("/v1/keys/{}/renew", holder.id), 201)
+    }
+
+    /// Closes the renewal in favour of the old token.
+    pub(crate) fn undo(&self, holder: &Holder) -> AdminReply {
+        self.admin("POST", &format!("/v1/keys/{}/undo", holder.id), None)
+    }
+
+    /// Closes the renewal in favour of the new token.
+    pub(crate) fn delete_old(&self, holder: &Holder) -> AdminReply {
+        self.admin("POST", &format!("/v1/keys/{}/delete-old", holder.id), None)
+    }
+
+    fn order(&self, path: String, expected: u16) -> Order<'_> {
+        Order { gateway: self, path, expected, body: Map::new() }
+    }
+}
+
+/// A key or a token about to be made.
+pub(crate) struct Order<'g> {
+    gateway: &'g TestGateway,
+    path: String,
+    expected: u16,
+    body: Map<String, Value>,
+}
+
+impl Order<'_> {
+    /// With this field.
+    pub(crate) fn with(mut self, field: &str, value: Value) -> Self {
+        self.body.insert(field.to_owned(), value);
+        self
+    }
+
+    /// A key with these roles.
+    pub(crate) fn roles(self, roles: &[&str]) -> Self {
+        self.with("roles", roles.into())
+    }
+
+    /// A renewal whose old token ends this long after its opening.
+    pub(crate) fn deleting_old_after(self, span: Span) -> Self {
+        self.with("delete_old", json!({ "after": span.to_string() }))
+    }
+
+    /// A renewal that leaves no old token.
+    pub(crate) fn deleting_old_now(self) -> Self {
+        self.with("delete_old", "now".into())
+    }
+
+    /// Gives the order.
+    pub(crate) fn done(self) -> Holder {
+        let reply = self.gateway.admin("POST", &self.path, Some(&Value::Object(self.body)));
+        assert_eq!(reply.status, self.expected, "{} answered {}", self.path, reply.json);
+        let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("no text in {}", reply.json)).to_owned();
+        let key = &reply.json["key"];
+        Holder { id: text(&key["id"]), name: text(&key["name"]), token: text(&reply.json["token"]) }
+    }
+}
+
+/// Waits until `holds` does.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, holds: impl Fn() -> bool) {
+    let deadline = std::time::Instant::now() + super::DEADLINE;
+    while !holds() {
+        assert!(std::time::Instant::now() < deadline, "waited in vain until {what}");
+        std::thread::park_timeout(std::time::Duration::from_millis(2));
+    }
+}

@@ -1,0 +1,12 @@
+//! What behaviour tests stand on: a backend that records every byte, and a client that sends any.
+//!
+//! Promises: port 0 everywhere; every wait has a deadline and fails by name.
+//! Deliberately does not: mend what it reads. Whatever two servers could read in two ways is a fault.
+
+pub(crate) mod backend;
+pub(crate) mod client;
+pub(crate) mod request;
+pub(crate) mod wire;
+
+/// How long anything may take before a test fails.
+pub(crate) const DEADLINE: std::time::Duration = std::time::Duration::from_secs(5);

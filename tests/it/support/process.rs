@@ -1,0 +1,105 @@
+//! The real program in a process of its own: started, killed, started again on the same store.
+//!
+//! Promises: no process outlives its test.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// How long a start, with its recovery, may take.
+const START: Duration = Duration::from_secs(20);
+
+/// A running `relevo serve`.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) gateway: SocketAddr,
+    pub(crate) admin: SocketAddr,
+}
+
+impl Process {
+    /// Starts `relevo serve` in `folder` with this configuration, and waits until it listens. What it says on stderr
+    /// is added to `stderr.log` there.
+    pub(crate) fn serve(folder: &Path, configuration: &str) -> Self {
+        let file = folder.join("relevo.toml");
+        std::fs::write(&file, configuration).expect("written");
+        let log = std::fs::File::options().create(true).append(true).open(folder.join("stderr.log")).expect("opened");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_relevo"));
+        command.arg("serve").arg("--config").arg(&file).current_dir(folder);
+        command.env("XDG_RUNTIME_DIR", folder).env_remove("RELEVO_ADMIN_TOKEN");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        let mut child = command.spawn().expect("started");
+        let lines = lines_of(&mut child);
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        // Held from here on, so that a failure below still ends the process.
+        let mut process = Self { child, gateway: nowhere, admin: nowhere };
+        while process.gateway == nowhere || process.admin == nowhere {
+            let line = lines.recv_timeout(START).unwrap_or_else(|error| {
+                let said = std::fs::read_to_string(folder.join("stderr.log")).unwrap_or_default();
+                panic!("does not listen: {error}\n{said}")
+            });
+            process.take(&line);
+        }
+        process
+    }
+
+    fn take(&mut self, line: &str) {
+        let said: serde_json::Value = serde_json::from_str(line).expect("stdout holds JSON lines only");
+        let address = said["address"].as_str().and_then(|text| text.parse().ok()).expect("an address");
+        match said["listening"].as_str() {
+            Some("gateway") => self.gateway = address,
+            Some("admin") => self.admin = address,
+            Some(_) | None => {}
+        }
+    }
+
+    /// Ends it at once, as `kill -9` does.
+    pub(crate) fn kill(mut self) {
+        self.end();
+    }
+
+    /// Asks it to end and waits for that.
+    pub(crate) fn terminate(mut self, patience: Duration) -> ExitStatus {
+        let id = i32::try_from(self.child.id()).expect("a process id");
+        kill(Pid::from_raw(id), Signal::SIGTERM).expect("told");
+        let deadline = std::time::Instant::now() + patience;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("waited") {
+                return status;
+            }
+            assert!(std::time::Instant::now() < deadline, "does not end");
+            thread::park_timeout(Duration::from_millis(10));
+        }
+    }
+
+    fn end(&mut self) {
+        // Both fail only if it has ended already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// What it writes to stdout, line by line; read to the end, so that it never waits for a reader.
+fn lines_of(child: &mut Child) -> Receiver<String> {
+    let stdout = child.stdout.take().expect("piped");
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            // Nobody listens any more once the addresses are known.
+            drop(sender.send(line));
+        }
+    });
+    receiver
+}

@@ -17,6 +17,7 @@ use serde_json::Value;
 use super::Admin;
 use super::etag::IfMatch;
 use super::fields::Fields;
+use super::json;
 use super::permission::Permission;
 use super::problem::{Code, Problem};
 use super::query::Query;
@@ -118,7 +119,7 @@ impl Permitted {
     pub async fn plain(self) -> Result<Plain, Problem> {
         self.query.finish()?;
         let if_match = IfMatch::of(&self.headers)?;
-        let fields = Fields::of_body(json(&self.headers, self.body).await?)?;
+        let fields = Fields::of_body(json_body(&self.headers, self.body).await?)?;
         Ok(Plain { caller: self.caller, if_match, fields })
     }
 }
@@ -140,7 +141,7 @@ pub fn key_ref(text: &str) -> Option<KeyRef> {
 }
 
 /// The body as JSON; `None` if there is none.
-async fn json(headers: &HeaderMap, body: Body) -> Result<Option<Value>, Problem> {
+async fn json_body(headers: &HeaderMap, body: Body) -> Result<Option<Value>, Problem> {
     let bytes = read(body).await?;
     if bytes.is_empty() {
         return Ok(None);
@@ -148,10 +149,7 @@ async fn json(headers: &HeaderMap, body: Body) -> Result<Option<Value>, Problem>
     if !is_json(headers) {
         return Err(Problem::new(Code::UnsupportedMediaType, "send Content-Type: application/json"));
     }
-    serde_json::from_slice(&bytes).map(Some).map_err(|error| {
-        let place = format!("line {} column {}", error.line(), error.column());
-        Problem::mistake("body", format!("is not JSON at {place}"))
-    })
+    json::read(&bytes).map(Some).map_err(|message| Problem::mistake("body", message))
 }
 
 async fn read(body: Body) -> Result<Bytes, Problem> {
@@ -204,7 +202,7 @@ mod tests {
     async fn a_body_must_say_that_it_is_json_unless_it_is_empty() {
         let sent = |fields: &[&str], body: &'static str| {
             let headers = with(&CONTENT_TYPE, fields);
-            async move { json(&headers, Body::from(body)).await.map_err(|problem| problem.code()) }
+            async move { json_body(&headers, Body::from(body)).await.map_err(|problem| problem.code()) }
         };
         assert_eq!(sent(&[], "").await, Ok(None));
         assert!(matches!(sent(&["application/json; charset=utf-8"], "{}").await, Ok(Some(Value::Object(_)))));
@@ -220,8 +218,8 @@ mod tests {
     async fn a_long_body_is_not_read() {
         let headers = with(&CONTENT_TYPE, &["application/json"]);
         let most = format!("\"{}\"", "x".repeat(BODY_LIMIT_BYTES - 2));
-        assert!(json(&headers, Body::from(most.clone())).await.is_ok());
-        let problem = json(&headers, Body::from(format!("{most} "))).await.expect_err("too long");
+        assert!(json_body(&headers, Body::from(most.clone())).await.is_ok());
+        let problem = json_body(&headers, Body::from(format!("{most} "))).await.expect_err("too long");
         assert_eq!(problem.code(), Code::BodyTooLarge);
     }
 }

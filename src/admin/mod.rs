@@ -10,6 +10,7 @@ pub mod etag;
 pub mod fields;
 pub mod filter;
 pub mod guard;
+pub mod json;
 pub mod keys;
 pub mod list;
 pub mod permission;
@@ -102,16 +103,17 @@ pub fn router(admin: Admin) -> Router {
         .route("/livez", get(status::livez))
         .route("/readyz", get(status::readyz));
     let hosts = admin.hosts;
-    finished(calls, admin).layer(from_fn_with_state(hosts, guarded))
+    finished(calls, admin).layer(from_fn_with_state(hosts, guarded)).layer(from_fn(uncached))
 }
 
 /// The probes' port: `/livez`, `/readyz`, with `Probes::WithMetrics` also `/metrics`, and nothing else.
 pub fn probes_router(admin: Admin, probes: Probes) -> Router {
     let calls = Router::new().route("/livez", get(status::livez)).route("/readyz", get(status::readyz));
-    match probes {
-        Probes::Alone => finished(calls, admin),
-        Probes::WithMetrics => finished(calls.route("/metrics", get(status::open_metrics)), admin),
-    }
+    let calls = match probes {
+        Probes::Alone => calls,
+        Probes::WithMetrics => calls.route("/metrics", get(status::open_metrics)),
+    };
+    finished(calls, admin).layer(from_fn(uncached))
 }
 
 /// What the probes' port answers.
@@ -131,7 +133,6 @@ fn finished(calls: Router<Admin>, admin: Admin) -> Router {
         .with_state(admin)
         .layer(from_fn(within_deadline))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn(uncached))
 }
 
 async fn guarded(State(hosts): State<Hosts>, request: Request, next: Next) -> Response {

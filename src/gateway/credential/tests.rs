@@ -7,11 +7,14 @@ use crate::gateway::route::tests::{config, route};
 
 const TOKEN: &str = "0123456789abcdefXYZ";
 
+/// A header's name and value.
+type Line<'a> = (&'static str, &'a str);
+
 fn minted() -> String {
     Secret::mint(&Prefix::default(), &mut rand::rngs::StdRng::seed_from_u64(7)).reveal().to_owned()
 }
 
-fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
+fn headers(lines: &[Line<'_>]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in lines {
         headers.append(HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).expect("a value"));
@@ -20,10 +23,7 @@ fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
 }
 
 /// Takes the credential out of `lines` on a route that `change` has made of the plain one.
-fn take_on(
-    lines: &[(&'static str, &str)],
-    change: impl Fn(&mut config::Route),
-) -> (Result<Presented, Refusal>, HeaderMap) {
+fn take_on(lines: &[Line<'_>], change: impl Fn(&mut config::Route)) -> (Result<Presented, Refusal>, HeaderMap) {
     let mut route = route("/");
     change(&mut route);
     let config = config(vec![route]);
@@ -33,7 +33,7 @@ fn take_on(
     (taken, headers)
 }
 
-fn take_from(lines: &[(&'static str, &str)]) -> Result<Presented, Refusal> {
+fn take_from(lines: &[Line<'_>]) -> Result<Presented, Refusal> {
     take_on(lines, |_| ()).0
 }
 
@@ -52,7 +52,7 @@ fn rest(headers: &HeaderMap) -> Vec<(&str, &[u8])> {
 
 #[test]
 fn each_form_is_taken_out_and_the_other_lines_keep_their_order() {
-    let around = |lines: &[(&'static str, &str)]| {
+    let around = |lines: &[Line<'_>]| {
         let all = [&[("host", "h"), ("accept", "a")], lines, &[("cookie", "c"), ("user-agent", "u")]].concat();
         let (presented, headers) = take_on(&all, |_| ());
         let expected: [(&str, &[u8]); 4] = [("host", b"h"), ("accept", b"a"), ("cookie", b"c"), ("user-agent", b"u")];
@@ -134,7 +134,7 @@ fn two_accepted_credentials_are_ambiguous_and_both_are_named() {
     let bearer = &*format!("Bearer {TOKEN}");
     let (a, k) = ("authorization", "x-api-key");
     let (pk, pt) = ("x-vtex-api-appkey", "x-vtex-api-apptoken");
-    let table: &[(&[(&'static str, &str)], &str, &str)] = &[
+    let table: &[(&[Line<'_>], &str, &str)] = &[
         (&[(a, bearer), (k, TOKEN)], a, k),
         (&[(k, TOKEN), (k, TOKEN)], k, k),
         (&[(k, ""), (k, TOKEN)], k, k),

@@ -77,8 +77,8 @@ pub(in crate::gateway) fn config(routes: Vec<config::Route>) -> Config {
     }
 }
 
-fn methods(names: &[&str]) -> Option<BTreeSet<MethodName>> {
-    Some(names.iter().map(|name| MethodName(name.parse().expect("a method"))).collect())
+fn methods(names: &[&str]) -> BTreeSet<MethodName> {
+    names.iter().map(|name| MethodName(name.parse().expect("a method"))).collect()
 }
 
 fn host(name: &str) -> HostPattern {
@@ -159,7 +159,7 @@ fn a_host_that_no_route_names_is_unknown_where_all_routes_name_hosts() {
 
 #[test]
 fn the_method_decides_last_and_without_falling_back() {
-    let with = |path: &str, names: &[&str]| config::Route { methods: methods(names), ..route(path) };
+    let with = |path: &str, names: &[&str]| config::Route { methods: Some(methods(names)), ..route(path) };
     let table =
         table(vec![route("/"), with("/a", &["GET"]), with("/a", &["POST", "PUT"]), with("/b", &["GET"]), route("/b")]);
     assert_eq!(choose(&table, "h", "/a", "GET"), Ok(1));
@@ -175,14 +175,14 @@ fn the_method_decides_last_and_without_falling_back() {
 
 #[test]
 fn a_route_that_names_head_takes_it_from_one_that_names_get() {
-    let with = |names: &[&str]| config::Route { methods: methods(names), ..route("/") };
+    let with = |names: &[&str]| config::Route { methods: Some(methods(names)), ..route("/") };
     let table = table(vec![with(&["GET"]), with(&["HEAD"])]);
     assert_eq!(choose(&table, "h", "/", "HEAD"), Ok(1));
 }
 
 #[test]
 fn connect_and_trace_are_never_taken() {
-    let table = table(vec![config::Route { methods: methods(&["TRACE", "GET"]), ..route("/") }, route("/a")]);
+    let table = table(vec![config::Route { methods: Some(methods(&["TRACE", "GET"])), ..route("/") }, route("/a")]);
     for method in ["CONNECT", "TRACE"] {
         for path in ["/", "/a"] {
             assert_eq!(choose(&table, "h", path, method), Err("method_not_allowed"));
@@ -267,10 +267,10 @@ fn naive(config: &Config, at: &str, path: &[u8], method: &str) -> Result<usize, 
     let names = |route: &config::Route, method: &str| {
         route.methods.as_ref().is_some_and(|methods| methods.iter().any(|name| name.0.as_str() == method))
     };
-    let named = candidates.iter().find(|(_, route)| names(route, method));
+    let by_name = candidates.iter().find(|(_, route)| names(route, method));
     let by_get = candidates.iter().find(|(_, route)| method == "HEAD" && names(route, "GET"));
     let other = candidates.iter().find(|(_, route)| route.methods.is_none());
-    named.or(by_get).or(other).map(|(index, _)| *index).ok_or("method_not_allowed")
+    by_name.or(by_get).or(other).map(|(index, _)| *index).ok_or("method_not_allowed")
 }
 
 fn routes() -> impl Strategy<Value = Vec<config::Route>> {
@@ -282,7 +282,7 @@ fn routes() -> impl Strategy<Value = Vec<config::Route>> {
     let all = prop::collection::vec(one, 0..8).prop_map(|all| {
         let build = |(path, hosts, names, upstream): (&str, BTreeSet<&str>, Option<Vec<&str>>, usize)| config::Route {
             hosts: hosts.into_iter().map(host).collect(),
-            methods: names.and_then(|names| methods(&names)),
+            methods: names.map(|names| methods(&names)),
             upstream,
             ..route(path)
         };

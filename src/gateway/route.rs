@@ -162,4 +162,4 @@ fn label(route: &config::Route) -> Box<str> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

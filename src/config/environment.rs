@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use config::{Environment, Source as _};
+use ::config::{Environment, Source as _};
 use serde_json::Value as Json;
 use toml::Spanned;
 use toml::de::{DeArray, DeInteger, DeTable, DeValue};
@@ -94,7 +94,7 @@ impl Setting {
         let text = self.text.as_str();
         match self.kind {
             Kind::Boolean => DeValue::Boolean(text == "true"),
-            Kind::Switched if text == "false" => DeValue::Boolean(false),
+            Kind::Switched if text == "true" || text == "false" => DeValue::Boolean(text == "true"),
             Kind::Integer => {
                 let significant = text.trim_start_matches('0'); // TOML knows no leading zeros
                 DeValue::parse(significant).map_or_else(|_| DeValue::Integer(DeInteger::default()), Spanned::into_inner)

@@ -112,6 +112,7 @@ fn a_variable_that_sets_nothing_is_a_mistake_that_names_it() {
             ("RELEVO__ROUTES", "[]"),
             ("RELEVO__UPSTREAMS__0__NAME", "a"),
             ("RELEVO__PATHS__SEMICOLONS", "yes"),
+            ("RELEVO__LOG__ACCESS", "true"),
             ("RELEVO__ADMIN__LISTEN", "\u{1b}[31m"),
         ],
     )
@@ -123,6 +124,7 @@ fn a_variable_that_sets_nothing_is_a_mistake_that_names_it() {
             "RELEVO__ADMIN__LISTEN admin.listen: is not an address and port like 127.0.0.1:8080 or [::1]:8080",
             "RELEVO__GATEWAY__WORKER : RELEVO__GATEWAY__WORKER names no setting",
             "RELEVO__GATEWAY__WORKERS gateway.workers: is not a whole number of at most 4294967295",
+            "RELEVO__LOG__ACCESS log.access: true says too little: give a string, or false",
             "RELEVO__PATHS__SEMICOLONS paths.semicolons: is neither true nor false",
             "RELEVO__ROUTES : RELEVO__ROUTES sets nothing: routes and upstreams stand in the file only",
             "RELEVO__UPSTREAMS__0__NAME : RELEVO__UPSTREAMS__0__NAME sets nothing: routes and upstreams stand in the file only",
@@ -216,6 +218,30 @@ fn the_schema_asks_for_what_the_check_asks_for_and_knows_no_null() {
     assert_eq!(schema["properties"]["routes"]["items"]["required"], serde_json::json!(["path", "upstream"]));
     assert_eq!(schema["properties"]["upstreams"]["items"]["required"], serde_json::json!(["name", "endpoints"]));
     assert!(!schema.to_string().contains("null"), "{schema}");
+}
+
+/// The text of `docs/configuration.md` between the fences of the first block that holds `needle`.
+fn block(needle: &str) -> &'static str {
+    let page = include_str!("../../docs/configuration.md");
+    let found = page.split("```").find(|block| block.contains(needle)).expect("a block");
+    found.split_once('\n').expect("a language").1
+}
+
+#[test]
+fn the_guide_shows_mistakes_as_they_are_drawn() {
+    let text = "# a\n[gateway]\nworkers = 4096\n\n[[upstreams]]\nname = \"orders\"\nendpoints = [\"http://a\"]\n\n\
+         [[routes]]\npath = \"/\"\nupstream = \"ordres\"\n";
+    assert_eq!(read(text).expect_err("mistakes").plain(), block("error:").trim_end());
+}
+
+#[test]
+fn the_routes_of_the_guide_are_legal() {
+    let upstreams = ["site", "orders", "tenants"]
+        .map(|name| format!("[[upstreams]]\nname = \"{name}\"\nendpoints = [\"http://{name}.example\"]\n"));
+    let config = read(&format!("{}{}", upstreams.concat(), block("# E"))).expect("legal");
+    assert_eq!(config.routes.len(), 5);
+    let pair = format!("{}{}", upstreams.concat(), block("/legacy"));
+    assert_eq!(read(&pair).expect("legal").routes[0].credentials.len(), 1);
 }
 
 #[test]

@@ -7,16 +7,16 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
-use metrics::Counter;
+use ::metrics::Counter;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use super::Metrics;
-use crate::config;
 use crate::domain::{KeyId, Slot, Timestamp, TokenId, token};
 
 /// How many lines may wait for the writer.
@@ -111,7 +111,18 @@ fn in_millis(duration: Duration) -> f64 {
     Duration::from_micros(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)).as_secs_f64() * 1_000.0
 }
 
-/// Where access records go. Cheap to clone: each worker has its own. When the last one goes, what is queued is written.
+/// Where access records are to go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sink<'a> {
+    /// To stderr, beside the log.
+    Stderr,
+    /// To the end of this file, which is made if it is not there.
+    File(&'a Path),
+    /// Nowhere.
+    Off,
+}
+
+/// Takes access records. Cheap to clone: each worker has its own. When the last one goes, what is queued is written.
 #[derive(Clone, Debug)]
 pub struct AccessLog(Option<Arc<Queue>>);
 
@@ -128,12 +139,12 @@ enum Message {
 }
 
 impl AccessLog {
-    /// Opens what the configuration names. Errors are the file's, with its path.
-    pub fn open(config: &config::AccessLog, metrics: &Metrics) -> io::Result<Self> {
-        match config {
-            config::AccessLog::Off => Ok(Self(None)),
-            config::AccessLog::Stderr => Self::to(io::stderr(), metrics, QUEUE_LINES),
-            config::AccessLog::File(path) => {
+    /// Opens `sink` and starts its writer. Errors are the file's, with its path.
+    pub fn open(sink: Sink<'_>, metrics: &Metrics) -> io::Result<Self> {
+        match sink {
+            Sink::Off => Ok(Self(None)),
+            Sink::Stderr => Self::to(io::stderr(), metrics, QUEUE_LINES),
+            Sink::File(path) => {
                 let file = OpenOptions::new().append(true).create(true).mode(0o640).open(path);
                 let named = |error: io::Error| {
                     io::Error::new(error.kind(), format!("the access log {} cannot be opened: {error}", path.display()))
@@ -290,7 +301,7 @@ mod tests {
     fn in_file(records: &[Record<'_>]) -> Vec<serde_json::Value> {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("access.log");
-        let log = AccessLog::open(&config::AccessLog::File(path.clone()), &Metrics::install()).expect("opened");
+        let log = AccessLog::open(Sink::File(&path), &Metrics::install()).expect("opened");
         for record in records {
             log.clone().record(record);
         }
@@ -352,15 +363,15 @@ mod tests {
 
     #[test]
     fn a_log_that_is_off_takes_records_and_is_always_flushed() {
-        let log = AccessLog::open(&config::AccessLog::Off, &Metrics::install()).expect("nothing to open");
+        let log = AccessLog::open(Sink::Off, &Metrics::install()).expect("nothing to open");
         log.record(&record());
         assert!(!log.is_on() && log.flush(Duration::ZERO));
     }
 
     #[test]
     fn a_file_that_cannot_be_opened_is_named() {
-        let path = std::path::PathBuf::from("/nonexistent/access.log");
-        let error = AccessLog::open(&config::AccessLog::File(path), &Metrics::install()).expect_err("no such folder");
+        let path = Path::new("/nonexistent/access.log");
+        let error = AccessLog::open(Sink::File(path), &Metrics::install()).expect_err("no such folder");
         assert!(error.to_string().contains("/nonexistent/access.log"), "{error}");
     }
 }

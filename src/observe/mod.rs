@@ -8,6 +8,6 @@ pub mod health;
 pub mod log;
 pub mod metrics;
 
-pub use access::{AccessLog, Record};
+pub use access::{AccessLog, Record, Sink};
 pub use health::{Condition, Health};
 pub use metrics::{Metrics, RouteMetrics, UpstreamMetrics};

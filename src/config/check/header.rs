@@ -1,6 +1,7 @@
 //! Which headers may carry a credential.
 //!
 //! Promises: taking a credential out of such a header never breaks framing, routing or the gateway's own headers.
+//! Deliberately does not: know which forms of credential are enabled.
 
 use http::HeaderName;
 

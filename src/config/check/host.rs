@@ -1,6 +1,7 @@
 //! Hosts: those that routes name, and those of endpoints.
 //!
 //! Promises: a host is in lower case and has no port, so that it can be compared.
+//! Deliberately does not: resolve names.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

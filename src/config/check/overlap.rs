@@ -1,6 +1,7 @@
 //! Routes beside each other: the choice among them must be one and the same for everybody who reads the file.
 //!
 //! Promises: no two routes take the same host, path and method; no route passes encoded slashes past a longer one.
+//! Deliberately does not: judge a route by itself.
 
 use std::collections::BTreeSet;
 

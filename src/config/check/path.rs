@@ -1,6 +1,7 @@
 //! The paths of routes, in the one spelling in which requests are matched.
 //!
 //! Promises: a path that no request could ever match is a mistake.
+//! Deliberately does not: judge the paths of requests; that is the gateway's.
 
 /// The path of a route in its one spelling; a slash at its end says nothing and is taken off.
 pub(super) fn prefix(text: &str) -> Result<String, String> {

@@ -1,6 +1,7 @@
 //! `[[routes]]`: what each asks for and where it leads.
 //!
 //! Promises: a route names an upstream that exists and credentials that are enabled; routes do not contradict each other.
+//! Deliberately does not: choose a route for a request.
 
 use std::collections::BTreeSet;
 

@@ -1,6 +1,7 @@
 //! `[[upstreams]]`: names and endpoints.
 //!
 //! Promises: an endpoint is a host and a port and nothing else; no two upstreams share a name.
+//! Deliberately does not: resolve or dial anything.
 
 use http::uri::Authority;
 

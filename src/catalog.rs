@@ -51,12 +51,7 @@ impl Catalog {
     }
 
     /// Calls `visit` for each key, the newest first and only those before `before`, until it breaks.
-    pub fn newest_first(
-        &self,
-        realm: Realm,
-        before: Option<KeyId>,
-        visit: &mut dyn FnMut(ApiKey) -> ControlFlow<()>,
-    ) {
+    pub fn newest_first(&self, realm: Realm, before: Option<KeyId>, visit: &mut dyn FnMut(ApiKey) -> ControlFlow<()>) {
         let mut before = before;
         loop {
             let slice = self.slice(realm, before);

@@ -2,8 +2,8 @@
 //!
 //! Promises: one source of time for everything above; a test can hold it in its hand.
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime};
 
 use crate::domain::{Span, Timestamp};

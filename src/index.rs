@@ -299,9 +299,9 @@ impl IndexWriter {
     fn adoption_of(&self, key: &ApiKey) -> Option<Arc<Adoption>> {
         let Tokens::Renewing { new, .. } = &key.tokens else { return None };
         let known = self.index.find(&new.digest).and_then(|pass| pass.adoption.clone());
-        let adoption = known.filter(|adoption| adoption.new == new.id).unwrap_or_else(|| {
-            Arc::new(Adoption { new: new.id, first_used_millis: AtomicU64::new(Adoption::NEVER) })
-        });
+        let adoption = known
+            .filter(|adoption| adoption.new == new.id)
+            .unwrap_or_else(|| Arc::new(Adoption { new: new.id, first_used_millis: AtomicU64::new(Adoption::NEVER) }));
         if let Some(at) = new.first_used_at {
             adoption.note(at);
         }

@@ -9,8 +9,8 @@
 mod follow;
 mod order;
 mod renewals;
-mod settle;
 mod settings;
+mod settle;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +23,8 @@ use tokio::sync::watch;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::domain::{
-    Action, Actor, ApiKey, Command, Digest, EventDraft, EventId, Facts, KeyId, Origin, Outcome, Prefix, Realm, Revision,
-    Secret, Settings, Span, Step, Token, TokenId, Tokens, Version, audit::KeyFacts, transition,
+    Action, Actor, ApiKey, Command, Digest, EventDraft, EventId, Facts, KeyId, Origin, Outcome, Prefix, Realm,
+    Revision, Secret, Settings, Span, Step, Token, TokenId, Tokens, Version, audit::KeyFacts, transition,
 };
 use crate::index::Index;
 use crate::store::{Conflict, EventPage, EventQuery, KeyRef, Store, StoreError, Stored, What, Write};
@@ -382,7 +382,8 @@ impl From<StoreError> for Denied {
         match error {
             StoreError::Conflict(Conflict::NameTaken) => Self::NameTaken,
             StoreError::Conflict(Conflict::DigestInUse) => Self::Refused(crate::domain::Refusal::DigestInUse),
-            error @ (StoreError::Conflict(Conflict::Revision) | StoreError::Unavailable(_) | StoreError::Corrupt(_)) => {
+            error
+            @ (StoreError::Conflict(Conflict::Revision) | StoreError::Unavailable(_) | StoreError::Corrupt(_)) => {
                 Self::Store(error)
             }
         }

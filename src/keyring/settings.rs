@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::domain::{
-    Action, Affected, EventDraft, EventId, Facts, KeyId, KeyName, Prefix, Realm, Settings, Version, audit::SettingsFacts,
+    Action, Affected, EventDraft, EventId, Facts, KeyId, KeyName, Prefix, Realm, Settings, Version,
+    audit::SettingsFacts,
 };
 use crate::store::{Conflict, StoreError, Stored, What, Write};
 

@@ -51,7 +51,11 @@ impl UsageFile {
             quiet_from: Span::millis(from),
         };
         let (at, observed) = self.distrusted;
-        Some(if record.quiet_from < observed { Record { quiet_since: at, quiet_from: observed, ..record } } else { record })
+        Some(if record.quiet_from < observed {
+            Record { quiet_since: at, quiet_from: observed, ..record }
+        } else {
+            record
+        })
     }
 
     /// Writes `records` and the observed time. `false` if it could not.

@@ -3,6 +3,7 @@
 //! Promises: all mistakes are found, not only the first. Deliberately does not: touch a file or a socket.
 
 mod header;
+mod host;
 mod overlap;
 mod path;
 mod route;

@@ -139,7 +139,7 @@ fn settings() -> Vec<(String, Kind)> {
 }
 
 fn collect(schema: &Json, path: &str, found: &mut Vec<(String, Kind)>) {
-    let Some(properties) = schema["properties"].as_object().or_else(|| optional(schema)) else {
+    let Some(properties) = schema["properties"].as_object() else {
         found.push((path.to_owned(), kind(schema)));
         return;
     };
@@ -149,21 +149,12 @@ fn collect(schema: &Json, path: &str, found: &mut Vec<(String, Kind)>) {
     }
 }
 
-/// The properties of a table that may be absent: `anyOf: [table, null]`.
-fn optional(schema: &Json) -> Option<&serde_json::Map<String, Json>> {
-    schema["anyOf"].as_array()?.iter().find_map(|option| option["properties"].as_object())
-}
-
 fn kind(schema: &Json) -> Kind {
-    if schema["anyOf"].is_array() {
-        return Kind::Switched;
-    }
-    let named =
-        |name: &str| schema["type"] == name || schema["type"].as_array().is_some_and(|t| t.contains(&name.into()));
-    match () {
-        () if named("array") => Kind::List,
-        () if named("integer") => Kind::Integer,
-        () if named("boolean") => Kind::Boolean,
-        () => Kind::Text,
+    match schema["type"].as_str() {
+        Some("array") => Kind::List,
+        Some("integer") => Kind::Integer,
+        Some("boolean") => Kind::Boolean,
+        Some(_) => Kind::Text,
+        None => Kind::Switched, // a choice of a string and false
     }
 }

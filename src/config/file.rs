@@ -10,6 +10,7 @@ use std::ops::Range;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value as Json;
 
 /// A value and the place in the text where it stands; a default stands nowhere.
 #[derive(Clone, Debug, Default)]
@@ -413,7 +414,31 @@ impl JsonSchema for Switched {
 }
 
 /// The JSON schema of the file, every part where it is used.
-pub(super) fn schema() -> serde_json::Value {
+pub(super) fn schema() -> Json {
     let settings = schemars::generate::SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
-    settings.into_generator().into_root_schema_for::<File>().to_value()
+    let mut schema = settings.into_generator().into_root_schema_for::<File>().to_value();
+    remove_nulls(&mut schema);
+    for (list, keys) in [("upstreams", ["name", "endpoints"]), ("routes", ["path", "upstream"])] {
+        schema["properties"][list]["items"]["required"] = keys.as_slice().into();
+    }
+    schema
+}
+
+/// TOML has no null: what may be absent is simply not required.
+fn remove_nulls(schema: &mut Json) {
+    match schema {
+        Json::Object(members) => {
+            members.retain(|_, member| !member.is_null());
+            members.values_mut().for_each(remove_nulls);
+            if let Some(Json::Array(kinds)) = members.get_mut("type") {
+                kinds.retain(|kind| kind != "null");
+                if let [only] = kinds.as_slice() {
+                    let only = only.clone();
+                    members.insert("type".to_owned(), only);
+                }
+            }
+        }
+        Json::Array(items) => items.iter_mut().for_each(remove_nulls),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
+    }
 }

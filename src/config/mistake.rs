@@ -125,8 +125,8 @@ impl Source {
         if *span == (0..0) {
             return Place::Nowhere;
         }
-        let before = &self.file.as_bytes()[..span.start.min(self.file.len())];
-        Place::Line(1 + before.iter().filter(|byte| **byte == b'\n').count())
+        let before = &self.file[..self.file.floor_char_boundary(span.start)];
+        Place::Line(1 + before.matches('\n').count())
     }
 
     fn variable(&self, span: &Range<usize>) -> Option<&Variable> {
@@ -166,14 +166,29 @@ fn first_line(text: &str, span: &Range<usize>) -> Range<usize> {
 /// Collects mistakes while a configuration is judged.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    found: Vec<(String, Range<usize>, String)>,
+    found: Vec<Found>,
     shapeless: bool,
+    /// Where the text first is not TOML: what is said of the rest of the file would be guessing.
+    broken_at: Option<usize>,
+}
+
+#[derive(Debug)]
+struct Found {
+    key: String,
+    span: Range<usize>,
+    message: String,
 }
 
 impl Findings {
     /// A mistake about the value of `key` at `span`.
     pub(super) fn push(&mut self, key: impl Into<String>, span: &Range<usize>, message: impl Into<String>) {
-        self.found.push((key.into(), span.clone(), message.into()));
+        self.found.push(Found { key: key.into(), span: span.clone(), message: message.into() });
+    }
+
+    /// A place where the text is not TOML. Told before any other mistake is.
+    pub(super) fn push_syntax(&mut self, span: &Range<usize>, message: impl Into<String>) {
+        self.broken_at = Some(self.broken_at.map_or(span.start, |place| place.min(span.start)));
+        self.push_shape("", span, message);
     }
 
     /// A value that could not even be read: it is absent from what is judged afterwards.
@@ -189,6 +204,19 @@ impl Findings {
         }
     }
 
+    /// The value of a key that must be there, in the table at `table`.
+    pub(super) fn required<'a, T>(
+        &mut self,
+        key: impl Into<String>,
+        value: Option<&'a T>,
+        table: &Range<usize>,
+    ) -> Option<&'a T> {
+        if value.is_none() {
+            self.push_absent(key, table, "is missing");
+        }
+        value
+    }
+
     /// Keeps a value, or the reason why it is not one.
     pub(super) fn keep<T, E: fmt::Display>(
         &mut self,
@@ -199,13 +227,16 @@ impl Findings {
         result.map_err(|reason| self.push(key, span, reason.to_string())).ok()
     }
 
-    /// The mistakes found, if any.
+    /// The mistakes found, if any, in the order of the text.
     pub(super) fn into_mistakes(self, source: &Source) -> Option<Mistakes> {
-        let mut all: Vec<_> = self
-            .found
-            .into_iter()
-            .map(|(key, span, message)| Mistake { key, message, place: source.place(&span), span })
-            .collect();
+        let end = source.file.len();
+        let guessed = |found: &Found| {
+            let after = self.broken_at.is_some_and(|place| (place + 1..end).contains(&found.span.start));
+            after && !found.key.is_empty()
+        };
+        let told = self.found.into_iter().filter(|found| !guessed(found));
+        let mistake = |Found { key, span, message }| Mistake { key, message, place: source.place(&span), span };
+        let mut all: Vec<_> = told.map(mistake).collect();
         all.sort_by_key(|mistake| mistake.span.start);
         all.dedup();
         (!all.is_empty()).then(|| Mistakes { source: source.clone(), all })

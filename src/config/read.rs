@@ -34,7 +34,11 @@ pub(super) fn read(
     let settings = environment::read(env, source, findings);
     let (mut root, errors) = DeTable::parse_recoverable(source.file());
     for error in errors.iter().take(MOST_MISTAKES) {
-        findings.push_shape("", &error.span().unwrap_or(0..0), sentence(error.message()));
+        let span = error.span().unwrap_or(0..0);
+        match error.message() {
+            message if message.starts_with("duplicate key") => findings.push_shape("", &span, message),
+            message => findings.push_syntax(&span, sentence(message)),
+        }
     }
     refuse_later(root.get_mut(), findings);
     environment::overlay(root.get_mut(), &settings);
@@ -114,7 +118,13 @@ fn refuse_later(root: &mut DeTable<'_>, findings: &mut Findings) {
     }
 }
 
-/// A library's message as one line.
+/// A library's message as one line, in the words of the file's format.
 fn sentence(message: &str) -> String {
-    message.trim().replace('\n', ", ")
+    let message = message.trim().replace('\n', ", ");
+    let message =
+        message.replace("expected a sequence", "expected a list").replace("expected u64", "expected a whole number");
+    match message.split_once("expected struct ") {
+        Some((before, _)) => format!("{before}expected a table"),
+        None => message,
+    }
 }

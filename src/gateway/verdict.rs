@@ -55,12 +55,10 @@ pub fn judge(
         Auth::Optional | Auth::Required => {}
     }
     let settings = index.settings();
-    let Some(digest) = presented.digest(&settings.prefixes)? else {
-        return match route.auth {
-            Auth::Optional | Auth::None => Ok(Permit(None)),
-            Auth::Required => Err(Refusal::CredentialMissing),
-        };
-    };
+    if matches!((presented, route.auth), (Presented::None, Auth::Optional)) {
+        return Ok(Permit(None));
+    }
+    let digest = presented.digest(&settings.prefixes)?;
     let pass = index.find(&digest).ok_or(Refusal::CredentialInvalid)?;
     if !pass.is_active() || !pass.is_allowed_from(address) || !belongs(presented, &pass) {
         return Err(Refusal::CredentialInvalid);
@@ -77,11 +75,12 @@ pub fn judge(
 
 /// Whether the key that a pair names is the token's.
 fn belongs(presented: &Presented, pass: &Pass) -> bool {
-    let Some(key) = presented.pair_key() else { return true };
-    match key.starts_with("key_") {
-        true => key.parse() == Ok(pass.key()),
-        false => key.parse::<KeyName>().is_ok_and(|name| name.folded() == pass.name().folded()),
+    let Presented::Pair { key, .. } = presented else { return true };
+    let Ok(key) = std::str::from_utf8(key.as_bytes()) else { return false };
+    if key.starts_with("key_") {
+        return key.parse() == Ok(pass.key());
     }
+    key.parse::<KeyName>().is_ok_and(|name| name.folded() == pass.name().folded())
 }
 
 /// One of `roles` suffices, all of `all_roles` are needed.

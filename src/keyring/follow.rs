@@ -88,8 +88,8 @@ impl Follower {
 
 fn announce(keyring: &Keyring, revision: Revision) {
     keyring.0.in_force.send_if_modified(|applied| {
-        let newer = revision > *applied;
-        *applied = revision.max(*applied);
+        let newer = Some(revision) > *applied;
+        *applied = (*applied).max(Some(revision));
         newer
     });
 }

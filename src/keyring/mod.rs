@@ -68,7 +68,8 @@ struct Shared {
     parts: Parts,
     renewals: Renewals,
     settings: ArcSwap<Stored<Arc<Settings>>>,
-    in_force: watch::Sender<Revision>,
+    /// The last revision in force here; `None` until every key has been told once.
+    in_force: watch::Sender<Option<Revision>>,
 }
 
 impl Keyring {
@@ -79,7 +80,7 @@ impl Keyring {
             parts,
             renewals: Renewals::default(),
             settings: ArcSwap::from_pointee(settings),
-            in_force: watch::Sender::new(Revision::default()),
+            in_force: watch::Sender::new(None),
         }))
     }
 
@@ -214,7 +215,13 @@ impl Keyring {
 
     /// The last revision in force on this node.
     pub fn revision(&self) -> Revision {
-        *self.0.in_force.borrow()
+        self.0.in_force.borrow().unwrap_or_default()
+    }
+
+    /// Waits until every key has been told once.
+    pub async fn loaded(&self) {
+        // The sender lives as long as this keyring, so the wait ends with the first revision only.
+        self.0.in_force.subscribe().wait_for(Option::is_some).await.ok();
     }
 
     /// What new tokens of keys begin with.
@@ -327,7 +334,7 @@ impl Keyring {
     async fn commit_all(&self, writes: Vec<Write>) -> Result<Revision, StoreError> {
         let revision = self.0.parts.store.commit(writes).await?;
         let mut in_force = self.0.in_force.subscribe();
-        let seen = in_force.wait_for(|applied| *applied >= revision);
+        let seen = in_force.wait_for(|applied| *applied >= Some(revision));
         match tokio::time::timeout(IN_FORCE_WITHIN, seen).await {
             Ok(Ok(_)) => Ok(revision),
             Ok(Err(_)) | Err(_) => {

@@ -80,7 +80,6 @@ pub async fn connect(address: SocketAddr, deadline: Duration) -> io::Result<TcpS
     Ok(stream)
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

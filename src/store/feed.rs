@@ -19,7 +19,7 @@ use crate::domain::Revision;
 /// How many slices of a listing are read ahead of the reader.
 const SLICES_AHEAD: usize = 2;
 /// After a listing failed, how long until the next is tried, unless the store says sooner that it is back.
-const RETRY: Duration = Duration::from_secs(1);
+const RETRY: Duration = Duration::from_secs(5);
 
 /// What one commit changed, in its order.
 #[derive(Debug)]

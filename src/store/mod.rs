@@ -51,7 +51,7 @@ pub struct Write {
 /// What is written, and what must be so for it to be written.
 #[derive(Clone, Debug)]
 pub enum What {
-    /// A key that must not exist yet.
+    /// A key whose id was never used ([`Conflict::Revision`] otherwise).
     Create(ApiKey),
     /// A key in place of its record of the given revision.
     Replace(ApiKey, Revision),
@@ -76,7 +76,8 @@ pub struct EventQuery {
     pub limit: usize,
 }
 
-/// A page of events.
+/// A page of events. One that goes on (`next`) may still hold fewer than were asked for, or none: a query looks at a
+/// bounded number of events.
 #[derive(Clone, Debug, Default)]
 pub struct EventPage {
     /// The events.
@@ -126,7 +127,8 @@ pub trait Store: Send + Sync {
     /// The settings; `None` on an empty store.
     async fn settings(&self) -> Result<Option<Stored<Settings>>, StoreError>;
 
-    /// Writes all of `writes` durably, or none. Answers the last revision written.
+    /// Writes all of `writes` durably, in their order, or none. Answers the last revision written; of no writes, the
+    /// last there is.
     async fn commit(&self, writes: Vec<Write>) -> Result<Revision, StoreError>;
 
     /// Events of the audit log.

@@ -8,35 +8,47 @@ use super::super::file::File;
 use super::super::mistake::Findings;
 use super::super::{HostPattern, Route, Upstream};
 
+/// One route as it is compared: its paths as written and folded to lower case.
+struct Compared<'a> {
+    place: usize,
+    route: &'a Route,
+    folds: bool,
+    folded: String,
+}
+
 /// Judges every pair of routes.
 pub(super) fn check(routes: &[Option<Route>], file: &File, upstreams: &[Option<Upstream>], findings: &mut Findings) {
-    let folds =
-        |route: &Route| upstreams.get(route.upstream).and_then(Option::as_ref).is_some_and(|u| u.case_insensitive);
-    for (place, route) in routes.iter().enumerate() {
-        let Some(route) = route else { continue };
-        let at = &file.routes[place];
-        for (other_place, other) in routes.iter().enumerate() {
-            let Some(other) = other.as_ref().filter(|other| other_place != place && share_host(route, other)) else {
-                continue;
-            };
-            let fold = folds(route) || folds(other);
-            let (own, theirs) = (spelled(&route.path, fold), spelled(&other.path, fold));
-            if other_place < place && own == theirs && share_method(route, other) {
-                let span = at.value.path.as_ref().map_or(&at.span, |path| &path.span);
-                let message = format!("has host, path and method of routes[{other_place}] already");
-                findings.push(format!("routes[{place}].path"), span, message);
-            }
-            if route.encoded_slash && lies_below(&theirs, &own) {
-                let message =
-                    format!("lets %2F pass while routes[{other_place}] lies below: one path would have two routes");
-                findings.push(format!("routes[{place}].encoded_slash"), &at.value.encoded_slash.span, message);
-            }
+    let all = routes.iter().enumerate().filter_map(|(place, route)| {
+        let route = route.as_ref()?;
+        let folds = upstreams.get(route.upstream)?.as_ref().is_some_and(|upstream| upstream.case_insensitive);
+        Some(Compared { place, route, folds, folded: route.path.to_ascii_lowercase() })
+    });
+    let all: Vec<_> = all.collect();
+    for one in &all {
+        for other in all.iter().filter(|other| other.place != one.place) {
+            judge(one, other, file, findings);
         }
     }
 }
 
-fn spelled(path: &str, fold: bool) -> String {
-    if fold { path.to_ascii_lowercase() } else { path.to_owned() }
+fn judge(one: &Compared<'_>, other: &Compared<'_>, file: &File, findings: &mut Findings) {
+    let fold = one.folds || other.folds;
+    let spelled = |it: &Compared<'_>| if fold { it.folded.clone() } else { it.route.path.clone() };
+    let (own, theirs) = (spelled(one), spelled(other));
+    let same = other.place < one.place && own == theirs;
+    let below = one.route.encoded_slash && lies_below(&theirs, &own);
+    if !(same || below) || !share_host(one.route, other.route) {
+        return;
+    }
+    let (key, at, beside) = (format!("routes[{}]", one.place), &file.routes[one.place], other.place);
+    if same && share_method(one.route, other.route) {
+        let span = at.value.path.as_ref().map_or(&at.span, |path| &path.span);
+        findings.push(format!("{key}.path"), span, format!("has host, path and method of routes[{beside}] already"));
+    }
+    if below {
+        let message = format!("lets %2F pass while routes[{beside}] lies below: one path would have two routes");
+        findings.push(format!("{key}.encoded_slash"), &at.value.encoded_slash.span, message);
+    }
 }
 
 /// Whether some request's host leads to both: they name one pattern alike, or neither names any.

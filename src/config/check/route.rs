@@ -3,14 +3,13 @@
 //! Promises: a route names an upstream that exists and credentials that are enabled; routes do not contradict each other.
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, Ipv6Addr};
 
 use http::Method;
 
 use super::super::file::{self, At, File, Switched, Text};
 use super::super::mistake::Findings;
-use super::super::{Auth, CredentialForm, HostPattern, MethodName, Route, Upstream};
-use super::{all, overlap, path, size};
+use super::super::{Auth, CredentialForm, MethodName, Route, Upstream};
+use super::{all, host, overlap, path, size};
 use crate::domain::Role;
 
 /// Judges every route, and then all of them together.
@@ -27,14 +26,9 @@ pub(super) fn check(file: &File, upstreams: &[Option<Upstream>], findings: &mut 
 
 fn one(key: &str, at: &At<file::Route>, file: &File, findings: &mut Findings) -> Option<Route> {
     let route = &at.value;
-    let path = match &route.path {
-        Some(text) => findings.keep(format!("{key}.path"), &text.span, path::prefix(&text.value)),
-        None => {
-            findings.push_absent(format!("{key}.path"), &at.span, "is missing");
-            None
-        }
-    };
-    let hosts = all(&format!("{key}.hosts"), &route.hosts, findings, host);
+    let path = findings.required(format!("{key}.path"), route.path.as_ref(), &at.span);
+    let path = path.and_then(|text| findings.keep(format!("{key}.path"), &text.span, path::prefix(&text.value)));
+    let hosts = all(&format!("{key}.hosts"), &route.hosts, findings, host::pattern);
     let methods = methods(key, route, findings);
     let auth = findings.keep(format!("{key}.auth"), &route.auth.span, auth(&route.auth.value));
     let roles = names(&format!("{key}.roles"), &route.roles, auth, findings);
@@ -65,36 +59,6 @@ fn auth(text: &str) -> Result<Auth, &'static str> {
         "none" => Ok(Auth::None),
         _ => Err("is none of \"required\", \"optional\" and \"none\""),
     }
-}
-
-fn host(text: &str) -> Result<HostPattern, &'static str> {
-    let text = text.to_ascii_lowercase();
-    if let Some(suffix) = text.strip_prefix("*.") {
-        name(suffix)?;
-        return Ok(HostPattern::OneLabelBefore(format!(".{suffix}")));
-    }
-    if let Some(address) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        address.parse::<Ipv6Addr>().map_err(|_| "is not an IPv6 address in brackets")?;
-        return Ok(HostPattern::Exact(text));
-    }
-    name(&text)?;
-    Ok(HostPattern::Exact(text))
-}
-
-fn name(text: &str) -> Result<(), &'static str> {
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
-    };
-    if text.parse::<Ipv4Addr>().is_ok() || (text.len() <= 253 && text.split('.').all(label)) {
-        return Ok(());
-    }
-    Err(match text {
-        _ if text.contains(':') => "holds a port or is an IPv6 address without brackets: a host stands alone",
-        _ if text.contains('*') => "holds * where it cannot stand: *.example.com is the one form",
-        _ if !text.is_ascii() => "is outside ASCII: write it in its xn-- form",
-        _ => "is not a host like api.example.com or *.example.com",
-    })
 }
 
 #[expect(clippy::option_option, reason = "the outer one says that there were mistakes, the inner is the route's own")]
@@ -182,10 +146,7 @@ fn body(text: &str) -> Result<Option<u64>, &'static str> {
 
 fn upstream(key: &str, at: &At<file::Route>, file: &File, findings: &mut Findings) -> Option<usize> {
     let key = format!("{key}.upstream");
-    let Some(name) = &at.value.upstream else {
-        findings.push_absent(key, &at.span, "is missing");
-        return None;
-    };
+    let name = findings.required(&key, at.value.upstream.as_ref(), &at.span)?;
     let named = |upstream: &At<file::Upstream>| upstream.value.name.as_ref().is_some_and(|own| own.value == name.value);
     let place = file.upstreams.iter().position(named);
     if place.is_none() {

@@ -2,13 +2,12 @@
 //!
 //! Promises: an endpoint is a host and a port and nothing else; no two upstreams share a name.
 
-use http::Uri;
 use http::uri::Authority;
 
 use super::super::file::{self, At, Text};
 use super::super::mistake::Findings;
-use super::super::{Endpoint, Upstream};
-use super::{all, number, timeout};
+use super::super::{Endpoint, HostPattern, Upstream};
+use super::{all, host, number, timeout};
 
 /// Judges every upstream; one with mistakes is `None` in its place.
 pub(super) fn check(file: &[At<file::Upstream>], findings: &mut Findings) -> Vec<Option<Upstream>> {
@@ -24,13 +23,8 @@ pub(super) fn check(file: &[At<file::Upstream>], findings: &mut Findings) -> Vec
 
 fn one(key: &str, at: &At<file::Upstream>, findings: &mut Findings) -> Option<Upstream> {
     let file = &at.value;
-    let name = match &file.name {
-        Some(text) => findings.keep(format!("{key}.name"), &text.span, name(&text.value)),
-        None => {
-            findings.push_absent(format!("{key}.name"), &at.span, "is missing");
-            None
-        }
-    };
+    let name = findings.required(format!("{key}.name"), file.name.as_ref(), &at.span);
+    let name = name.and_then(|text| findings.keep(format!("{key}.name"), &text.span, self::name(&text.value)));
     let endpoints = endpoints(&format!("{key}.endpoints"), at, findings);
     let mut wait = |name: &str, text: &Text| timeout(&format!("{key}.{name}"), text, findings);
     let connect_timeout = wait("connect_timeout", &file.connect_timeout);
@@ -59,10 +53,7 @@ fn name(text: &str) -> Result<String, &'static str> {
 }
 
 fn endpoints(key: &str, at: &At<file::Upstream>, findings: &mut Findings) -> Option<Vec<Endpoint>> {
-    let Some(list) = at.value.endpoints.as_ref() else {
-        findings.push_absent(key, &at.span, "is missing");
-        return None;
-    };
+    let list = findings.required(key, at.value.endpoints.as_ref(), &at.span)?;
     if list.value.is_empty() {
         findings.push(key, &list.span, "names no endpoint");
     }
@@ -92,7 +83,7 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
         return Err("holds user information: an endpoint is a host and a port only".to_owned());
     }
     let authority: Authority = rest.parse().map_err(|_| FORM)?;
-    text.parse::<Uri>().map_err(|_| FORM)?;
+    host::pattern(authority.host()).ok().filter(|pattern| matches!(pattern, HostPattern::Exact(_))).ok_or(FORM)?;
     let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
     let port = match rest.strip_prefix(authority.host()) {
         Some("") => 80,
@@ -102,7 +93,7 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
         }
         None => return Err(FORM.to_owned()),
     };
-    if host.is_empty() || port == 0 {
+    if port == 0 {
         return Err(FORM.to_owned());
     }
     Ok(Endpoint { authority, host, port })
@@ -144,6 +135,7 @@ mod tests {
             "ftp://a",
             "http://:80",
             "http://a,b:80/",
+            "http://*.a:80",
             "http://[::1",
             "http://a:+80",
         ] {

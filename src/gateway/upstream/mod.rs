@@ -15,12 +15,13 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use crate::config;
+use crate::observe::{Metrics, UpstreamMetrics};
 
 pub(super) use pool::{Connection, Pool};
 
 /// What all workers share of one upstream.
 #[derive(Debug, Default)]
-pub struct Shared {
+pub(super) struct Shared {
     in_flight: AtomicUsize,
 }
 
@@ -35,21 +36,30 @@ pub(super) struct Upstream {
     turn: Cell<usize>,
 }
 
+/// An endpoint in logs and metrics.
+pub(super) struct EndpointLabel {
+    pub(super) authority: Rc<str>,
+    pub(super) metrics: UpstreamMetrics,
+}
+
 /// One address of an upstream, with this worker's connections to it.
 pub(super) struct Endpoint {
     /// What `Host` says.
     pub(super) host: HeaderValue,
-    /// What logs say.
-    pub(super) label: Rc<str>,
+    /// What logs and metrics say.
+    pub(super) label: Rc<EndpointLabel>,
     pub(super) pool: Rc<Pool>,
 }
 
 impl Upstream {
     /// `config` as a worker sees it that takes its first turn at endpoint `first`.
-    pub(super) fn new(config: &config::Upstream, shared: Arc<Shared>, first: usize) -> Self {
+    pub(super) fn new(config: &config::Upstream, shared: Arc<Shared>, metrics: &Metrics, first: usize) -> Self {
         let endpoint = |endpoint: &config::Endpoint| Endpoint {
             host: host(endpoint),
-            label: endpoint.authority.as_str().into(),
+            label: Rc::new(EndpointLabel {
+                authority: endpoint.authority.as_str().into(),
+                metrics: metrics.upstream(&config.name, endpoint.authority.as_str()),
+            }),
             pool: Rc::new(Pool::new(endpoint, config)),
         };
         Self {

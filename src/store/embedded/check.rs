@@ -59,11 +59,10 @@ fn counted(tables: &Tables<ReadTable>) -> Result<State, Fault> {
         expect_rows(keys, *living)?;
         expect_rows(names, *living)?;
     }
-    if let Some((key, _)) = tables.events.rows.last()? {
-        if key.value() > event_key(state.last).as_slice() {
-            let what = format!("the store ends at revision {}", state.last.0);
-            return Err(Fault::contradiction(&tables.events.place(key.value()), &what));
-        }
+    let last_event = tables.events.rows.last()?;
+    if let Some((key, _)) = last_event.filter(|(key, _)| key.value() > event_key(state.last).as_slice()) {
+        let what = format!("the store ends at revision {}", state.last.0);
+        return Err(Fault::contradiction(&tables.events.place(key.value()), &what));
     }
     settings_known(tables, state.last)?;
     Ok(state)

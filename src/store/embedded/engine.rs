@@ -153,6 +153,9 @@ impl Engine {
     fn with_file<T>(self: &Arc<Self>, operation: impl FnOnce(&Database) -> Result<T, Fault>) -> Result<T, StoreError> {
         let file = self.file_now();
         match &*file {
+            File::Open(_) if self.reopening.load(Ordering::SeqCst) => {
+                Err(StoreError::Unavailable("it failed and is being opened again".into()))
+            }
             File::Open(database) => self.watch(self.opened.load(Ordering::SeqCst), || operation(database)),
             File::Away(why) => Err(why.clone()),
         }
@@ -211,6 +214,17 @@ impl Engine {
         let _closed = catch_unwind(AssertUnwindSafe(|| drop(before)));
     }
 
+    /// Goes on with a file opened again. No commit comes between it and the gap: a feed that told of one would not
+    /// have told of another before it, whose answer was lost with the device.
+    fn resume(&self, database: Database) {
+        let _turn = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.turn(File::Open(database));
+        self.opened.fetch_add(1, Ordering::SeqCst);
+        self.reopening.store(false, Ordering::SeqCst);
+        tracing::info!("the store is open again");
+        self.changes.gap();
+    }
+
     fn open_once_more(&self) -> Result<Database, OpenError> {
         let database = guarded_open(|| self.opener.again())?;
         let state = guarded_open(|| check::check(&database, check::Age::Known))?;
@@ -223,25 +237,23 @@ impl Engine {
     }
 }
 
-/// Opens the file of `engine` again, with growing pauses, until it is open or nobody needs it any more.
-fn reopen(engine: &Weak<Engine>, mut away: StoreError) {
-    let mut pause = FIRST_PAUSE;
-    while let Some(engine) = engine.upgrade() {
+/// Closes the file of `engine` and opens it again, with growing pauses, until it is open or nobody needs it any more.
+fn reopen(engine: &Weak<Engine>, away: StoreError) {
+    if let Some(engine) = engine.upgrade() {
         engine.turn(File::Away(away));
+    }
+    let mut pause = FIRST_PAUSE;
+    loop {
         thread::sleep(pause);
         pause = LONGEST_PAUSE.min(pause * 2);
+        let Some(engine) = engine.upgrade() else {
+            return;
+        };
         match engine.open_once_more() {
-            Ok(database) => {
-                engine.turn(File::Open(database));
-                engine.opened.fetch_add(1, Ordering::SeqCst);
-                engine.reopening.store(false, Ordering::SeqCst);
-                tracing::info!("the store is open again");
-                engine.changes.gap();
-                return;
-            }
+            Ok(database) => return engine.resume(database),
             Err(error) => {
                 tracing::error!(%error, "the store could not be opened again");
-                away = error.into();
+                engine.turn(File::Away(error.into()));
             }
         }
     }

@@ -42,7 +42,9 @@ fn list(tables: &Tables<ReadTable>, into: &mpsc::Sender<Listed>) -> Result<(), F
     let mut slice: Vec<Notice> = settings.into_iter().collect();
     for realm in [Realm::Admin, Realm::Gateway] {
         let table = &tables.keys[nth(realm)];
+        let mut told = 0;
         for entry in table.rows.iter()? {
+            told += 1;
             let (key, row) = entry?;
             let Stored { value, revision } =
                 table.read(key.value(), row.value(), |content| living_key(key.value(), content))?;
@@ -50,6 +52,10 @@ fn list(tables: &Tables<ReadTable>, into: &mpsc::Sender<Listed>) -> Result<(), F
             if slice.len() == SLICE && into.blocking_send(Listed::Slice(std::mem::take(&mut slice))).is_err() {
                 return Ok(()); // nobody listens any more
             }
+        }
+        if told != state.living[nth(realm)] {
+            let what = format!("table {} shows {told} rows of {}", table.name, state.living[nth(realm)]);
+            return Err(Fault::Corrupt(what)); // a damaged page hides some
         }
     }
     let _nobody_listens = into.blocking_send(Listed::Slice(slice));
@@ -66,7 +72,7 @@ pub(super) fn events(tables: &Tables<ReadTable>, query: &EventQuery) -> Result<E
     let range = (Bound::Excluded(after.as_slice()), Bound::Unbounded);
     for (looked_at, entry) in tables.events.rows.range::<&[u8]>(range)?.enumerate() {
         if page.events.len() == limit || looked_at == MOST_LOOKED_AT {
-            page.next = Some(last);
+            page.next = (last > query.after).then_some(last); // or the query would go round in circles
             break;
         }
         let (key, row) = entry?;
@@ -85,19 +91,27 @@ fn is_asked_for(event: &Event, query: &EventQuery) -> bool {
         && query.action.is_none_or(|action| event.action == action)
 }
 
-/// Removes, of the next keys in the order of their rows after `from`, those deleted before `before`. Answers how
-/// many went, and from where to go on.
+/// What one step of forgetting did.
+pub(super) struct Forgotten {
+    /// How many keys went.
+    pub(super) count: u64,
+    /// After which row to go on, if there is more to look at.
+    pub(super) next: Option<Vec<u8>>,
+}
+
+/// Removes, of the next keys in the order of their rows after `from`, those deleted before `before`.
 pub(super) fn forget_some(
     tables: &mut Tables<WriteTable<'_>>,
     before: Timestamp,
     from: &[u8],
-) -> Result<Keep<(u64, Option<Vec<u8>>)>, Fault> {
+) -> Result<Keep<Forgotten>, Fault> {
     let (due, next) = due(tables, before, from)?;
     let count = due.len() as u64;
     for (owner, key) in due {
         forget(tables, owner, &key)?;
     }
-    Ok(if count == 0 { Keep::No((0, next)) } else { Keep::Yes((count, next)) })
+    let forgotten = Forgotten { count, next };
+    Ok(if count == 0 { Keep::No(forgotten) } else { Keep::Yes(forgotten) })
 }
 
 type Due = (Vec<(Owner, ApiKey)>, Option<Vec<u8>>);

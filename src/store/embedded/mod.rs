@@ -35,7 +35,7 @@ use redb::{Durability, StorageBackend};
 use self::engine::Engine;
 pub use self::open::OpenError;
 use self::open::Opener;
-use self::table::nth;
+use self::table::{Tables, nth};
 use super::feed::{Changes, LocalFeed};
 use super::{EventPage, EventQuery, Feed, KeyRef, Store, StoreError, Stored, Write};
 use crate::domain::{ApiKey, Digest, Realm, Revision, Settings, Timestamp};
@@ -83,7 +83,7 @@ impl Store for EmbeddedStore {
     }
 
     async fn settings(&self) -> Result<Option<Stored<Settings>>, StoreError> {
-        self.engine.read(|tables| tables.settings()).await
+        self.engine.read(Tables::settings).await
     }
 
     async fn commit(&self, writes: Vec<Write>) -> Result<Revision, StoreError> {
@@ -105,8 +105,8 @@ impl Store for EmbeddedStore {
         let (mut forgotten, mut next) = (0, Some(Vec::new()));
         while let Some(from) = next {
             let step = self.engine.tidy(move |tables| listing::forget_some(tables, before, &from)).await?;
-            forgotten += step.0;
-            next = step.1;
+            forgotten += step.count;
+            next = step.next;
         }
         Ok(forgotten)
     }

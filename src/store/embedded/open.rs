@@ -1,17 +1,18 @@
 //! Opening the file.
 //!
-//! Promises: its directory is made with mode 0700 and itself with 0600; a second process is refused; once it was
-//! open, it is never made anew in silence.
+//! Promises: its directory is made with mode 0700 and itself with 0600, whole or not at all; a second process is
+//! refused; once it was open, it is never made anew in silence.
 //! Deliberately does not: look into tables. That is `check`.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use redb::backends::FileBackend;
-use redb::{Builder, Database, DatabaseError, Error, StorageBackend};
+use redb::{Builder, Database, DatabaseError, Error, StorageBackend, StorageError};
 
+use super::check::{self, Age};
 use super::fault::Fault;
 use crate::store::StoreError;
 
@@ -62,15 +63,14 @@ impl From<Fault> for OpenError {
 
 impl From<DatabaseError> for OpenError {
     fn from(error: DatabaseError) -> Self {
+        if matches!(error, DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch) {
+            return Self::InUse;
+        }
         let not_a_database = matches!(
             &error, // what redb calls a file that is none
-            DatabaseError::Storage(redb::StorageError::Io(io)) if io.kind() == io::ErrorKind::InvalidData
+            DatabaseError::Storage(StorageError::Io(io)) if io.kind() == io::ErrorKind::InvalidData
         );
-        match error {
-            DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => Self::InUse,
-            _ if not_a_database => Self::Corrupt(error.to_string()),
-            error => Fault::from(Error::from(error)).into(),
-        }
+        if not_a_database { Self::Corrupt(error.to_string()) } else { Fault::from(Error::from(error)).into() }
     }
 }
 
@@ -117,29 +117,53 @@ impl Opener {
 
 fn open_path(path: &Path, occasion: Occasion) -> Result<Database, OpenError> {
     let at_path = |error: io::Error| OpenError::Unavailable(format!("{}: {error}", path.display()));
-    let file = match occasion {
-        Occasion::First => make_file(path).map_err(at_path)?,
-        Occasion::Again => OpenOptions::new().read(true).write(true).open(path).map_err(at_path)?,
-    };
-    if occasion == Occasion::Again && file.metadata().map_err(at_path)?.len() == 0 {
-        return Err(OpenError::Corrupt(format!("{} is empty", path.display())));
+    if is_missing(path).map_err(at_path)? {
+        match occasion {
+            Occasion::First => make(path)?,
+            Occasion::Again => return Err(OpenError::Corrupt(format!("{} is missing or empty", path.display()))),
+        }
     }
+    let file = OpenOptions::new().read(true).write(true).open(path).map_err(at_path)?;
     open_backend(FileBackend::new(file)?)
 }
 
-/// Opens the file at `path`; if it has to be made, it and its directory entry are durable before anything is in it.
-fn make_file(path: &Path) -> io::Result<File> {
-    let parent = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent.to_path_buf(),
-        Some(_) | None => PathBuf::from("."),
-    };
-    DirBuilder::new().recursive(true).mode(0o700).create(&parent)?;
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-    if file.metadata()?.len() == 0 {
-        file.sync_all()?;
-        File::open(&parent)?.sync_all()?;
+fn is_missing(path: &Path) -> io::Result<bool> {
+    match path.metadata() {
+        Ok(metadata) => Ok(metadata.len() == 0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
     }
-    Ok(file)
+}
+
+/// Makes an empty store at `path`: beside it first, and there once it is whole and durable, so that a kill or a power
+/// cut leaves a store or none. The directory is locked meanwhile against another process that does the same.
+fn make(path: &Path) -> Result<(), OpenError> {
+    let at_path = |error: io::Error| OpenError::Unavailable(format!("{}: {error}", path.display()));
+    let parent = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        Some(_) | None => Path::new("."),
+    };
+    DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(at_path)?;
+    let directory = File::open(parent).map_err(at_path)?;
+    match directory.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(OpenError::InUse),
+        Err(TryLockError::Error(error)) => return Err(at_path(error)),
+    }
+    if !is_missing(path).map_err(at_path)? {
+        return Ok(()); // another process was quicker
+    }
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(true).mode(0o600);
+    let file = options.open(&beside).map_err(at_path)?;
+    let database = open_backend(FileBackend::new(file.try_clone().map_err(at_path)?)?)?;
+    check::check(&database, Age::MayBeNew)?;
+    database.close()?;
+    file.sync_all().map_err(at_path)?;
+    fs::rename(&beside, path).map_err(at_path)?;
+    directory.sync_all().map_err(at_path)
 }
 
 fn open_backend(backend: impl StorageBackend) -> Result<Database, OpenError> {

@@ -3,6 +3,8 @@
 //! A workload runs on a disk that logs its writes and syncs. A cut keeps everything up to the last sync and of the
 //! later writes any sectors of 512 bytes. The store is opened from what is left and compared, row by row, with what
 //! it held after the last answered commit, or after the one that was under way.
+//! Promises: the same cuts find out commits that are not durable.
+//! Deliberately does not: cut while a store is being made; that one appears under its name when it is whole.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -71,17 +73,18 @@ struct Workload {
 }
 
 impl Workload {
+    /// One transaction.
     async fn commit(&mut self, store: &EmbeddedStore) {
-        let kind = self.rng.random_range(0..10);
-        if kind == 9 {
-            store.forget_deleted(Timestamp::from_millis(u64::MAX)).await.expect("swept");
-        }
-        let writes = match kind {
-            0..4 => vec![self.create()],
-            4 => (0..20).map(|_| self.create()).collect(),
-            5 | 6 => vec![self.renew(store).await, self.create()],
-            7 => vec![self.delete(store).await],
-            _ => vec![Self::set(store).await],
+        let writes = match self.rng.random_range(0..10) {
+            0 => {
+                store.forget_deleted(Timestamp::from_millis(u64::MAX)).await.expect("swept");
+                return;
+            }
+            1 => (0..20).map(|_| self.create()).collect(),
+            2..5 if !self.living.is_empty() => vec![self.renew(store).await, self.create()],
+            5 if !self.living.is_empty() => vec![self.delete(store).await],
+            6 => vec![Self::set(store).await],
+            _ => vec![self.create()],
         };
         store.commit(writes).await.expect("committed");
     }
@@ -93,12 +96,8 @@ impl Workload {
         create(&key)
     }
 
-    /// One of the living keys and its revision; a new one where there is none.
+    /// One of the living keys and its revision.
     async fn any(&mut self, store: &EmbeddedStore) -> (usize, Revision) {
-        if self.living.is_empty() {
-            let created = self.create();
-            store.commit(vec![created]).await.expect("committed");
-        }
         let index = self.rng.random_range(0..self.living.len());
         let stored = store.load(Realm::Gateway, KeyRef::Id(self.living[index].id)).await.expect("read");
         (index, stored.expect("it lives").revision)
@@ -134,8 +133,8 @@ struct Cut {
     luck: f64,
 }
 
-/// Cuts the power at random moments and answers what was wrong afterwards.
-fn cut(recording: &Recording, seed: u64) -> Vec<String> {
+/// Cuts the power at random moments.
+fn cut(recording: &Recording, seed: u64) -> Vec<Outcome> {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut cuts: Vec<Cut> = (0..CUTS)
         .map(|_| Cut {
@@ -145,7 +144,7 @@ fn cut(recording: &Recording, seed: u64) -> Vec<String> {
         .collect();
     cuts.sort_by_key(|cut| cut.steps);
     let (mut synced, mut unsynced, mut done) = (Vec::new(), Vec::new(), 0);
-    let mut wrong = Vec::new();
+    let mut outcomes = Vec::with_capacity(CUTS);
     for cut in cuts {
         for step in &recording.log[done..cut.steps] {
             unsynced.push(step);
@@ -155,9 +154,9 @@ fn cut(recording: &Recording, seed: u64) -> Vec<String> {
         }
         done = cut.steps;
         let left = what_is_left(&synced, &unsynced, cut.luck, &mut rng);
-        wrong.extend(judge(recording, cut.steps, left));
+        outcomes.push(judge(recording, cut.steps, left));
     }
-    wrong
+    outcomes
 }
 
 /// The disk as the cut leaves it: what was synced, and of later writes the sectors that luck lets through.
@@ -182,30 +181,50 @@ fn what_is_left(synced: &[u8], unsynced: &[&Step], luck: f64, rng: &mut StdRng) 
     bytes
 }
 
-/// What is wrong with the store on the disk that a cut after `steps` steps has left, if anything.
-fn judge(recording: &Recording, steps: usize, left: Vec<u8>) -> Option<String> {
-    let last = recording.answered.iter().rposition(|(answered, _)| *answered <= steps)?;
+/// What a store is after a cut.
+enum Outcome {
+    /// It holds what was answered.
+    Answered,
+    /// It holds the commit that was under way, too, whole.
+    OneMore,
+    /// Anything else.
+    Wrong(String),
+}
+
+/// What the store is on the disk that a cut after `steps` steps has left.
+fn judge(recording: &Recording, steps: usize, left: Vec<u8>) -> Outcome {
+    let last = recording.answered.iter().rposition(|(answered, _)| *answered <= steps).unwrap_or_default();
     let disk = Disk::holding(left);
     let opener = Opener::of_backend(move || Ok(disk.backend()));
     let engine = match Engine::open(opener, Durability::Immediate, Changes::KEPT) {
         Ok(engine) => Arc::new(engine),
-        Err(error) => return Some(format!("cut at {steps}, after commit {last}: {error}")),
+        Err(error) => return Outcome::Wrong(format!("cut at {steps}, after commit {last}: {error}")),
     };
     let rows = rows(&engine);
-    let whole = recording.answered[last..].iter().take(2).any(|(_, held)| *held == rows);
-    (!whole).then(|| format!("cut at {steps}, after commit {last}: the rows are of neither this nor the next commit"))
+    match recording.answered[last..].iter().take(2).position(|(_, held)| *held == rows) {
+        Some(0) => Outcome::Answered,
+        Some(_) => Outcome::OneMore,
+        None => Outcome::Wrong(format!("cut at {steps}, after commit {last}: neither its rows nor the next one's")),
+    }
 }
 
 #[tokio::test]
 async fn every_answered_commit_survives_a_power_cut_whole() {
     let recording = record(Durability::Immediate, 1).await;
-    let wrong = cut(&recording, 2);
-    assert!(wrong.is_empty(), "{} of {CUTS} cuts: {:#?}", wrong.len(), &wrong[..wrong.len().min(5)]);
+    let (mut answered, mut one_more) = (0, 0);
+    for outcome in cut(&recording, 2) {
+        match outcome {
+            Outcome::Answered => answered += 1,
+            Outcome::OneMore => one_more += 1,
+            Outcome::Wrong(why) => panic!("{why}"),
+        }
+    }
+    assert!(answered > 100 && one_more > 10, "the cuts are too tame: {answered} and {one_more} of {CUTS}");
 }
 
 #[tokio::test]
 async fn commits_that_are_not_durable_are_found_out_by_the_same_cuts() {
     let recording = record(Durability::None, 1).await;
-    let wrong = cut(&recording, 2);
-    assert!(!wrong.is_empty(), "no cut was noticed, so the test above proves nothing");
+    let lost = cut(&recording, 2).iter().filter(|outcome| matches!(outcome, Outcome::Wrong(_))).count();
+    assert!(lost > CUTS / 2, "only {lost} of {CUTS} cuts were noticed, so the test above proves little");
 }

@@ -1,4 +1,7 @@
 //! The embedded store put through the suite of every store, and what is its own: the file.
+//!
+//! Promises: one test for each promise of the suite, so that a failure names it.
+//! Deliberately does not: damage or fail anything. `damage`, `failing` and `power_cut` do.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -173,4 +176,33 @@ async fn a_waiting_feed_may_be_given_up_and_asked_again() {
         mirror.follow(&mut *feed, last).await;
     }
     assert_eq!(mirror.keys.len(), 20);
+}
+
+#[tokio::test]
+async fn a_store_that_was_never_finished_is_begun_anew() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("relevo.redb");
+    let beside = directory.path().join("relevo.redb.new");
+    std::fs::write(&beside, vec![0; 100_000]).expect("written");
+    std::fs::write(&path, "").expect("written");
+    let store = EmbeddedStore::open(&path).expect("a new store");
+    assert_eq!(store.commit(vec![create(&key(1, "first"))]).await.expect("committed"), Revision(1));
+    assert!(!beside.exists());
+}
+
+#[test]
+fn of_many_first_openings_at_once_one_wins_and_the_others_are_told() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("relevo.redb");
+    let open = || {
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| EmbeddedStore::open(&path))).collect();
+            threads.into_iter().map(|thread| thread.join().expect("no panic")).collect::<Vec<_>>()
+        })
+    };
+    let opened = open();
+    assert_eq!(opened.iter().filter(|store| store.is_ok()).count(), 1);
+    for refused in opened.iter().filter_map(|store| store.as_ref().err()) {
+        assert_eq!(*refused, OpenError::InUse);
+    }
 }

@@ -1,0 +1,47 @@
+//! `GET /v1/audit`: what was changed, when, by whom and from where.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+
+use super::Admin;
+use super::call::{Call, key_ref};
+use super::permission::Permission::AuditRead;
+use super::problem::Problem;
+use crate::domain::{ActionName, Event, KeyId, Realm, Revision};
+use crate::store::{EventQuery, KeyRef};
+
+/// A page of the audit log, the oldest event first.
+#[derive(Serialize)]
+pub struct Page {
+    events: Vec<Event>,
+    next_cursor: Option<String>,
+}
+
+/// `GET /v1/audit`
+pub async fn list(State(admin): State<Admin>, call: Call) -> Result<Json<Page>, Problem> {
+    let mut call = call.permit(&[AuditRead])?;
+    let query = &mut call.query;
+    let key = query.take_text("key");
+    let after = query.take::<u64>("after").unwrap_or_default();
+    let cursor = query.take::<u64>("cursor").unwrap_or_default();
+    let (actor, action, limit) = (query.take_text("actor"), query.take::<ActionName>("action"), query.take_limit());
+    call.plain().await?.without_fields()?;
+    let key = key.map(|key| admin.subject(&key)).transpose()?;
+    let query = EventQuery { after: Revision(after.max(cursor)), key, actor, action, limit };
+    let page = admin.keyring.events(query).await?;
+    let next_cursor = page.next.map(|Revision(revision)| revision.to_string());
+    Ok(Json(Page { events: page.events, next_cursor }))
+}
+
+impl Admin {
+    /// The key whose events are asked for. An id may be that of a deleted key; a name is that of a living one.
+    fn subject(&self, text: &str) -> Result<KeyId, Problem> {
+        match key_ref(text).ok_or_else(Problem::no_key)? {
+            KeyRef::Id(id) => Ok(id),
+            name @ KeyRef::Name(_) => {
+                self.catalog.find(Realm::Gateway, &name).map(|key| key.id).ok_or_else(Problem::no_key)
+            }
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! One call of the admin API, from its head to who makes it and what he sends.
+//!
+//! Promises: nothing of a call can be read before its caller has been admitted and permitted ([`Call::permit`]);
+//! a body is bounded in size and time.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, RawPathParams, Request};
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, request::Parts};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde_json::Value;
+
+use super::Admin;
+use super::etag::IfMatch;
+use super::fields::Fields;
+use super::json;
+use super::permission::Permission;
+use super::problem::{Code, Problem};
+use super::query::Query;
+use super::session::{self, Administrator, Rejected};
+use crate::keyring::Caller;
+use crate::store::KeyRef;
+
+/// The longest body that is read.
+pub const BODY_LIMIT_BYTES: usize = 64 * 1024;
+/// How long a body may take to arrive.
+const BODY_DEADLINE: Duration = Duration::from_secs(20);
+
+/// A call whose caller has been admitted, but may not be allowed to make it.
+pub struct Call {
+    administrator: Administrator,
+    address: Option<IpAddr>,
+    parts: Parts,
+    key: Option<String>,
+    body: Body,
+}
+
+impl FromRequest<Admin> for Call {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, admin: &Admin) -> Result<Self, Problem> {
+        let (mut parts, body) = request.into_parts();
+        let address =
+            parts.extensions.get().map(|ConnectInfo(peer): &ConnectInfo<SocketAddr>| peer.ip().to_canonical());
+        let token = bearer(&parts.headers).ok_or_else(Problem::unauthenticated)?;
+        let administrator =
+            session::admit(&admin.admins, token, address, admin.clock.now()).map_err(|rejected| match rejected {
+                Rejected::NotLoaded => Problem::store_unavailable("the administrators are not loaded yet"),
+                Rejected::Token => Problem::unauthenticated(),
+            })?;
+        // A segment that is not UTF-8 is no key's id or name.
+        let params = RawPathParams::from_request_parts(&mut parts, admin).await.map_err(|_| Problem::no_key());
+        let key = match params {
+            Ok(params) => params.iter().find(|(name, _)| *name == "key").map(|(_, key)| key.to_owned()),
+            Err(problem) if parts.uri.path().starts_with("/v1/keys/") => return Err(problem),
+            Err(_) => None,
+        };
+        Ok(Self { administrator, address, parts, key, body })
+    }
+}
+
+/// The token of the one `Authorization: Bearer` (RFC 6750 §2.1); a scheme is case-insensitive (RFC 9110 §11.1).
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut fields = headers.get_all(AUTHORIZATION).iter();
+    let field = fields.next().filter(|_| fields.next().is_none())?;
+    let (scheme, token) = field.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' '))
+}
+
+impl Call {
+    /// Lets the call go on if its caller has one of the permissions `wanted`.
+    pub fn permit(self, wanted: &[Permission]) -> Result<Permitted, Problem> {
+        if !self.administrator.may(wanted) {
+            let names: Vec<_> = wanted.iter().map(|permission| permission.as_str()).collect();
+            return Err(Problem::new(
+                Code::Forbidden,
+                format!("this call needs the permission {}", names.join(" or ")),
+            ));
+        }
+        let caller = Caller { actor: self.administrator.name, address: self.address };
+        let query = Query::of(self.parts.uri.query());
+        Ok(Permitted { caller, query, headers: self.parts.headers, key: self.key, body: self.body })
+    }
+}
+
+/// A call that may be made.
+pub struct Permitted {
+    /// Who makes it.
+    pub caller: Caller,
+    /// Its query parameters.
+    pub query: Query,
+    headers: HeaderMap,
+    key: Option<String>,
+    body: Body,
+}
+
+/// What is left of a call when its parameters are known to be none.
+pub struct Plain {
+    /// Who makes it.
+    pub caller: Caller,
+    /// What `If-Match` asks for.
+    pub if_match: IfMatch,
+    /// The fields of its body.
+    pub fields: Fields,
+}
+
+impl Permitted {
+    /// The key that the path names: an id if it begins with `key_`, else a name.
+    pub fn key(&self) -> Result<KeyRef, Problem> {
+        let key = self.key.as_deref().ok_or_else(Problem::no_key)?;
+        key_ref(key).ok_or_else(Problem::no_key)
+    }
+
+    /// Reads the rest of a call that takes a body and no parameters.
+    pub async fn plain(self) -> Result<Plain, Problem> {
+        self.query.finish()?;
+        let if_match = IfMatch::of(&self.headers)?;
+        let fields = Fields::of_body(json_body(&self.headers, self.body).await?)?;
+        Ok(Plain { caller: self.caller, if_match, fields })
+    }
+}
+
+impl Plain {
+    /// The same for a call that takes no body either.
+    pub fn without_fields(self) -> Result<(Caller, IfMatch), Problem> {
+        self.fields.finish()?;
+        Ok((self.caller, self.if_match))
+    }
+}
+
+/// Reads a reference to a key; `None` if it can be no key's.
+pub fn key_ref(text: &str) -> Option<KeyRef> {
+    if text.starts_with("key_") {
+        return text.parse().ok().map(KeyRef::Id);
+    }
+    text.parse().ok().map(KeyRef::Name)
+}
+
+/// The body as JSON; `None` if there is none.
+async fn json_body(headers: &HeaderMap, body: Body) -> Result<Option<Value>, Problem> {
+    let bytes = read(body).await?;
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    if !is_json(headers) {
+        return Err(Problem::new(Code::UnsupportedMediaType, "send Content-Type: application/json"));
+    }
+    json::read(&bytes).map(Some).map_err(|message| Problem::mistake("body", message))
+}
+
+async fn read(body: Body) -> Result<Bytes, Problem> {
+    let whole = tokio::time::timeout(BODY_DEADLINE, Limited::new(body, BODY_LIMIT_BYTES).collect()).await;
+    match whole {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Err(Problem::new(Code::BodyTooLarge, format!("at most {BODY_LIMIT_BYTES} bytes are read")))
+        }
+        Ok(Err(_)) => Err(Problem::mistake("body", "broke off")),
+        Err(_) => Err(Problem::mistake("body", format!("did not arrive within {} s", BODY_DEADLINE.as_secs()))),
+    }
+}
+
+/// Whether the one `Content-Type` is `application/json`, whatever its parameters.
+fn is_json(headers: &HeaderMap) -> bool {
+    let mut fields = headers.get_all(CONTENT_TYPE).iter();
+    let Some(field) = fields.next().filter(|_| fields.next().is_none()) else { return false };
+    let media_type = field.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+    media_type.trim().eq_ignore_ascii_case("application/json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(name: &http::HeaderName, fields: &[&str]) -> HeaderMap {
+        fields.iter().map(|field| (name.clone(), field.parse().expect("a value"))).collect()
+    }
+
+    #[test]
+    fn only_one_bearer_credential_is_looked_at() {
+        assert_eq!(bearer(&with(&AUTHORIZATION, &["Bearer abc"])), Some("abc"));
+        assert_eq!(bearer(&with(&AUTHORIZATION, &["bEARER  abc "])), Some("abc"));
+        for fields in [&[][..], &["Basic abc"], &["Bearer"], &["Bearerabc"], &["Bearer a", "Bearer a"]] {
+            assert_eq!(bearer(&with(&AUTHORIZATION, fields)), None, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn what_begins_like_an_id_is_never_a_name() {
+        assert!(matches!(key_ref("ci"), Some(KeyRef::Name(_))));
+        assert!(matches!(key_ref(&format!("key_{:032x}", 7)), Some(KeyRef::Id(_))));
+        for none in ["", "key_", "key_7", "a/b", "..", " ci"] {
+            assert_eq!(key_ref(none), None, "{none}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_must_say_that_it_is_json_unless_it_is_empty() {
+        let sent = |fields: &[&str], body: &'static str| {
+            let headers = with(&CONTENT_TYPE, fields);
+            async move { json_body(&headers, Body::from(body)).await.map_err(|problem| problem.code()) }
+        };
+        assert_eq!(sent(&[], "").await, Ok(None));
+        assert!(matches!(sent(&["application/json; charset=utf-8"], "{}").await, Ok(Some(Value::Object(_)))));
+        for fields in [&[][..], &["text/plain"], &["application/jsonx"], &["application/json", "application/json"]] {
+            assert_eq!(sent(fields, "{}").await, Err(Code::UnsupportedMediaType), "{fields:?}");
+        }
+        for body in ["{", "{}x", "\u{0}", "{\"a\":1,}", "[[[["] {
+            assert_eq!(sent(&["application/json"], body).await, Err(Code::InvalidRequest), "{body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_long_body_is_not_read() {
+        let headers = with(&CONTENT_TYPE, &["application/json"]);
+        let most = format!("\"{}\"", "x".repeat(BODY_LIMIT_BYTES - 2));
+        assert!(json_body(&headers, Body::from(most.clone())).await.is_ok());
+        let problem = json_body(&headers, Body::from(format!("{most} "))).await.expect_err("too long");
+        assert_eq!(problem.code(), Code::BodyTooLarge);
+    }
+}

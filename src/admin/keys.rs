@@ -1,0 +1,193 @@
+//! The calls that create, show, change and delete API keys.
+//!
+//! Promises: what is answered is the key as it is now, what has fallen due settled; a token is in one reply only.
+//! Deliberately does not: decide. The keyring does.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::{ETAG, LOCATION};
+use ipnet::IpNet;
+use serde::Serialize;
+
+use super::call::{Call, Plain};
+use super::etag::{IfMatch, etag};
+use super::fields::{Fields, count, text};
+use super::permission::Permission::{KeysRead, KeysWrite};
+use super::problem::{Code, Problem};
+use super::view::{KeyView, Sight};
+use super::{Admin, RELEVO_REVISION};
+use crate::domain::{Affected, ApiKey, Digest, Edit, Label, Lifetime, Realm, Refusal, Remark, Revision, Role, Version};
+use crate::keyring::{Denied, Done, Material, NewKey, Order};
+use crate::store::KeyRef;
+
+/// How many address ranges a key has at most: each is looked at on every request.
+const MOST_ADDRESSES: usize = 64;
+
+/// `POST /v1/keys`
+pub async fn create(State(admin): State<Admin>, call: Call) -> Result<Response, Problem> {
+    let Plain { caller, mut fields, .. } = call.permit(&[KeysWrite])?.plain().await?;
+    let name = fields.take_required("name", text);
+    let attributes = take_attributes(&mut fields);
+    let material = take_material(&mut fields);
+    let status = crate::domain::Status::Active;
+    let new = fields.finish_with(name.map(|name| NewKey { name, attributes, status, material }))?;
+    let done = admin.keyring.create(Realm::Gateway, new, &caller).await?;
+    let mut response = admin.made(&done);
+    if done.revision.is_some() {
+        let location = format!("/v1/keys/{}", done.key.id).parse();
+        response.headers_mut().extend(location.map(|location| (LOCATION, location)));
+    }
+    Ok(response)
+}
+
+/// `GET /v1/keys/{key}`
+pub async fn show(State(admin): State<Admin>, call: Call) -> Result<Response, Problem> {
+    let call = call.permit(&[KeysRead])?;
+    let key = call.key()?;
+    call.plain().await?.without_fields()?;
+    let key = admin.keyring.load(Realm::Gateway, &key).await?;
+    Ok(([(ETAG, etag(key.version))], Json(KeyView::of(&key, &admin.sight()))).into_response())
+}
+
+/// `PATCH /v1/keys/{key}`
+pub async fn edit(State(admin): State<Admin>, call: Call) -> Result<Response, Problem> {
+    let call = call.permit(&[KeysWrite])?;
+    let key = call.key()?;
+    let Plain { caller, if_match, mut fields } = call.plain().await?;
+    let edit = Edit {
+        name: fields.take("name", text),
+        status: fields
+            .take("status", |value| serde_json::from_value(value).map_err(|_| "is neither active nor inactive".into())),
+        confirm: take_confirm(&mut fields),
+        ..take_attributes(&mut fields)
+    };
+    fields.finish()?;
+    let if_match = admin.version_of(&key, if_match).await?;
+    let order = Order::Edit(Box::new(edit));
+    let done = admin.keyring.command(Realm::Gateway, &key, order, if_match, &caller).await;
+    let done = done.map_err(|denied| admin.naming(&key, denied))?;
+    let body = Json(KeyView::of(&done.key, &admin.sight()));
+    Ok((admin.changed(done.revision), [(ETAG, etag(done.key.version))], body).into_response())
+}
+
+/// `DELETE /v1/keys/{key}`
+pub async fn delete(State(admin): State<Admin>, call: Call) -> Result<Response, Problem> {
+    let call = call.permit(&[KeysWrite])?;
+    let key = call.key()?;
+    let (caller, if_match) = call.plain().await?.without_fields()?;
+    let if_match = admin.version_of(&key, if_match).await?;
+    let revision = admin.keyring.delete(Realm::Gateway, &key, if_match, &caller).await?;
+    Ok((StatusCode::NO_CONTENT, admin.changed(Some(revision))).into_response())
+}
+
+/// The attributes that both `create` and `edit` take.
+fn take_attributes(fields: &mut Fields) -> Edit {
+    fields.take_nullable("limits", |_| Err::<(), _>("limits are not supported by this version".into()));
+    Edit {
+        roles: fields.take_set::<Role>("roles", Role::MOST),
+        owner: fields.take_nullable("owner", text),
+        note: fields.take_nullable("note", text),
+        labels: fields.take_map::<Label, Remark>("labels", Label::MOST),
+        allowed_addresses: fields
+            .take_list::<Network>("allowed_addresses", MOST_ADDRESSES)
+            .map(|networks| networks.into_iter().map(|Network(network)| network).collect()),
+        duration: fields.take_nullable::<Lifetime>("duration", text),
+        ..Edit::default()
+    }
+}
+
+/// What the new token is made of: the digest that was sent, or else random bits.
+pub fn take_material(fields: &mut Fields) -> Material {
+    let digest = fields.take_nullable::<Digest>("digest", text).flatten();
+    digest.map_or(Material::Mint, Material::Digest)
+}
+
+/// The counts that a caller confirms.
+pub fn take_confirm(fields: &mut Fields) -> Option<Affected> {
+    fields.take_object("confirm", |counts| {
+        let (ends, revives) = (counts.take("ends", count), counts.take("revives", count));
+        Some(Affected { ends: ends.unwrap_or_default(), revives: revives.unwrap_or_default() })
+    })
+}
+
+/// A range of addresses: CIDR, or one address.
+struct Network(IpNet);
+
+impl std::str::FromStr for Network {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let single = || text.parse::<IpAddr>().map(IpNet::from);
+        let network = text.parse::<IpNet>().or_else(|_| single());
+        network.map(|network| Self(network.trunc())).map_err(|_| "is not a range of addresses like 10.0.0.0/8")
+    }
+}
+
+/// A key, and its new token in the one reply that has it.
+#[derive(Serialize)]
+struct Made<'a> {
+    key: KeyView<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<&'a str>,
+}
+
+impl Admin {
+    /// By what a key is seen now.
+    pub(super) fn sight(&self) -> Sight {
+        Sight { settings: self.keyring.settings().settings, usage: self.usage.clone(), now: self.clock.now() }
+    }
+
+    /// The answer to a command that may have made a token: 201 if it was made now, 200 if it is there already.
+    pub(super) fn made(&self, done: &Done) -> Response {
+        let status = if done.revision.is_some() { StatusCode::CREATED } else { StatusCode::OK };
+        (status, self.done(done)).into_response()
+    }
+
+    /// The answer to a command about a key's tokens.
+    pub(super) fn done(&self, done: &Done) -> Response {
+        let token = done.secret.as_ref().map(crate::domain::Secret::reveal);
+        let body = Json(Made { key: KeyView::of(&done.key, &self.sight()), token });
+        (self.changed(done.revision), [(ETAG, etag(done.key.version))], body).into_response()
+    }
+
+    /// Tells the revision of a change; where nothing had to be changed, the one in force.
+    pub(super) fn changed(&self, revision: Option<Revision>) -> [(&'static str, String); 1] {
+        let Revision(revision) = revision.unwrap_or_else(|| self.keyring.revision());
+        [(RELEVO_REVISION, revision.to_string())]
+    }
+
+    /// The version that a command asks for: of several that are given, the one the key is at.
+    pub(super) async fn version_of(&self, key: &KeyRef, if_match: IfMatch) -> Result<Option<Version>, Problem> {
+        let versions = match if_match {
+            IfMatch::Any => return Ok(None),
+            IfMatch::OneOf(versions) => versions,
+        };
+        if let [only] = versions.as_slice() {
+            return Ok(Some(*only));
+        }
+        let key: Arc<ApiKey> = self.keyring.load(Realm::Gateway, key).await?;
+        matching(&versions, key.version).map(Some)
+    }
+
+    /// Says which key it is whose tokens a change would end or revive.
+    fn naming(&self, key: &KeyRef, denied: Denied) -> Problem {
+        if let Denied::Refused(Refusal::TokensAffected { affected }) = denied {
+            let known = self.catalog.find(Realm::Gateway, key).map(|key| (key.id, key.name));
+            return Problem::tokens_affected(affected, known.into_iter().collect());
+        }
+        denied.into()
+    }
+}
+
+/// The version `current`, if it is among those that were asked for.
+pub fn matching(versions: &[Version], current: Version) -> Result<Version, Problem> {
+    if versions.contains(&current) {
+        return Ok(current);
+    }
+    Err(Problem::new(Code::VersionMismatch, format!("it is at version {} now", current.0)))
+}

@@ -1,0 +1,404 @@
+//! A refusal of the admin API, as RFC 9457 writes it: `application/problem+json` with a stable `code`.
+//!
+//! Promises: every refusal of this port is one of [`Code`]; the cause of a failure goes to the log and never to the caller.
+//! Deliberately does not: repeat anything that a caller has sent but the place of his mistake and what is wrong there.
+
+use axum::response::{IntoResponse, Response};
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde::Serialize;
+
+use crate::domain::{Affected, KeyId, KeyName, Realm, Refusal};
+use crate::keyring::Denied;
+use crate::store::{Conflict, StoreError};
+
+/// What kind of problem it is; its name is what programs look at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Code {
+    /// The request cannot be understood; `errors` says where.
+    InvalidRequest,
+    /// No administrator's token that is accepted.
+    Unauthenticated,
+    /// A permission is missing, or the request comes from where none may come from.
+    Forbidden,
+    /// No living API key has this id or name.
+    KeyNotFound,
+    /// No living administrator has this id or name.
+    AdminNotFound,
+    /// There is nothing at this path.
+    NotFound,
+    /// There is something at this path, but not for this method.
+    MethodNotAllowed,
+    /// A living key has this name.
+    NameTaken,
+    /// The token is or was a token already.
+    DigestInUse,
+    /// Tokens would end or be revived, and the change does not confirm it.
+    TokensAffected,
+    /// There are two tokens already.
+    RenewalOpen,
+    /// There is no renewal to close or to plan.
+    NoOldToken,
+    /// The old token's duration ended during the renewal.
+    OldTokenExpired,
+    /// The last administrator who can write administrators stays.
+    LastAdministrator,
+    /// `If-Match` names another version.
+    VersionMismatch,
+    /// The body is longer than this port reads.
+    BodyTooLarge,
+    /// The body is not `application/json`.
+    UnsupportedMediaType,
+    /// Relevo failed; the log says why.
+    Internal,
+    /// The store does not answer.
+    StoreUnavailable,
+}
+
+impl Code {
+    /// Every code.
+    pub const ALL: [Self; 19] = [
+        Self::InvalidRequest,
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::KeyNotFound,
+        Self::AdminNotFound,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::NameTaken,
+        Self::DigestInUse,
+        Self::TokensAffected,
+        Self::RenewalOpen,
+        Self::NoOldToken,
+        Self::OldTokenExpired,
+        Self::LastAdministrator,
+        Self::VersionMismatch,
+        Self::BodyTooLarge,
+        Self::UnsupportedMediaType,
+        Self::Internal,
+        Self::StoreUnavailable,
+    ];
+
+    /// Name, status and title.
+    const fn row(self) -> (&'static str, StatusCode, &'static str) {
+        match self {
+            Self::InvalidRequest => ("invalid_request", StatusCode::BAD_REQUEST, "The request is not valid"),
+            Self::Unauthenticated => ("unauthenticated", StatusCode::UNAUTHORIZED, "No valid administrator's token"),
+            Self::Forbidden => ("forbidden", StatusCode::FORBIDDEN, "Not allowed"),
+            Self::KeyNotFound => ("key_not_found", StatusCode::NOT_FOUND, "There is no such key"),
+            Self::AdminNotFound => ("admin_not_found", StatusCode::NOT_FOUND, "There is no such administrator"),
+            Self::NotFound => ("not_found", StatusCode::NOT_FOUND, "There is nothing here"),
+            Self::MethodNotAllowed => ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
+            Self::NameTaken => ("name_taken", StatusCode::CONFLICT, "The name is taken"),
+            Self::DigestInUse => ("digest_in_use", StatusCode::CONFLICT, "The token is or was in use"),
+            Self::TokensAffected => ("tokens_affected", StatusCode::CONFLICT, "Tokens would end or be revived"),
+            Self::RenewalOpen => ("renewal_open", StatusCode::CONFLICT, "A renewal is open"),
+            Self::NoOldToken => ("no_old_token", StatusCode::CONFLICT, "There is no old token"),
+            Self::OldTokenExpired => ("old_token_expired", StatusCode::CONFLICT, "The old token has expired"),
+            Self::LastAdministrator => ("last_administrator", StatusCode::CONFLICT, "The last administrator stays"),
+            Self::VersionMismatch => ("version_mismatch", StatusCode::PRECONDITION_FAILED, "Another version"),
+            Self::BodyTooLarge => ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
+            Self::UnsupportedMediaType => {
+                ("unsupported_media_type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is not JSON")
+            }
+            Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "Relevo failed"),
+            Self::StoreUnavailable => {
+                ("store_unavailable", StatusCode::SERVICE_UNAVAILABLE, "The store does not answer")
+            }
+        }
+    }
+
+    /// The code's name.
+    pub const fn as_str(self) -> &'static str {
+        self.row().0
+    }
+
+    /// The status that goes with it.
+    pub const fn status(self) -> StatusCode {
+        self.row().1
+    }
+}
+
+/// One mistake of a request: where, and what.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Mistake {
+    /// The place: a field (`delete_old.after`, `roles[2]`), a query parameter, a header, or `body`.
+    pub path: String,
+    /// What is wrong there.
+    pub message: String,
+}
+
+/// A refusal on its way out.
+#[derive(Debug)]
+pub struct Problem(Box<Case>);
+
+#[derive(Debug)]
+struct Case {
+    code: Code,
+    detail: String,
+    errors: Vec<Mistake>,
+    tokens: Option<TokensAffected>,
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+#[derive(Debug, Serialize)]
+struct TokensAffected {
+    ends: u64,
+    revives: u64,
+    keys: Vec<KeyMention>,
+}
+
+#[derive(Debug, Serialize)]
+struct KeyMention {
+    id: KeyId,
+    name: KeyName,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    code: &'static str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [Mistake],
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    tokens: Option<&'a TokensAffected>,
+}
+
+impl Problem {
+    /// A problem of this kind with a sentence about this case.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self(Box::new(Case { code, detail: detail.into(), errors: Vec::new(), tokens: None, header: None }))
+    }
+
+    /// Everything that is wrong with a request.
+    pub fn invalid(errors: Vec<Mistake>) -> Self {
+        let detail = match errors.as_slice() {
+            [only] => format!("{} {}", only.path, only.message),
+            several => format!("{} mistakes, listed under errors", several.len()),
+        };
+        let mut problem = Self::new(Code::InvalidRequest, detail);
+        problem.0.errors = errors;
+        problem
+    }
+
+    /// One thing that is wrong with a request, at `path`.
+    pub fn mistake(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::invalid(vec![Mistake { path: path.into(), message: message.into() }])
+    }
+
+    /// No accepted token: one and the same answer, whatever the reason.
+    pub fn unauthenticated() -> Self {
+        let challenge = HeaderValue::from_static("Bearer realm=\"relevo admin\"");
+        Self::new(Code::Unauthenticated, "send Authorization: Bearer with an administrator's token")
+            .with(WWW_AUTHENTICATE, challenge)
+    }
+
+    /// There is no such key, or its name could be no key's name.
+    pub fn no_key() -> Self {
+        Self::new(Code::KeyNotFound, "no living key has this id or name")
+    }
+
+    /// The store did not do it now; later it may.
+    pub fn store_unavailable(detail: impl Into<String>) -> Self {
+        Self::new(Code::StoreUnavailable, detail).with(RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
+    /// Relevo failed; the cause has been logged.
+    pub fn internal() -> Self {
+        Self::new(Code::Internal, "the log says why")
+    }
+
+    /// The counts that a confirmation must name, and the keys concerned, as far as they are told.
+    pub fn tokens_affected(affected: Affected, keys: Vec<(KeyId, KeyName)>) -> Self {
+        let Affected { ends, revives } = affected;
+        let keys = keys.into_iter().map(|(id, name)| KeyMention { id, name }).collect();
+        let detail = format!("to do so, send \"confirm\": {{\"ends\": {ends}, \"revives\": {revives}}}");
+        let mut problem = Self::new(Code::TokensAffected, detail);
+        problem.0.tokens = Some(TokensAffected { ends, revives, keys });
+        problem
+    }
+
+    /// What kind of problem it is.
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// The mistakes of an invalid request.
+    pub fn errors(&self) -> &[Mistake] {
+        &self.0.errors
+    }
+
+    fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.header = Some((name, value));
+        self
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        let detail = denied.to_string();
+        match denied {
+            Denied::Refused(refusal) => refused(&refusal, detail),
+            Denied::TokensAffected { affected, keys } => Self::tokens_affected(affected, keys),
+            Denied::NotFound(Realm::Gateway) => Self::no_key(),
+            Denied::NotFound(Realm::Admin) => {
+                Self::new(Code::AdminNotFound, "no living administrator has this id or name")
+            }
+            Denied::NameTaken => Self::new(Code::NameTaken, detail),
+            Denied::VersionMismatch { .. } => Self::new(Code::VersionMismatch, detail),
+            Denied::LastAdministrator => Self::new(Code::LastAdministrator, detail),
+            Denied::Store(error) => of_store(&error),
+        }
+    }
+}
+
+fn refused(refusal: &Refusal, detail: String) -> Problem {
+    match refusal {
+        Refusal::RenewalOpen => Problem::new(Code::RenewalOpen, detail),
+        Refusal::NoOldToken => Problem::new(Code::NoOldToken, detail),
+        Refusal::OldTokenExpired => Problem::new(Code::OldTokenExpired, detail),
+        Refusal::DigestInUse => Problem::new(Code::DigestInUse, detail),
+        Refusal::DeadlinePast { due_at } => Problem::mistake(
+            "delete_old.after",
+            format!("counts from the opening of the renewal, and {due_at} is past"),
+        ),
+        Refusal::TokensAffected { affected } => Problem::tokens_affected(*affected, Vec::new()),
+    }
+}
+
+fn of_store(error: &StoreError) -> Problem {
+    match error {
+        StoreError::Conflict(Conflict::NameTaken) => Problem::new(Code::NameTaken, "a key with this name exists"),
+        StoreError::Conflict(Conflict::DigestInUse) => Problem::new(Code::DigestInUse, "this token is, or was, in use"),
+        StoreError::Conflict(Conflict::Revision) => {
+            Problem::store_unavailable("others were faster again and again; nothing was changed")
+        }
+        StoreError::Unavailable(_) => {
+            tracing::error!(%error, "store does not answer the admin port");
+            Problem::store_unavailable("the store cannot be read or written now")
+        }
+        StoreError::Corrupt(_) => {
+            tracing::error!(%error, "store is damaged");
+            Problem::internal()
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let Case { code, detail, errors, tokens, header } = *self.0;
+        let (code, status, title) = code.row();
+        let body = Body {
+            r#type: format!("urn:relevo:problem:{code}"),
+            title,
+            status: status.as_u16(),
+            detail: &detail,
+            code,
+            errors: &errors,
+            tokens: tokens.as_ref(),
+        };
+        // Strings and numbers: there is nothing that could not be written.
+        let text = serde_json::to_string(&body).unwrap_or_default();
+        let media_type = HeaderValue::from_static("application/problem+json");
+        let mut response = (status, [(CONTENT_TYPE, media_type)], text).into_response();
+        if let Some((name, value)) = header {
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+}
+
+/// The answer where a path has something, but not for this method; `Allow` is added by the router.
+pub fn method_not_allowed() -> Problem {
+    Problem::new(Code::MethodNotAllowed, format!("this path answers the methods named in {ALLOW}"))
+}
+
+/// The answer where a path has nothing.
+pub fn not_found() -> Problem {
+    Problem::new(Code::NotFound, "no call of this API has this path")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+    use serde_json::{Value, json};
+
+    async fn sent(problem: Problem) -> (StatusCode, http::HeaderMap, Value) {
+        let (head, body) = problem.into_response().into_parts();
+        let body = body.collect().await.expect("a body").to_bytes();
+        (head.status, head.headers, serde_json::from_slice(&body).expect("JSON"))
+    }
+
+    #[test]
+    fn codes_are_told_apart_documented_and_never_422() {
+        let page = include_str!("../../docs/admin-api.md");
+        let names: std::collections::BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(names.len(), Code::ALL.len());
+        for code in Code::ALL {
+            assert_ne!(code.status(), StatusCode::UNPROCESSABLE_ENTITY);
+            let row = format!("| {} | `{}` |", code.status().as_u16(), code.as_str());
+            assert!(page.contains(&row), "docs/admin-api.md lacks {row}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_problem_has_the_published_shape() {
+        let denied = Denied::Refused(Refusal::RenewalOpen);
+        let (status, headers, body) = sent(denied.into()).await;
+        assert_eq!(
+            (status.as_u16(), &headers[CONTENT_TYPE]),
+            (409, &"application/problem+json".parse().expect("text"))
+        );
+        let expected = json!({"type": "urn:relevo:problem:renewal_open", "title": "A renewal is open", "status": 409,
+            "detail": "a renewal is open: delete the old token or undo it first", "code": "renewal_open"});
+        assert_eq!(body, expected);
+    }
+
+    #[tokio::test]
+    async fn affected_tokens_are_counted_and_their_keys_named() {
+        let (id, name) = (KeyId::from_bits(7), "ci".parse().expect("a name"));
+        let denied = Denied::TokensAffected { affected: Affected { ends: 2, revives: 1 }, keys: vec![(id, name)] };
+        let (_, _, body) = sent(denied.into()).await;
+        assert_eq!((&body["ends"], &body["revives"]), (&json!(2), &json!(1)));
+        assert_eq!(body["keys"], json!([{"id": id, "name": "ci"}]));
+    }
+
+    #[tokio::test]
+    async fn what_the_store_says_stays_in_the_log() {
+        for (error, status) in [
+            (StoreError::Unavailable("/var/lib/relevo.redb: no space".into()), 503),
+            (StoreError::Corrupt("/var/lib/relevo.redb: page 7".into()), 500),
+            (StoreError::Conflict(Conflict::Revision), 503),
+        ] {
+            let (answered, headers, body) = sent(Denied::Store(error).into()).await;
+            assert_eq!(answered.as_u16(), status);
+            assert_eq!(headers.contains_key(RETRY_AFTER), status == 503);
+            assert!(!body.to_string().contains("/var/lib"), "{body}");
+        }
+    }
+
+    #[test]
+    fn every_denial_is_its_own_problem() {
+        let current = crate::domain::Version(3);
+        let due_at = crate::domain::Timestamp::EPOCH;
+        for (denied, code) in [
+            (Denied::Refused(Refusal::NoOldToken), Code::NoOldToken),
+            (Denied::Refused(Refusal::OldTokenExpired), Code::OldTokenExpired),
+            (Denied::Refused(Refusal::DigestInUse), Code::DigestInUse),
+            (Denied::Refused(Refusal::DeadlinePast { due_at }), Code::InvalidRequest),
+            (Denied::NotFound(Realm::Gateway), Code::KeyNotFound),
+            (Denied::NotFound(Realm::Admin), Code::AdminNotFound),
+            (Denied::NameTaken, Code::NameTaken),
+            (Denied::VersionMismatch { current }, Code::VersionMismatch),
+            (Denied::LastAdministrator, Code::LastAdministrator),
+            (Denied::Store(StoreError::Conflict(Conflict::NameTaken)), Code::NameTaken),
+            (Denied::Store(StoreError::Conflict(Conflict::DigestInUse)), Code::DigestInUse),
+        ] {
+            assert_eq!(Problem::from(denied).code(), code);
+        }
+    }
+}

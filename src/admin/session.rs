@@ -1,0 +1,63 @@
+//! Who is calling: from an administrator's token to what he may do.
+//!
+//! Promises: a refused token is refused without a reason that the caller could learn.
+//! Deliberately does not: look at a request.
+
+use std::net::IpAddr;
+
+use super::permission::Permission;
+use crate::domain::{Actor, Digest, KeyId, Lifetime, Secret, Settings, Timestamp};
+use crate::index::Index;
+
+/// An administrator whose token has been accepted.
+#[derive(Clone, Debug)]
+pub struct Administrator {
+    /// His key's id.
+    pub id: KeyId,
+    /// Under which name the audit log knows him.
+    pub name: Actor,
+    /// What he may do.
+    pub permissions: Vec<Permission>,
+}
+
+impl Administrator {
+    /// Whether he may do one of `wanted`.
+    pub fn may(&self, wanted: &[Permission]) -> bool {
+        wanted.iter().any(|permission| self.permissions.contains(permission))
+    }
+}
+
+/// Why nobody was admitted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rejected {
+    /// The administrators are not known yet: nobody can be judged.
+    NotLoaded,
+    /// It is not an accepted administrator's token, for whichever reason.
+    Token,
+}
+
+/// Admits whoever carries `token` at `now`, coming from `address`.
+pub fn admit(index: &Index, token: &str, address: Option<IpAddr>, now: Timestamp) -> Result<Administrator, Rejected> {
+    if !index.is_loaded() {
+        return Err(Rejected::NotLoaded);
+    }
+    if !Secret::LENGTHS.contains(&token.len()) {
+        return Err(Rejected::Token);
+    }
+    let pass = index.find(&Digest::of(token.as_bytes())).ok_or(Rejected::Token)?;
+    let is_from_here = address.is_none_or(|address| pass.is_allowed_from(address));
+    let verdict = pass.judge(now, &of_administrators(&index.settings()));
+    if !pass.is_active() || !is_from_here || verdict.is_err() {
+        return Err(Rejected::Token);
+    }
+    Ok(Administrator {
+        id: pass.key(),
+        name: Actor::named(pass.name().as_str()),
+        permissions: pass.roles().iter().filter_map(Permission::of).collect(),
+    })
+}
+
+/// The settings as they hold for administrators: their tokens last unless one's own duration says otherwise.
+fn of_administrators(settings: &Settings) -> Settings {
+    Settings { duration: Lifetime::Never, ..settings.clone() }
+}

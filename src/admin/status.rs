@@ -1,0 +1,99 @@
+//! How the gateway fares: status, metrics, and the two probes.
+//!
+//! Promises: the probes need no credential, wait for nothing, and do not say why something is not well.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use serde::Serialize;
+
+use super::Admin;
+use super::call::Call;
+use super::permission::Permission::{KeysRead, MetricsRead};
+use super::problem::Problem;
+use crate::domain::{Realm, Revision, Timestamp};
+use crate::observe::Health;
+
+/// The media type of the Prometheus text format 0.0.4.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What `GET /v1/status` answers.
+#[derive(Serialize)]
+pub struct Status {
+    version: &'static str,
+    started_at: Timestamp,
+    config_hash: String,
+    revision: Revision,
+    keys: usize,
+    administrators: usize,
+    renewals_open: usize,
+    health: Vec<Told>,
+}
+
+/// What `GET /readyz` answers.
+#[derive(Serialize)]
+struct Readiness {
+    ready: bool,
+    health: Vec<Sign>,
+}
+
+/// One health condition, as anybody may see it.
+#[derive(Serialize)]
+struct Sign {
+    name: String,
+    ok: bool,
+}
+
+/// One health condition.
+#[derive(Serialize)]
+struct Told {
+    name: String,
+    ok: bool,
+    detail: String,
+}
+
+fn told(health: &Health) -> Vec<Told> {
+    health.report().into_iter().map(|(name, ok, detail)| Told { name, ok, detail }).collect()
+}
+
+/// `GET /v1/status`
+pub async fn show(State(admin): State<Admin>, call: Call) -> Result<Json<Status>, Problem> {
+    call.permit(&[KeysRead])?.plain().await?.without_fields()?;
+    let (renewals_open, _) = admin.keyring.renewals().open();
+    Ok(Json(Status {
+        version: env!("CARGO_PKG_VERSION"),
+        started_at: admin.operations.started_at(),
+        config_hash: admin.operations.config_hash(),
+        revision: admin.keyring.revision(),
+        keys: admin.catalog.len(Realm::Gateway),
+        administrators: admin.catalog.len(Realm::Admin),
+        renewals_open,
+        health: told(&admin.health),
+    }))
+}
+
+/// `GET /metrics` on the admin port.
+pub async fn metrics(State(admin): State<Admin>, call: Call) -> Result<Response, Problem> {
+    call.permit(&[MetricsRead])?.plain().await?.without_fields()?;
+    Ok(open_metrics(State(admin)).await)
+}
+
+/// `GET /metrics` on the probes' port, where the network is the permission.
+pub async fn open_metrics(State(admin): State<Admin>) -> Response {
+    ([(CONTENT_TYPE, METRICS_TYPE)], admin.metrics.render()).into_response()
+}
+
+/// `GET /livez`: the process answers.
+pub async fn livez() -> &'static str {
+    "ok"
+}
+
+/// `GET /readyz`: whether requests should be sent here.
+pub async fn readyz(State(admin): State<Admin>) -> Response {
+    let ready = admin.health.ready();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let health = admin.health.report().into_iter().map(|(name, ok, _)| Sign { name, ok }).collect();
+    (status, Json(Readiness { ready, health })).into_response()
+}

@@ -1,0 +1,155 @@
+//! Who may call, what is there, and what needs no credential.
+
+use std::collections::BTreeSet;
+
+use axum::Router;
+use axum::body::Body;
+use axum::routing::get;
+use http::{Method, Request};
+use serde_json::{Value, json};
+
+use super::{Plane, administrator, answer};
+use crate::admin::permission::Permission::{
+    self, AuditRead, KeysRead, KeysRenew, KeysWrite, MetricsRead, SettingsWrite,
+};
+use crate::admin::{Probes, finished, probes_router};
+
+#[tokio::test]
+async fn every_call_wants_its_own_permission() {
+    let plane = Plane::new().await;
+    plane.create("ci").await;
+    let table = [
+        (Method::GET, "/v1/keys", &[KeysRead][..]),
+        (Method::POST, "/v1/keys", &[KeysWrite]),
+        (Method::GET, "/v1/keys/ci", &[KeysRead]),
+        (Method::PATCH, "/v1/keys/ci", &[KeysWrite]),
+        (Method::DELETE, "/v1/keys/gone", &[KeysWrite]),
+        (Method::POST, "/v1/keys/ci/renew", &[KeysRenew]),
+        (Method::PATCH, "/v1/keys/ci/renewal", &[KeysRenew]),
+        (Method::POST, "/v1/keys/ci/delete-old", &[KeysRenew]),
+        (Method::POST, "/v1/keys/ci/undo", &[KeysRenew]),
+        (Method::GET, "/v1/audit", &[AuditRead]),
+        (Method::GET, "/v1/settings", &[KeysRead, SettingsWrite]),
+        (Method::PATCH, "/v1/settings", &[SettingsWrite]),
+        (Method::GET, "/v1/status", &[KeysRead]),
+        (Method::GET, "/metrics", &[MetricsRead]),
+    ];
+    for permission in Permission::ALL {
+        let token = administrator(&plane.admin, permission.as_str().replace(':', " ").as_str(), &[permission]).await;
+        for (method, path, wanted) in &table {
+            let request = Request::builder().method(method).uri(*path).header("host", "localhost");
+            let request = request.header("authorization", format!("Bearer {token}")).body(Body::empty());
+            let answer = plane.send(request.expect("a request")).await;
+            assert_eq!(answer.status == 403, !wanted.contains(&permission), "{method} {path} {permission:?}");
+            assert_ne!(answer.status, 401, "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_an_administrators_token_every_call_has_one_answer() {
+    let plane = Plane::new().await;
+    let key = plane.create("ci").await;
+    let mut bodies = BTreeSet::new();
+    for credential in
+        ["", "Basic eDp5", "Bearer", "Bearer x", &format!("Bearer {key}"), &format!("Basic {}", plane.root)]
+    {
+        for path in ["/v1/keys", "/v1/keys/ci", "/v1/keys/key_", "/v1/status", "/metrics"] {
+            let request = Request::builder().uri(path).header("host", "localhost").header("authorization", credential);
+            let refused = plane.send(request.body(Body::empty()).expect("a request")).await;
+            assert_eq!(refused.code(), (401, "unauthenticated"), "{credential} {path}");
+            assert!(refused.header("www-authenticate").starts_with("Bearer"));
+            bodies.insert(refused.body.to_string());
+        }
+    }
+    assert_eq!(bodies.len(), 1, "{bodies:?}");
+}
+
+#[tokio::test]
+async fn paths_methods_and_references_that_are_not_there_are_problems() {
+    let plane = Plane::new().await;
+    plane.create("ci").await;
+    for path in ["/v2", "/", "/v1/keys/", "/v1/keys/ci/renew/x", "/v1/reload", "/V1/keys"] {
+        assert_eq!(plane.read(path).await.code(), (404, "not_found"), "{path}");
+    }
+    for key in ["nobody", "key_", "key_x", "%FF", "a%2Fb", "%20ci", "..%2f"] {
+        assert_eq!(plane.read(&format!("/v1/keys/{key}")).await.code(), (404, "key_not_found"), "{key}");
+    }
+    assert_eq!(plane.read("/v1/keys/%63i").await.status, 200);
+    let refused = plane.ask(Method::PUT, "/v1/keys/ci", json!({})).await;
+    assert_eq!(refused.code(), (405, "method_not_allowed"));
+    let mut allowed: Vec<_> = refused.header("allow").split(',').collect();
+    allowed.sort_unstable();
+    assert_eq!(allowed, ["DELETE", "GET", "HEAD", "PATCH"]);
+    for path in ["/v1/keys/ci/undo?unless_used_within=10m", "/v1/keys/ci/renew?x", "/v1/keys/ci/delete-old?x=1"] {
+        assert_eq!(plane.ask(Method::POST, path, Value::Null).await.code(), (400, "invalid_request"), "{path}");
+    }
+    let planless = plane.ask(Method::PATCH, "/v1/keys/ci/renewal", json!({})).await;
+    assert_eq!(planless.paths(), ["delete_old"]);
+    let now = plane.ask(Method::PATCH, "/v1/keys/ci/renewal", json!({"delete_old": "now"})).await;
+    assert_eq!(now.paths(), ["delete_old"]);
+}
+
+#[tokio::test]
+async fn the_status_counts_and_the_probes_need_no_credential() {
+    let plane = Plane::new().await;
+    plane.create("ci").await;
+    plane.ask(Method::POST, "/v1/keys/ci/renew", Value::Null).await;
+    let status = plane.read("/v1/status").await.body;
+    assert_eq!(status["keys"], 1);
+    assert_eq!(status["administrators"], 1);
+    assert_eq!(status["renewals_open"], 1);
+    assert_eq!(status["config_hash"], "abc");
+    assert_eq!(status["started_at"], "2026-11-23T19:12:00.000Z");
+    let health = &plane.admin.health;
+    let keys = health.requirement("keys loaded");
+    health.condition("store").fail("/var/lib/relevo.redb: no space");
+    assert_eq!(plane.read("/v1/status").await.body["health"][1]["detail"], "/var/lib/relevo.redb: no space");
+    let waiting = plane.read("/readyz").await;
+    assert_eq!((waiting.status.as_u16(), &waiting.body["ready"]), (503, &json!(false)));
+    assert!(!waiting.body.to_string().contains("/var/lib"), "{}", waiting.body);
+    keys.ok();
+    let unknown = |path: &str| Request::builder().uri(path).header("host", "10.1.1.1").body(Body::empty());
+    for (probes, metrics) in [(Probes::Alone, 404), (Probes::WithMetrics, 200)] {
+        let router = probes_router(plane.admin.clone(), probes);
+        for (path, expected) in [("/livez", 200), ("/readyz", 200), ("/metrics", metrics), ("/v1/keys", 404)] {
+            let answer = answer(router.clone(), unknown(path).expect("a request")).await;
+            assert_eq!(answer.status, expected, "{path}");
+        }
+    }
+    let refused = plane.send(unknown("/livez").expect("a request")).await;
+    assert_eq!(refused.code(), (403, "forbidden"));
+    assert_eq!(refused.header("cache-control"), "no-store");
+}
+
+#[tokio::test]
+async fn a_panic_in_a_call_is_a_problem_and_not_the_end() {
+    async fn broken() {
+        panic!("a bug with a secret in it");
+    }
+    let plane = Plane::new().await;
+    let router = finished(Router::new().route("/broken", get(broken)), plane.admin.clone());
+    for _ in 0..2 {
+        let request = Request::builder().uri("/broken").body(Body::empty()).expect("a request");
+        let answer = answer(router.clone(), request).await;
+        assert_eq!(answer.code(), (500, "internal"));
+        assert!(!answer.body.to_string().contains("secret"));
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_long_or_not_json_changes_nothing() {
+    let plane = Plane::new().await;
+    for (media_type, body, code) in [
+        ("application/json", format!("{{\"name\": \"{}\"}}", "x".repeat(70_000)), (413, "body_too_large")),
+        ("text/plain", "{\"name\": \"ci\"}".into(), (415, "unsupported_media_type")),
+        ("application/json", "{\"name\": \"ci\"".into(), (400, "invalid_request")),
+        ("application/json", "[\"ci\"]".into(), (400, "invalid_request")),
+        ("application/json", "{\"name\": \"ci\", \"name\": \"cd\"}".into(), (400, "invalid_request")),
+    ] {
+        let request = plane.request(Method::POST, "/v1/keys").header("content-type", media_type);
+        let refused = plane.send(request.body(Body::from(body)).expect("a request")).await;
+        assert_eq!(refused.code(), code);
+    }
+    assert_eq!(plane.read("/v1/keys").await.body["keys"], json!([]));
+}

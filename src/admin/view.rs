@@ -1,0 +1,134 @@
+//! Keys as the admin API shows them.
+//!
+//! Promises: fields come in the order of the published example; no secret and no digest is among them.
+//! Deliberately does not: settle. It shows the key that it is given.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use serde::Serialize;
+
+use crate::domain::audit::PlanText;
+use crate::domain::{
+    Actor, ApiKey, KeyId, KeyName, Label, Lifetime, Remark, Renewal, Role, Settings, Slot, Status, Timestamp, Token,
+    TokenId, Tokens, Version,
+};
+use crate::usage::Usage;
+
+/// What a key is seen by: the settings, what was used, and what time it is.
+pub struct Sight {
+    /// The settings in force.
+    pub settings: Arc<Settings>,
+    /// Which token was used when.
+    pub usage: Usage,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// An API key.
+#[derive(Serialize)]
+pub struct KeyView<'a> {
+    id: KeyId,
+    name: &'a KeyName,
+    roles: &'a BTreeSet<Role>,
+    status: Status,
+    owner: Option<&'a Remark>,
+    note: Option<&'a Remark>,
+    labels: &'a BTreeMap<Label, Remark>,
+    allowed_addresses: &'a [IpNet],
+    /// No key has limits in this version.
+    limits: (),
+    created_at: Timestamp,
+    duration: Option<Lifetime>,
+    version: Version,
+    tokens: Vec<TokenView>,
+    renewal: Option<RenewalView<'a>>,
+}
+
+#[derive(Serialize)]
+struct TokenView {
+    id: TokenId,
+    state: &'static str,
+    hint: Option<String>,
+    created_at: Timestamp,
+    expires_at: Option<Timestamp>,
+    outdated: bool,
+    usage: UsageView,
+}
+
+#[derive(Serialize)]
+struct UsageView {
+    first_used_at: Option<Timestamp>,
+    last_used_at: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+struct RenewalView<'a> {
+    opened_at: Timestamp,
+    opened_by: &'a Actor,
+    delete_old: PlanText,
+    due_at: Option<Timestamp>,
+    quiet_since: Option<Timestamp>,
+    held: bool,
+}
+
+impl<'a> KeyView<'a> {
+    /// Shows `key`.
+    pub fn of(key: &'a ApiKey, sight: &Sight) -> Self {
+        Self {
+            id: key.id,
+            name: &key.name,
+            roles: &key.roles,
+            status: key.status,
+            owner: key.owner.as_ref(),
+            note: key.note.as_ref(),
+            labels: &key.labels,
+            allowed_addresses: &key.allowed_addresses,
+            limits: (),
+            created_at: key.created_at,
+            duration: key.duration,
+            version: key.version,
+            tokens: sight.tokens(key),
+            renewal: sight.renewal(key),
+        }
+    }
+}
+
+impl Sight {
+    /// When `token` was last used, as far as it is known.
+    pub fn last_used(&self, token: &Token) -> Option<Timestamp> {
+        self.usage.last_used(token.id).max(token.first_used_at)
+    }
+
+    fn tokens(&self, key: &ApiKey) -> Vec<TokenView> {
+        match &key.tokens {
+            Tokens::Single { current } => vec![self.token(key, current, Slot::Current)],
+            Tokens::Renewing { old, new, .. } => {
+                vec![self.token(key, old, Slot::Old), self.token(key, new, Slot::New)]
+            }
+        }
+    }
+
+    fn token(&self, key: &ApiKey, token: &Token, slot: Slot) -> TokenView {
+        let lifetime = key.lifetime(&self.settings);
+        TokenView {
+            id: token.id,
+            state: slot.as_str(),
+            hint: token.hint.map(|hint| hint.to_string()),
+            created_at: token.created_at,
+            expires_at: lifetime.end(token.created_at),
+            outdated: token.is_past(lifetime, self.now),
+            usage: UsageView { first_used_at: token.first_used_at, last_used_at: self.last_used(token) },
+        }
+    }
+
+    fn renewal<'a>(&self, key: &'a ApiKey) -> Option<RenewalView<'a>> {
+        let Tokens::Renewing { old, renewal, .. } = &key.tokens else { return None };
+        let Renewal { opened_at, opened_by, plan, held } = renewal;
+        // Quiet is watched for those that wait for it.
+        let quiet_since = plan.when_quiet().map(|_| self.usage.quiet(old.id).1);
+        let (due_at, delete_old) = (renewal.due_at(), PlanText::from(*plan));
+        Some(RenewalView { opened_at: *opened_at, opened_by, delete_old, due_at, quiet_since, held: *held })
+    }
+}

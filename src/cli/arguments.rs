@@ -1,0 +1,429 @@
+//! The command line as it is written: commands and options.
+//!
+//! Promises: what is wrong in itself (a duration, a role, a key's name) is told here, before anything is asked of a gateway.
+//! Deliberately does not: know what a command does.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::values::{KeyReference, LabelPair, OwnDuration, affected};
+use crate::domain::{Affected, KeyName, Lifetime, OnExpiry, Prefix, Remark, Role, Span};
+
+const OPERATOR: &str = "Talking to a gateway";
+
+/// An authenticating reverse-proxy gateway that replaces API tokens without one refused request.
+#[derive(Parser, Debug)]
+#[command(name = "relevo", version, max_term_width = 100)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    pub(super) reach: Reach,
+    /// Print the gateway's answer as JSON, word for word
+    #[arg(long, global = true, display_order = 900)]
+    pub(super) json: bool,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// Which gateway a client command talks to, and with whose token.
+#[derive(Args, Debug, Clone, Default)]
+pub(super) struct Reach {
+    /// The admin port's URL (or `RELEVO_ADMIN_URL`); without it, the gateway of this machine and user
+    #[arg(long, global = true, value_name = "URL", help_heading = OPERATOR)]
+    pub(super) admin: Option<String>,
+    /// The file with the administrator's token (or the token itself in `RELEVO_ADMIN_TOKEN`)
+    #[arg(long, global = true, value_name = "FILE", help_heading = OPERATOR)]
+    pub(super) token_file: Option<PathBuf>,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Command {
+    /// Try it: an echo backend, the gateway and a key, all on this machine
+    Demo(Demo),
+    /// Run the gateway
+    Serve(Configured),
+    /// Read the configuration and print every mistake, or the values in force
+    Check(Configured),
+    #[command(flatten)]
+    Client(ClientCommand),
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page of the program, or of one command
+    Man {
+        /// The command, such as `keys create`
+        command: Vec<String>,
+    },
+    /// Print the JSON schema of the configuration file
+    Schema,
+}
+
+/// The commands that ask a running gateway.
+#[derive(Subcommand, Debug)]
+pub(super) enum ClientCommand {
+    /// List, create and change API keys
+    #[command(subcommand)]
+    Keys(Keys),
+    /// Give a key a new token; the old one goes on working until the plan says otherwise
+    Renew(Renew),
+    /// Change what becomes of the old token
+    Plan(Plan),
+    /// Close a renewal in favour of the new token
+    DeleteOld(Close),
+    /// Close a renewal in favour of the old token
+    Undo(Close),
+    /// Show what was changed, when and by whom
+    Audit(Audit),
+    /// Show or change the settings that hold for every key
+    #[command(subcommand)]
+    Settings(Settings),
+    /// Show how the gateway is doing
+    Status,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Demo {
+    /// Delete the demo of an earlier run and begin anew
+    #[arg(long)]
+    pub(super) fresh: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Configured {
+    /// The configuration; without it `./config/relevo.toml` if it is there, else defaults
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Keys {
+    /// List the keys, newest first
+    List(List),
+    /// Create a key and print its token, which is shown this once
+    Create(Create),
+    /// Show a key and its tokens
+    Show(Named),
+    /// Change a key's name, roles, duration or remarks
+    Edit(Box<Edit>),
+    /// Accept the key's tokens again
+    Activate(Named),
+    /// Refuse the key's tokens until it is activated again
+    Deactivate(Named),
+    /// Delete a key: its tokens are refused from now on, and it cannot be brought back
+    Delete(Close),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Named {
+    /// The key's id or name
+    pub(super) key: KeyReference,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct List {
+    /// Only so many keys
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=500))]
+    pub(super) limit: Option<u16>,
+    /// Go on where the list before ended: its `next_cursor`
+    #[arg(long)]
+    pub(super) cursor: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Create {
+    /// The key's name
+    pub(super) name: KeyName,
+    #[command(flatten)]
+    pub(super) attributes: Attributes,
+    /// How long its tokens live, such as 90d, or never; without it the setting counts
+    #[arg(long)]
+    pub(super) duration: Option<Lifetime>,
+    /// Whose key it is
+    #[arg(long)]
+    pub(super) owner: Option<Remark>,
+    /// A remark
+    #[arg(long)]
+    pub(super) note: Option<Remark>,
+}
+
+/// The lists that a key carries.
+#[derive(Args, Debug, Default)]
+pub(super) struct Attributes {
+    /// A role that the key carries; may be given several times
+    #[arg(long = "role", value_name = "ROLE")]
+    pub(super) roles: Vec<Role>,
+    /// A label, as name=value; may be given several times
+    #[arg(long = "label", value_name = "NAME=VALUE")]
+    pub(super) labels: Vec<LabelPair>,
+    /// A network from which its tokens are accepted; may be given several times
+    #[arg(long = "allow-address", value_name = "CIDR")]
+    pub(super) allowed_addresses: Vec<ipnet::IpNet>,
+}
+
+#[derive(Args, Debug)]
+#[command(group(clap::ArgGroup::new("change").required(true).multiple(true)))]
+pub(super) struct Edit {
+    /// The key's id or name
+    pub(super) key: KeyReference,
+    /// Another name
+    #[arg(long, group = "change")]
+    pub(super) name: Option<KeyName>,
+    /// The roles in place of those it carries; may be given several times
+    #[arg(long = "role", value_name = "ROLE", group = "change")]
+    pub(super) roles: Vec<Role>,
+    /// No roles
+    #[arg(long, group = "change", conflicts_with = "roles")]
+    pub(super) no_roles: bool,
+    /// How long its tokens live: such as 90d, never, or default (the setting counts)
+    #[arg(long, group = "change")]
+    pub(super) duration: Option<OwnDuration>,
+    /// Whose key it is; empty: nobody's
+    #[arg(long, group = "change")]
+    pub(super) owner: Option<Remark>,
+    /// A remark; empty: none
+    #[arg(long, group = "change")]
+    pub(super) note: Option<Remark>,
+    /// The labels in place of those it carries; may be given several times
+    #[arg(long = "label", value_name = "NAME=VALUE", group = "change")]
+    pub(super) labels: Vec<LabelPair>,
+    /// No labels
+    #[arg(long, group = "change", conflicts_with = "labels")]
+    pub(super) no_labels: bool,
+    /// The networks from which its tokens are accepted; may be given several times
+    #[arg(long = "allow-address", value_name = "CIDR", group = "change")]
+    pub(super) allowed_addresses: Vec<ipnet::IpNet>,
+    /// Accept its tokens from anywhere
+    #[arg(long, group = "change", conflicts_with = "allowed_addresses")]
+    pub(super) any_address: bool,
+    /// The change may end and revive so many tokens: the counts that the refusal named
+    #[arg(long, value_name = "ENDS,REVIVES", value_parser = affected)]
+    pub(super) confirm: Option<Affected>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Renew {
+    /// The key's id or name
+    pub(super) key: KeyReference,
+    /// When to delete the old token: later (by hand), or now (as soon as the new one is printed)
+    #[arg(long, value_name = "WHEN", conflicts_with_all = ["after", "when_quiet"])]
+    pub(super) delete_old: Option<DeleteOld>,
+    #[command(flatten)]
+    pub(super) conditions: Conditions,
+    /// Mint the token on this machine and send only its digest
+    #[arg(long)]
+    pub(super) local: bool,
+    /// What a token minted here begins with; without it, what the gateway's own begin with
+    #[arg(long, requires = "local")]
+    pub(super) prefix: Option<Prefix>,
+}
+
+/// Conditions that end an old token, whichever comes first.
+#[derive(Args, Debug, Default, Clone, Copy)]
+pub(super) struct Conditions {
+    /// Delete the old token so long after the renewal, if the new one was used by then
+    #[arg(long, value_name = "DURATION")]
+    pub(super) after: Option<Span>,
+    /// Delete the old token once it has not been used for so long
+    #[arg(long, value_name = "DURATION")]
+    pub(super) when_quiet: Option<Span>,
+    /// At the deadline, if the new token was never used: hold (both stay) or delete (the old one ends all the same)
+    #[arg(long, value_name = "WHAT", requires = "after")]
+    pub(super) on_unused: Option<OnUnused>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Plan {
+    /// The key's id or name
+    pub(super) key: KeyReference,
+    /// By hand, some day
+    #[arg(required_unless_present_any = ["after", "when_quiet"], conflicts_with_all = ["after", "when_quiet"])]
+    pub(super) later: Option<Later>,
+    #[command(flatten)]
+    pub(super) conditions: Conditions,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Close {
+    /// The key's id or name
+    pub(super) key: KeyReference,
+    /// Do not ask
+    #[arg(long)]
+    pub(super) yes: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Audit {
+    /// Only what happened to this key (its id or name)
+    #[arg(long)]
+    pub(super) key: Option<KeyReference>,
+    /// Go on printing what happens
+    #[arg(long)]
+    pub(super) follow: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Settings {
+    /// Show the settings
+    Show,
+    /// Change them
+    Set(Set),
+}
+
+#[derive(Args, Debug)]
+#[command(group(clap::ArgGroup::new("change").required(true).multiple(true)))]
+pub(super) struct Set {
+    /// How long tokens live, such as 90d, or never
+    #[arg(long, group = "change")]
+    pub(super) duration: Option<Lifetime>,
+    /// What happens then: refuse, or warn (shown as outdated, works on)
+    #[arg(long, group = "change", value_name = "WHAT")]
+    pub(super) on_expiry: Option<OnExpiry>,
+    /// The change may end and revive so many tokens: the counts that the refusal named
+    #[arg(long, value_name = "ENDS,REVIVES", value_parser = affected)]
+    pub(super) confirm: Option<Affected>,
+}
+
+/// When `renew` deletes the old token.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum DeleteOld {
+    /// By hand.
+    Later,
+    /// When the new one has been printed.
+    Now,
+}
+
+/// The one plan that is a word.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Later {
+    /// By hand.
+    Later,
+}
+
+/// What happens at a deadline if the new token was never used.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum OnUnused {
+    /// Both tokens stay.
+    Hold,
+    /// The old one ends.
+    Delete,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    fn parsed(words: &[&str]) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(std::iter::once(&"relevo").chain(words))
+    }
+
+    #[test]
+    fn the_arguments_are_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_documented_line_is_understood() {
+        for line in [
+            "demo",
+            "demo --fresh",
+            "serve",
+            "serve --config relevo.toml",
+            "check --config relevo.toml --json",
+            "keys list",
+            "keys list --json --limit 10 --cursor abc",
+            "keys create ci --role orders:read --role orders:write --duration 90d --owner me --note x --label team=a",
+            "keys create ci --duration never --allow-address 10.0.0.0/8",
+            "keys show ci",
+            "keys show key_01890a5d7c7a7000800000000000000a",
+            "keys edit ci --name other",
+            "keys edit ci --role a --duration default --owner me --confirm 3,0",
+            "keys edit ci --no-roles --no-labels --any-address",
+            "keys activate ci",
+            "keys deactivate ci",
+            "keys delete ci --yes",
+            "renew ci",
+            "renew ci --delete-old later",
+            "renew ci --delete-old now --local",
+            "renew ci --after 7d --when-quiet 24h --on-unused delete",
+            "renew ci --local --prefix acme",
+            "plan ci later",
+            "plan ci --after 7d",
+            "plan ci --when-quiet 24h --after 7d --on-unused hold",
+            "delete-old ci",
+            "delete-old ci --yes",
+            "undo ci --yes",
+            "audit",
+            "audit --key ci --follow",
+            "settings show",
+            "settings set --duration 30d --on-expiry warn --confirm 1,0",
+            "status --admin http://127.0.0.1:8081 --token-file root.token",
+            "--admin https://h --json status",
+            "completions bash",
+            "man",
+            "man keys create",
+            "schema",
+        ] {
+            let words: Vec<_> = line.split(' ').collect();
+            if let Err(error) = parsed(&words) {
+                panic!("{line}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn wrong_usage_is_told_before_anything_is_asked_of_a_gateway() {
+        for line in [
+            "",
+            "rotate ci",
+            "keys",
+            "keys create",
+            "keys create key_x",
+            "keys create ci --role Orders",
+            "keys create ci --duration 0s",
+            "keys create ci --duration soon",
+            "keys create ci --label team",
+            "keys create ci --allow-address everywhere",
+            "keys show ..",
+            "keys show a/b",
+            "keys show key_1",
+            "keys edit ci",
+            "keys edit ci --confirm 1,0",
+            "keys edit ci --role a --no-roles",
+            "keys edit ci --name a --confirm 1",
+            "keys list --limit 0",
+            "keys list --limit 501",
+            "renew",
+            "renew ci --delete-old soon",
+            "renew ci --delete-old now --after 7d",
+            "renew ci --on-unused delete",
+            "renew ci --after 7",
+            "renew ci --prefix ab",
+            "renew ci --local --prefix A",
+            "plan ci",
+            "plan ci now",
+            "plan ci later --after 7d",
+            "settings set",
+            "settings set --confirm 1,0",
+            "settings set --on-expiry explode",
+            "completions cmd",
+        ] {
+            let words: Vec<_> = line.split(' ').filter(|word| !word.is_empty()).collect();
+            let error = parsed(&words).err().unwrap_or_else(|| panic!("{line:?} was accepted"));
+            assert!(error.use_stderr() && error.exit_code() == 2, "{line}");
+        }
+        assert!(parsed(&["keys", "show", ""]).is_err(), "an empty name would be the list of all keys");
+    }
+
+    #[test]
+    fn help_and_version_are_no_mistakes() {
+        for (word, kind) in [("--help", ErrorKind::DisplayHelp), ("--version", ErrorKind::DisplayVersion)] {
+            let shown = parsed(&[word]).expect_err("shown");
+            assert!(shown.kind() == kind && !shown.use_stderr());
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! Every kind of mistake, provoked, with its key and its line.
+
+use super::*;
+
+/// Each text has the one mistake beside it.
+fn each(cases: &[(&str, &str)]) {
+    for (text, expected) in cases {
+        assert_eq!(mistakes(text), [*expected], "{text}");
+    }
+}
+
+#[test]
+fn a_port_that_cannot_be_is_told_with_its_line() {
+    each(&[
+        ("watch = false", "1 watch: watching the configuration file is not supported by this version"),
+        ("[gateway]\nlisten = []", "2 gateway.listen: names no address"),
+        (
+            "[gateway]\nlisten = [\"unix:/run/a.sock\"]",
+            "2 gateway.listen[0]: a socket path or an inherited socket is not supported by this version",
+        ),
+        (
+            "[gateway]\nlisten = [\n\"localhost:80\"]",
+            "3 gateway.listen[0]: is not an address and port like 127.0.0.1:8080 or [::1]:8080",
+        ),
+        (
+            "[gateway]\nlisten = [\"127.0.0.1:1\",\n\"127.0.0.1:1\"]",
+            "3 gateway.listen[1]: is the address of gateway.listen[0] already",
+        ),
+        ("[gateway]\nworkers = 1025", "2 gateway.workers: is not a number from 0 to 1024"),
+        ("[gateway]\nworkers = -1", "2 gateway.workers: invalid value: integer `-1`, expected a whole number"),
+        ("[gateway]\nworkers = \"2\"", "2 gateway.workers: invalid type: string \"2\", expected a whole number"),
+        (
+            "[gateway]\ntrusted_proxies = [\"10.0.0.0/33\"]",
+            "2 gateway.trusted_proxies[0]: is not a network like 10.0.0.0/8",
+        ),
+        (
+            "[[gateway.listeners]]\naddress = \"x\"",
+            "1 gateway.listeners: a listener with TLS, a socket path or PROXY protocol is not supported by this version",
+        ),
+        ("[gateway]\nlisten = 5", "2 gateway.listen: invalid type: integer `5`, expected a list"),
+        ("gateway = 5", "1 gateway: invalid type: integer `5`, expected a table"),
+        (
+            "[admin]\nlisten = \"0.0.0.0:8081\"",
+            "2 admin.listen: an admin port that is not on a loopback address is not supported by this version",
+        ),
+        ("[admin]\nlisten = \"127.0.0.1:8080\"", "2 admin.listen: is the address of gateway.listen[0] already"),
+        ("[admin]\ntls = {}", "2 admin.tls: TLS on the admin port is not supported by this version"),
+        ("[probes]\nlisten = \"127.0.0.1:8081\"", "2 probes.listen: is the address of admin.listen already"),
+        ("[probes]\nmetrics = true", "2 probes.metrics: means nothing without probes.listen"),
+    ]);
+}
+
+#[test]
+fn a_store_token_or_credential_that_cannot_be_is_told_with_its_line() {
+    each(&[
+        ("[store]\nkind = \"etcd\"", "2 store.kind: etcd is not supported by this version"),
+        ("[store]\nkind = \"files\"", "2 store.kind: is not \"embedded\""),
+        ("[store]\nendpoints = []", "2 store.endpoints: etcd is not supported by this version"),
+        ("[store]\npath = \"\"", "2 store.path: names no file"),
+        ("[tokens]\nprefix = \"rlva\"", "2 tokens.prefix: is the prefix of administrators' tokens"),
+        ("[tokens]\nprefix = \"A\"", "2 tokens.prefix: is not 2 to 16 of a-z 0-9, beginning with a letter"),
+        ("[tokens]\nduration = \"0s\"", "2 tokens.duration: must be longer than nothing"),
+        ("[tokens]\nduration = \"soon\"", "2 tokens.duration: is not a duration like 30s, 10m, 24h, 7d or 1h 30m"),
+        ("[tokens]\non_expiry = \"ask\"", "2 tokens.on_expiry: is neither refuse nor warn"),
+        ("[tokens]\nremember = \"0s\"", "2 tokens.remember: must be longer than nothing"),
+        (
+            "[credentials]\nheader = \"authorization\"",
+            "2 credentials.header: authorization cannot carry a credential: it has another meaning",
+        ),
+        (
+            "[credentials]\nheader = \"X-Relevo-Key\"",
+            "2 credentials.header: x-relevo-key cannot carry a credential: it has another meaning",
+        ),
+        ("[credentials]\nheader = \"a_b\"", "2 credentials.header: is not a header name of A-Z a-z 0-9 and -"),
+        ("[credentials]\nheader = true", "2 credentials.header: true says too little: give a string, or false"),
+        ("[credentials]\npair = { key = \"x-a\" }", "2 credentials.pair.token: is missing: a pair needs both headers"),
+        ("[credentials]\npair = { key = \"x-a\", token = \"X-A\" }", "2 credentials.pair: uses one header for both"),
+        (
+            "[credentials]\npair = { key = \"x-a\", token = \"x-api-key\" }",
+            "2 credentials.pair: uses the header of credentials.header",
+        ),
+    ]);
+}
+
+#[test]
+fn a_log_wait_or_bound_that_cannot_be_is_told_with_its_line() {
+    each(&[
+        (
+            "[log]\naccess = \"stdout\"",
+            "2 log.access: stdout is for the listening addresses: \"stderr\", a file, or false",
+        ),
+        ("[log]\naccess = \"\"", "2 log.access: names no file"),
+        ("[drain]\ntimeout = \"0s\"", "2 drain.timeout: must be longer than nothing"),
+        ("[errors]\ndetail = \"none\"", "2 errors.detail: is neither \"full\" nor \"minimal\""),
+        ("[limits]\nhead_bytes = \"1KiB\"", "2 limits.head_bytes: is not a size from 8KiB to 1MiB"),
+        ("[limits]\nhead_bytes = \"big\"", "2 limits.head_bytes: is not a size like 512KiB or 10MiB"),
+        ("[limits]\nheader_count = 0", "2 limits.header_count: is not a number from 1 to 1000"),
+        ("[limits]\nconnections = 0", "2 limits.connections: is not a number from 1 to 10000000"),
+        ("[limits]\nkeep_alive = \"0s\"", "2 limits.keep_alive: must be longer than nothing"),
+        ("[paths]\ncolons = true", "2 paths.colons: unknown field `colons`, expected `semicolons`"),
+        ("[gateway", "1 : unclosed table, expected `]`"),
+        ("[paths]\nsemicolons = true\nsemicolons = true", "3 : duplicate key"),
+    ]);
+}
+
+#[test]
+fn mistakes_of_an_upstream_are_told_with_their_line() {
+    let endpoints = "endpoints = [\"http://a\"]\n";
+    for (text, expected) in [
+        (endpoints.to_owned(), "1 upstreams[0].name: is missing"),
+        (format!("{endpoints}name = \"a b\""), "3 upstreams[0].name: is not 1 to 64 of A-Z a-z 0-9 . _ -"),
+        (
+            format!("{endpoints}name = \"a\"\n[[upstreams]]\n{endpoints}name = \"a\""),
+            "6 upstreams[1].name: is the name of another upstream already",
+        ),
+        ("name = \"a\"".into(), "1 upstreams[0].endpoints: is missing"),
+        ("name = \"a\"\nendpoints = []".into(), "3 upstreams[0].endpoints: names no endpoint"),
+        (
+            "name = \"a\"\nendpoints = [\"http://a/b\"]".into(),
+            "3 upstreams[0].endpoints[0]: holds a path or query: an endpoint is a host and a port only",
+        ),
+        (
+            "name = \"a\"\nendpoints = [\"http://u@a\"]".into(),
+            "3 upstreams[0].endpoints[0]: holds user information: an endpoint is a host and a port only",
+        ),
+        (
+            "name = \"a\"\nendpoints = [\"https://a\"]".into(),
+            "3 upstreams[0].endpoints[0]: an endpoint of https is not supported by this version",
+        ),
+        (
+            "name = \"a\"\nendpoints = [\"h2c://a\"]".into(),
+            "3 upstreams[0].endpoints[0]: an endpoint of h2c is not supported by this version",
+        ),
+        (
+            "name = \"a\"\nendpoints = [\"unix:/a\"]".into(),
+            "3 upstreams[0].endpoints[0]: an endpoint of unix is not supported by this version",
+        ),
+        (
+            "name = \"a\"\nendpoints = [\"a:80\"]".into(),
+            "3 upstreams[0].endpoints[0]: is not of the form http://host:port",
+        ),
+        (
+            "name = \"a\"\nendpoints = [\"http://a\", \"http://a/\"]".into(),
+            "3 upstreams[0].endpoints[1]: is named twice",
+        ),
+        (
+            format!("{endpoints}name = \"a\"\nconnect_timeout = \"0ms\""),
+            "4 upstreams[0].connect_timeout: must be longer than nothing",
+        ),
+        (
+            format!("{endpoints}name = \"a\"\nin_flight = 0"),
+            "4 upstreams[0].in_flight: is not a number from 1 to 10000000",
+        ),
+    ] {
+        assert_eq!(mistakes(&format!("[[upstreams]]\n{text}")), [expected], "{text}");
+    }
+}
+
+#[test]
+fn mistakes_of_a_route_are_told_with_their_line() {
+    for (text, expected) in [
+        ("path = \"orders\"", "9 routes[1].path: does not begin with /"),
+        (
+            "path = \"/a\"\nhosts = [\"a:80\"]",
+            "10 routes[1].hosts[0]: holds a port or is an IPv6 address without brackets: a host stands alone",
+        ),
+        (
+            "path = \"/a\"\nhosts = [\"a.*.b\"]",
+            "10 routes[1].hosts[0]: holds * where it cannot stand: *.example.com is the one form",
+        ),
+        (
+            "path = \"/a\"\nhosts = [\"bücher.example\"]",
+            "10 routes[1].hosts[0]: is outside ASCII: write it in its xn-- form",
+        ),
+        (
+            "path = \"/a\"\nhosts = [\"a..b\"]",
+            "10 routes[1].hosts[0]: is not a host like api.example.com or *.example.com",
+        ),
+        ("path = \"/a\"\nmethods = []", "10 routes[1].methods: names no method: leave it out for all that are left"),
+        ("path = \"/a\"\nmethods = [\"get\"]", "10 routes[1].methods[0]: is not in capitals, as methods are written"),
+        ("path = \"/a\"\nmethods = [\"TRACE\"]", "10 routes[1].methods[0]: is never forwarded"),
+        ("path = \"/a\"\nmethods = [\"A B\"]", "10 routes[1].methods[0]: is not a method"),
+        (
+            "path = \"/a\"\nroles = [\"A\"]",
+            "10 routes[1].roles[0]: is not 1 to 64 of a-z 0-9 : . _ -, beginning with a letter or digit",
+        ),
+        (
+            "path = \"/a\"\nauth = \"optional\"\nroles = [\"a\"]",
+            "11 routes[1].roles: asks for roles where auth is not \"required\"",
+        ),
+        (
+            "path = \"/a\"\nauth = \"none\"\nall_roles = [\"a\"]",
+            "11 routes[1].all_roles: asks for roles where auth is not \"required\"",
+        ),
+        ("path = \"/a\"\nauth = \"maybe\"", "10 routes[1].auth: is none of \"required\", \"optional\" and \"none\""),
+        ("path = \"/a\"\ncredentials = [\"pair\"]", "10 routes[1].credentials[0]: is not enabled in [credentials]"),
+        (
+            "path = \"/a\"\ncredentials = [\"cookie\"]",
+            "10 routes[1].credentials[0]: is none of \"bearer\", \"header\" and \"pair\"",
+        ),
+        (
+            "path = \"/a\"\ncredentials = []",
+            "10 routes[1].credentials: names no form: leave it out for all that are enabled",
+        ),
+        (
+            "path = \"/a\"\nauth = \"none\"\ncredentials = [\"header\"]",
+            "11 routes[1].credentials: names credentials where auth is \"none\"",
+        ),
+        (
+            "path = \"/a\"\nbody_limit = \"-1\"",
+            "10 routes[1].body_limit: is neither a size like 512KiB or 10MiB nor \"unlimited\"",
+        ),
+        ("path = \"/\"", "9 routes[1].path: has host, path and method of routes[0] already"),
+    ] {
+        let text = format!("{SOUND}\n[[routes]]\n{text}\nupstream = \"orders\"\n");
+        assert_eq!(mistakes(&text), [expected], "{text}");
+    }
+}
+
+#[test]
+fn what_a_route_lacks_is_told_with_its_line() {
+    let nobody = SOUND.replace("upstream = \"orders\"", "upstream = \"nobody\"");
+    assert_eq!(mistakes(&nobody), ["6 routes[0].upstream: no upstream is named \"nobody\""]);
+    let bare = format!("{SOUND}[[routes]]\n");
+    assert_eq!(mistakes(&bare), ["7 routes[1].path: is missing", "7 routes[1].upstream: is missing"]);
+    let nothing = format!("{SOUND}[credentials]\nbearer = false\nheader = false\n");
+    let expected = "4 routes[0].credentials: no form of credential is enabled in [credentials], and this route judges";
+    assert_eq!(mistakes(&nothing), [expected]);
+}
+
+/// Routes of one line each, with the upstream added.
+fn routes(lines: &[&str]) -> Result<Config, Mistakes> {
+    let tables = lines.iter().map(|line| format!("[[routes]]\n{}\nupstream = \"orders\"\n", line.replace("; ", "\n")));
+    let upstream = &SOUND[..SOUND.find("[[routes]]").expect("a route")];
+    read(&format!("{upstream}{}", tables.collect::<String>()))
+}
+
+#[test]
+fn routes_that_take_one_request_both_are_a_mistake() {
+    let path = "path = \"/a\"";
+    for (one, other) in [
+        (path, "path = \"/a/\""),
+        ("path = \"/a\"; methods = [\"GET\", \"POST\"]", "path = \"/a\"; methods = [\"POST\"]"),
+        ("path = \"/a\"; methods = [\"GET\"]", "path = \"/a\"; methods = [\"HEAD\"]"),
+        ("path = \"/a\"; hosts = [\"x.example\", \"y.example\"]", "path = \"/a\"; hosts = [\"Y.example\"]"),
+        ("path = \"/a\"; hosts = [\"*.example\"]", "path = \"/a\"; hosts = [\"*.EXAMPLE\"]"),
+    ] {
+        let mistakes = routes(&[one, other]).expect_err("one request, two routes");
+        let told: Vec<_> = mistakes.iter().map(|m| (m.key.as_str(), m.message.as_str())).collect();
+        assert_eq!(told, [("routes[1].path", "has host, path and method of routes[0] already")], "{one} | {other}");
+    }
+    for (one, other) in [
+        (path, "path = \"/A\""),
+        (path, "path = \"/a/b\""),
+        (path, "path = \"/a\"; methods = [\"POST\"]"),
+        (path, "path = \"/a\"; hosts = [\"x.example\"]"),
+        ("path = \"/a\"; methods = [\"GET\"]", "path = \"/a\"; methods = [\"POST\"]"),
+        ("path = \"/a\"; hosts = [\"x.example\"]", "path = \"/a\"; hosts = [\"*.example\"]"),
+    ] {
+        assert!(routes(&[one, other]).is_ok(), "{one} | {other}");
+    }
+}
+
+#[test]
+fn routes_of_an_upstream_that_folds_case_are_compared_folded() {
+    let text = format!(
+        "{SOUND}[[routes]]\npath = \"/Orders\"\nupstream = \"orders\"\n[[routes]]\npath = \"/orders\"\nupstream = \"orders\"\n"
+    );
+    assert!(read(&text).is_ok());
+    let folding = text.replace("name = \"orders\"\n", "name = \"orders\"\ncase_insensitive = true\n");
+    assert_eq!(mistakes(&folding), ["12 routes[2].path: has host, path and method of routes[1] already"]);
+}
+
+#[test]
+fn encoded_slashes_pass_only_where_no_longer_route_lies_below() {
+    let open = "path = \"/files\"; encoded_slash = true";
+    let mistakes = routes(&[open, "path = \"/files/private\""]).expect_err("two routes for one path");
+    assert_eq!(mistakes.iter().map(|m| m.key.as_str()).collect::<Vec<_>>(), ["routes[0].encoded_slash"]);
+    assert!(routes(&["path = \"/\"; encoded_slash = true", "path = \"/a\""]).is_err());
+    for other in [
+        "path = \"/\"",
+        "path = \"/filesystem\"",
+        "path = \"/files/a\"; hosts = [\"x.example\"]",
+        "path = \"/files\"; methods = [\"PUT\"]",
+    ] {
+        assert!(routes(&[open, other]).is_ok(), "{other}");
+    }
+}

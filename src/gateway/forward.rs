@@ -1,0 +1,166 @@
+//! From a judged request to the head of the backend's reply.
+//!
+//! Promises: nothing goes out without a [`Permit`]; a request is sent a second time only when nothing of it was sent,
+//! or, once, when it is idempotent, has no body, and its connection closed without a byte of reply.
+//! Deliberately does not: touch headers other than `Host` and framing.
+
+use std::rc::Rc;
+
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::{HeaderValue, Method, Request, Response, StatusCode, request};
+use http_body::Body;
+use hyper::body::Incoming;
+use tracing::warn;
+
+use super::body::{Fate, Progress, RequestBody};
+use super::refusal::Refusal;
+use super::upstream::{Connection, Endpoint, EndpointLabel, InFlight, Upstream};
+use super::verdict::Permit;
+
+/// The head of a backend's reply, with what its body needs.
+pub(super) struct Reply {
+    pub(super) response: Response<Incoming>,
+    pub(super) lease: Lease,
+    /// The endpoint that answered.
+    pub(super) endpoint: Rc<EndpointLabel>,
+}
+
+/// What a reply in progress holds: its connection and its place among the requests in flight.
+pub(super) struct Lease {
+    connection: Connection,
+    upload: Option<Rc<Progress>>,
+    _in_flight: InFlight,
+}
+
+impl Lease {
+    /// The reply has been read to its end: the connection may carry another, if the request was written to its end.
+    pub(super) fn read_to_the_end(self) {
+        if self.upload.is_none_or(|upload| upload.fate.get() == Fate::Complete) {
+            self.connection.give_back();
+        }
+    }
+}
+
+/// Sends the request to one of the upstream's endpoints.
+pub(super) async fn forward(
+    _permit: &Permit,
+    upstream: &Upstream,
+    request: Request<RequestBody>,
+    upload: Option<Rc<Progress>>,
+) -> Result<Reply, Refusal> {
+    let in_flight = upstream.admit().ok_or(Refusal::Overloaded)?;
+    let mut attempt = Attempt { request: framed(request), upload, repeated: false };
+    for endpoint in upstream.turn() {
+        attempt = match attempt.at(upstream, endpoint).await? {
+            Progressed::Answered(response, connection, upload) => {
+                let lease = Lease { connection, upload, _in_flight: in_flight };
+                return Ok(Reply { response, lease, endpoint: Rc::clone(&endpoint.label) });
+            }
+            Progressed::Unsent(attempt) => attempt,
+        };
+    }
+    Err(Refusal::UpstreamUnavailable)
+}
+
+/// A request that has not been answered yet.
+struct Attempt {
+    request: Request<RequestBody>,
+    upload: Option<Rc<Progress>>,
+    repeated: bool,
+}
+
+enum Progressed {
+    Answered(Response<Incoming>, Connection, Option<Rc<Progress>>),
+    /// Nothing was sent: another endpoint may be tried.
+    Unsent(Attempt),
+}
+
+impl Attempt {
+    async fn at(mut self, upstream: &Upstream, endpoint: &Endpoint) -> Result<Progressed, Refusal> {
+        self.request.headers_mut().insert(HOST, endpoint.host.clone());
+        loop {
+            let idle = if self.repeated { None } else { endpoint.pool.idle().await };
+            let mut connection = match idle {
+                Some(connection) => connection,
+                None => match endpoint.pool.connect().await {
+                    Ok(connection) => connection,
+                    Err(error) => {
+                        warn!(upstream = &*upstream.name, endpoint = &*endpoint.label.authority, %error, "no connection");
+                        return Ok(Progressed::Unsent(self));
+                    }
+                },
+            };
+            let spare = (connection.reused && is_repeatable(&self.request)).then(|| head_of(&self.request));
+            let sent = connection.sender.try_send_request(self.request);
+            let mut error = match tokio::time::timeout(upstream.head_timeout, sent).await {
+                Ok(Ok(response)) => {
+                    let response = judged(response)?;
+                    return Ok(Progressed::Answered(response, connection, self.upload));
+                }
+                Ok(Err(error)) => error,
+                Err(_) => return Err(Refusal::UpstreamTimeout),
+            };
+            self.request = match (error.take_message(), spare) {
+                (Some(unsent), _) if connection.reused => unsent,
+                (Some(request), _) => return Ok(Progressed::Unsent(Self { request, ..self })),
+                (None, Some(head)) => Request::from_parts(head, RequestBody::Empty),
+                (None, None) => {
+                    let refusal = blame(self.upload.as_deref());
+                    warn!(upstream = &*upstream.name, endpoint = &*endpoint.label.authority, error = %error.error(), "no reply");
+                    return Err(refusal);
+                }
+            };
+            // A connection that was used before has closed: from now on only a new one will do.
+            self.repeated = true;
+        }
+    }
+}
+
+/// Whether a request may be sent a second time: idempotent (RFC 9110 §9.2.2) and without a body.
+fn is_repeatable(request: &Request<RequestBody>) -> bool {
+    let idempotent = [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE];
+    request.body().is_end_stream() && idempotent.contains(request.method())
+}
+
+fn head_of(request: &Request<RequestBody>) -> request::Parts {
+    let mut copy = Request::new(());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    copy.into_parts().0
+}
+
+/// The request with its framing said out loud: hyper leaves the body of a GET unsent otherwise.
+fn framed(mut request: Request<RequestBody>) -> Request<RequestBody> {
+    if request.body().is_end_stream() {
+        if [Method::POST, Method::PUT, Method::PATCH].contains(request.method()) {
+            request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(0)); // RFC 9110 §8.6
+        }
+        return request;
+    }
+    match request.body().size_hint().exact() {
+        Some(length) => request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length)),
+        None => request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
+    };
+    request
+}
+
+/// Refuses a reply that could mean two things, or that was not asked for.
+fn judged(response: Response<Incoming>) -> Result<Response<Incoming>, Refusal> {
+    let headers = response.headers();
+    let two_framings = headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH);
+    if two_framings || response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(Refusal::UpstreamFailed);
+    }
+    Ok(response)
+}
+
+/// Whose fault it is that there is no reply.
+fn blame(upload: Option<&Progress>) -> Refusal {
+    match upload.map(|upload| upload.fate.get()) {
+        Some(Fate::TooLarge) => Refusal::BodyTooLarge,
+        Some(Fate::Stalled) => Refusal::BodyTimeout,
+        Some(Fate::Broken) => Refusal::BadRequest("the body ends before its end"),
+        Some(Fate::Unfinished | Fate::Complete) | None => Refusal::UpstreamFailed,
+    }
+}

@@ -1,0 +1,189 @@
+//! From where and how a request came, as the backend learns it.
+//!
+//! Promises: only a trusted proxy is believed; of everybody else's words nothing passes but a sound `traceparent`.
+//! Deliberately does not: draw randomness or look at sockets; both are handed in.
+
+use std::net::IpAddr;
+
+use http::header::{HOST, VIA};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
+use ipnet::IpNet;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// Who is at the other end of a connection. Made once per connection.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    address: HeaderValue,
+    trusted: bool,
+}
+
+impl Peer {
+    /// The peer at `address`, a proxy that is believed if it is in `trusted`. `None` cannot occur: every address is
+    /// a legal header value.
+    pub fn at(address: IpAddr, trusted: &[IpNet]) -> Option<Self> {
+        let address = address.to_canonical(); // an IPv4 address seen through an IPv6 socket
+        let trusted = trusted.iter().any(|net| net.contains(&address));
+        let address = HeaderValue::try_from(address.to_string()).ok()?;
+        Some(Self { address, trusted })
+    }
+
+    /// Whether its `X-Forwarded-*` and `X-Request-Id` are believed.
+    pub const fn is_trusted(&self) -> bool {
+        self.trusted
+    }
+}
+
+/// How the client speaks to the gateway.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Scheme {
+    /// In clear.
+    Http,
+    /// Over TLS.
+    Https,
+}
+
+impl Scheme {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// What is known of a request beside its headers.
+#[derive(Clone, Debug)]
+pub struct Arrival<'a> {
+    /// From whom it came.
+    pub peer: &'a Peer,
+    /// Over what.
+    pub scheme: Scheme,
+    /// In which version of HTTP.
+    pub version: Version,
+    /// What it is called: of [`request_id`], or new.
+    pub request_id: &'a HeaderValue,
+    /// Random bytes for a trace to begin with.
+    pub entropy: [u8; 24],
+}
+
+/// The `X-Request-Id` of a trusted proxy: one line of at most 128 visible ASCII characters.
+pub fn request_id(headers: &HeaderMap, peer: &Peer) -> Option<HeaderValue> {
+    let usable =
+        |value: &&HeaderValue| (1..=128).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic);
+    believed(headers, peer, &REQUEST_ID).filter(usable).cloned()
+}
+
+/// The one line of `name` that a trusted proxy sent.
+fn believed<'a>(headers: &'a HeaderMap, peer: &Peer, name: &HeaderName) -> Option<&'a HeaderValue> {
+    if peer.trusted { single(headers, name) } else { None }
+}
+
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut lines = headers.get_all(name).iter();
+    lines.next().filter(|_| lines.next().is_none())
+}
+
+/// What the backend is told, gathered before the client's own lines are dropped.
+pub(super) struct Told {
+    addresses: HeaderValue,
+    proto: HeaderValue,
+    host: Option<HeaderValue>,
+    trace: Trace,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trace {
+    Continued,
+    Started,
+}
+
+impl Told {
+    pub(super) fn of(headers: &HeaderMap, arrival: &Arrival<'_>) -> Self {
+        let peer = arrival.peer;
+        let known = |value: &&HeaderValue| matches!(value.as_bytes(), b"http" | b"https");
+        let proto = believed(headers, peer, &FORWARDED_PROTO).filter(known).cloned();
+        let host = believed(headers, peer, &FORWARDED_HOST).or_else(|| headers.get(HOST)).cloned();
+        let sound = single(headers, &TRACEPARENT).is_some_and(|value| is_traceparent(value.as_bytes()));
+        Self {
+            addresses: addresses(headers, peer),
+            proto: proto.unwrap_or_else(|| HeaderValue::from_static(arrival.scheme.as_str())),
+            host,
+            trace: if sound { Trace::Continued } else { Trace::Started },
+        }
+    }
+
+    /// Whether the client's `traceparent` is sound; without it, its `tracestate` means nothing (Trace Context §3.3).
+    pub(super) fn continues_trace(&self) -> bool {
+        self.trace == Trace::Continued
+    }
+
+    pub(super) fn tell(self, headers: &mut HeaderMap, arrival: &Arrival<'_>) {
+        headers.insert(FORWARDED_FOR, self.addresses);
+        headers.insert(FORWARDED_PROTO, self.proto);
+        if let Some(host) = self.host {
+            headers.insert(FORWARDED_HOST, host);
+        }
+        headers.insert(REQUEST_ID, arrival.request_id.clone());
+        headers.append(VIA, via(arrival.version));
+        if let (Trace::Started, Some(trace)) = (self.trace, traceparent(arrival.entropy)) {
+            headers.insert(TRACEPARENT, trace);
+        }
+    }
+}
+
+/// The peer's address, behind what a trusted proxy says.
+fn addresses(headers: &HeaderMap, peer: &Peer) -> HeaderValue {
+    let mut lines = headers.get_all(FORWARDED_FOR).iter().filter(|line| !line.is_empty()).peekable();
+    if !peer.trusted || lines.peek().is_none() {
+        return peer.address.clone();
+    }
+    let mut all = Vec::new();
+    for line in lines {
+        all.extend_from_slice(line.as_bytes());
+        all.extend_from_slice(b", ");
+    }
+    all.extend_from_slice(peer.address.as_bytes());
+    HeaderValue::from_maybe_shared(bytes::Bytes::from(all)).unwrap_or_else(|_| peer.address.clone())
+}
+
+/// The version in which the request was received (RFC 9110 §7.6.3).
+fn via(version: Version) -> HeaderValue {
+    HeaderValue::from_static(match version {
+        Version::HTTP_09 | Version::HTTP_10 => "1.0 relevo",
+        Version::HTTP_2 => "2 relevo",
+        Version::HTTP_3 => "3 relevo",
+        _ => "1.1 relevo",
+    })
+}
+
+/// Whether a value is a legal `traceparent` (W3C Trace Context §3.2), of this version or of one to come.
+fn is_traceparent(value: &[u8]) -> bool {
+    let Some((head, rest)) = value.split_at_checked(55) else { return false };
+    let hex = |bytes: &[u8]| bytes.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let (version, trace, parent, flags) = (&head[..2], &head[3..35], &head[36..52], &head[53..]);
+    let dashes = [head[2], head[35], head[52]] == *b"---";
+    let ends = rest.is_empty() || (version != b"00" && rest.starts_with(b"-"));
+    let zero = |bytes: &[u8]| bytes.iter().all(|byte| *byte == b'0');
+    dashes
+        && ends
+        && [version, trace, parent, flags].into_iter().all(hex)
+        && version != b"ff"
+        && !zero(trace)
+        && !zero(parent)
+}
+
+/// A new trace, not sampled: whether to record is for those who do. Neither of its ids is all zeros.
+fn traceparent(mut entropy: [u8; 24]) -> Option<HeaderValue> {
+    entropy[15] |= 1;
+    entropy[23] |= 1;
+    let mut text = [b'0'; 55];
+    (text[2], text[35], text[52]) = (b'-', b'-', b'-');
+    hex::encode_to_slice(&entropy[..16], &mut text[3..35]).ok()?;
+    hex::encode_to_slice(&entropy[16..], &mut text[36..52]).ok()?;
+    HeaderValue::from_bytes(&text).ok()
+}

@@ -1,0 +1,327 @@
+//! The data plane: the story of one request, from its head to the head of the reply.
+//!
+//! route → credential (taken out of the request) → verdict: [`Permit`](verdict::Permit) or [`Refusal`] → forward →
+//! response. One thread per core serves it ([`worker`]); what the threads share is read-only on the path.
+//!
+//! Promises: nothing is forwarded without a permit; a refusal is answered before the body is read.
+//! Deliberately does not: know the store or the keyring. Keys are what the index says.
+
+mod body;
+pub mod credential;
+mod exchange;
+mod forward;
+pub mod headers;
+pub mod path;
+pub mod refusal;
+pub mod reply;
+pub mod route;
+mod upstream;
+pub mod verdict;
+mod worker;
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Instant;
+
+use http::header::{CONNECTION, CONTENT_LENGTH};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, request};
+use http_body::Body;
+use hyper::body::Incoming;
+
+use crate::clock::Clock;
+use crate::config::{Auth, Config};
+use crate::domain::Slot;
+use crate::index::Index;
+use crate::observe::{AccessLog, Metrics};
+use crate::usage::{FirstUse, Usage};
+
+use body::{ReplyBody, RequestBody};
+use exchange::Exchange;
+use forward::Reply;
+use headers::{Arrival, Peer, Scheme};
+use path::PathPolicy;
+use refusal::Refusal;
+use route::{Route, RouteTable};
+use verdict::{Holder, Permit};
+use worker::Worker;
+
+pub use worker::{Workers, start};
+
+const RELEVO_TOKEN: HeaderName = HeaderName::from_static("relevo-token");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What all workers share. Read-only on the path of a request, but for counts.
+pub struct Plane {
+    config: Arc<Config>,
+    routes: RouteTable,
+    index: Index,
+    usage: Usage,
+    clock: Clock,
+    metrics: Metrics,
+    access: AccessLog,
+    upstreams: Vec<Arc<upstream::Shared>>,
+    connections: Arc<AtomicUsize>,
+}
+
+/// What a plane is made of.
+pub struct Parts {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// What is answered to which token.
+    pub index: Index,
+    /// Where uses are noted.
+    pub usage: Usage,
+    /// What time it is.
+    pub clock: Clock,
+    /// Where requests are counted.
+    pub metrics: Metrics,
+    /// Where requests are written down.
+    pub access: AccessLog,
+}
+
+impl Plane {
+    /// A data plane of `parts`.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { config, index, usage, clock, metrics, access } = parts;
+        let routes = RouteTable::new(&config);
+        let upstreams = config.upstreams.iter().map(|_| Arc::default()).collect();
+        Self { config, routes, index, usage, clock, metrics, access, upstreams, connections: Arc::default() }
+    }
+
+    fn path_policy(&self) -> PathPolicy {
+        PathPolicy { semicolons: self.config.paths.semicolons }
+    }
+}
+
+/// The other end of a client's connection.
+struct Client {
+    address: IpAddr,
+    peer: Peer,
+}
+
+impl Worker {
+    /// One request, from its head to the head of the reply. Never fails: what goes wrong is a reply too.
+    async fn serve(self: &Rc<Self>, client: &Client, request: Request<Incoming>) -> Response<ReplyBody> {
+        let mut exchange = self.begin(client, &request);
+        let method = request.method().clone();
+        let response = match self.pass(client, request, &mut exchange).await {
+            Ok(passed) => self.deliver(passed, &method, &mut exchange),
+            Err(refusal) => Err(refusal),
+        };
+        match response {
+            Ok((head, body)) => head.map(|()| body.into_reply(exchange)),
+            Err(refusal) => self.refuse(refusal, &method, exchange),
+        }
+    }
+
+    /// From a request to the backend's reply.
+    async fn pass(
+        self: &Rc<Self>,
+        client: &Client,
+        request: Request<Incoming>,
+        exchange: &mut Exchange,
+    ) -> Result<Passed, Refusal> {
+        let (mut head, body) = request.into_parts();
+        let (route, target) = self.route(&head)?;
+        exchange.on_route(route, &target);
+        let permit = self.judge(client, route, &mut head.headers)?;
+        self.note_use(&permit, exchange);
+        admit_length(&body, route)?;
+
+        let headers = self.headers(client, &permit, &mut head, exchange)?;
+        let upstream = self.upstream(route);
+        let (body, upload) = RequestBody::new(body, route.body_limit, upstream.body_timeout, self);
+        exchange.upload = upload.clone();
+        let mut request = Request::new(body);
+        *request.method_mut() = head.method;
+        *request.uri_mut() = target;
+        *request.headers_mut() = headers;
+
+        let asked = Instant::now();
+        let reply = forward::forward(&permit, upstream, request, upload).await?;
+        exchange.answered_by(&reply.endpoint, asked.elapsed());
+        Ok(Passed { permit, reply, stalls_after: upstream.body_timeout })
+    }
+
+    /// The route of a request, and the target in the one spelling that is matched, logged and sent on.
+    fn route(&self, head: &request::Parts) -> Result<(&Route, Uri), Refusal> {
+        route::judge_method(&head.method)?;
+        let host = headers::host_of(&head.uri, &head.headers)?;
+        let path = self.plane.path_policy().normalise(head.uri.path())?;
+        let query = head.uri.query();
+        query.map_or(Ok(()), path::judge_query)?;
+        let route = self.plane.routes.choose(&host, &path, &head.method)?;
+        Ok((route, target(&head.uri, path.as_str(), query)?))
+    }
+
+    fn judge(&self, client: &Client, route: &Route, headers: &mut HeaderMap) -> Result<Permit, Refusal> {
+        if route.auth != Auth::None && !self.plane.index.is_loaded() {
+            return Err(Refusal::NotReady);
+        }
+        let settings = self.plane.index.settings();
+        let presented = credential::take(headers, route, &self.plane.config.credentials, &settings.prefixes)?;
+        verdict::judge(&presented, route, client.address, self.plane.clock.now(), &self.plane.index)
+    }
+
+    /// Notes who used which token; a first use is told to the keyring.
+    fn note_use(&self, permit: &Permit, exchange: &mut Exchange) {
+        let Some(holder) = permit.holder() else { return };
+        exchange.let_through(holder);
+        let (pass, now) = (holder.pass(), self.plane.clock.now());
+        self.tally.borrow_mut().note(pass.token(), now);
+        if pass.note_use(now) && !self.plane.usage.tell(first_use(holder, now)) {
+            pass.first_use_untold();
+        }
+    }
+
+    /// The headers that the backend gets.
+    fn headers(
+        &self,
+        client: &Client,
+        permit: &Permit,
+        head: &mut request::Parts,
+        exchange: &Exchange,
+    ) -> Result<HeaderMap, Refusal> {
+        let arrival = Arrival {
+            peer: &client.peer,
+            scheme: Scheme::Http,
+            version: head.version,
+            request_id: &exchange.request_id,
+            entropy: self.entropy(),
+        };
+        let mut headers = headers::sanitise_request(std::mem::take(&mut head.headers), &arrival, self.credentials())?;
+        if let Some(holder) = permit.holder() {
+            headers::identify(&mut headers, holder.pass().identity(), holder.slot());
+        }
+        Ok(headers)
+    }
+
+    /// The backend's reply as the client gets it.
+    fn deliver(
+        &self,
+        passed: Passed,
+        method: &Method,
+        exchange: &mut Exchange,
+    ) -> Result<(Response<()>, Delivery), Refusal> {
+        let Passed { permit, reply, stalls_after } = passed;
+        let (mut head, incoming) = reply.response.into_parts();
+        let had_length = head.headers.contains_key(CONTENT_LENGTH);
+        // Without a body to measure, the length is the backend's word.
+        let said = (method == Method::HEAD || head.status == StatusCode::NOT_MODIFIED)
+            .then(|| length(&head.headers))
+            .flatten();
+        head.headers = headers::sanitise_response(head.headers)?;
+        head.version = http::Version::HTTP_11;
+        head.extensions = http::Extensions::default();
+        // Never the backend's spelling of a length: the number that was parsed.
+        match said.or_else(|| incoming.size_hint().exact().filter(|_| had_length).map(HeaderValue::from)) {
+            Some(length) => head.headers.insert(CONTENT_LENGTH, length),
+            None => head.headers.remove(CONTENT_LENGTH),
+        };
+        head.headers.insert(REQUEST_ID, exchange.request_id.clone());
+        if let Some(value) = permit.holder().and_then(old_token) {
+            head.headers.insert(RELEVO_TOKEN, value);
+        }
+        exchange.status = head.status;
+        let delivery = Delivery { incoming, stalls_after, lease: reply.lease };
+        Ok((Response::from_parts(head, ()), delivery))
+    }
+
+    /// The gateway's own answer.
+    fn refuse(&self, refusal: Refusal, method: &Method, mut exchange: Exchange) -> Response<ReplyBody> {
+        let closes = match refusal {
+            // What is wrong with one request on a connection may be wrong with the next.
+            Refusal::BadRequest(_) | Refusal::BodyTooLarge | Refusal::BodyTimeout | Refusal::Internal => true,
+            Refusal::NotReady
+            | Refusal::CredentialAmbiguous { .. }
+            | Refusal::CredentialMissing
+            | Refusal::CredentialInvalid
+            | Refusal::TokenSuperseded
+            | Refusal::TokenExpired
+            | Refusal::RoleMissing
+            | Refusal::NoRoute
+            | Refusal::MethodNotAllowed { .. }
+            | Refusal::UnknownHost
+            | Refusal::UpstreamFailed
+            | Refusal::UpstreamUnavailable
+            | Refusal::Overloaded
+            | Refusal::UpstreamTimeout => false,
+        };
+        exchange.refused(&refusal);
+        let mut response = reply::reply(refusal, method, self.plane.config.errors.detail);
+        exchange.status = response.status();
+        response.headers_mut().insert(REQUEST_ID, exchange.request_id.clone());
+        if closes {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response.map(|body| ReplyBody::whole(body, exchange))
+    }
+}
+
+/// A request that passed, with its backend's reply.
+struct Passed {
+    permit: Permit,
+    reply: Reply,
+    stalls_after: std::time::Duration,
+}
+
+/// A reply's body, about to be delivered.
+struct Delivery {
+    incoming: Incoming,
+    stalls_after: std::time::Duration,
+    lease: forward::Lease,
+}
+
+impl Delivery {
+    fn into_reply(self, exchange: Exchange) -> ReplyBody {
+        ReplyBody::download(self.incoming, self.stalls_after, self.lease, exchange)
+    }
+}
+
+/// Refuses a body whose announced length is over the route's limit, before any of it is read.
+fn admit_length(body: &Incoming, route: &Route) -> Result<(), Refusal> {
+    let announced = body.size_hint().lower();
+    match route.body_limit {
+        Some(limit) if announced > limit => Err(Refusal::BodyTooLarge),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// The request target in origin form (RFC 9112 §3.2.1).
+fn target(received: &Uri, path: &str, query: Option<&str>) -> Result<Uri, Refusal> {
+    if received.authority().is_none() && received.path() == path {
+        return Ok(received.clone());
+    }
+    let text = match query {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    let target = PathAndQuery::try_from(text).map_err(|_| Refusal::BadRequest("The path is not legal"))?;
+    Ok(Uri::from(target))
+}
+
+/// `Relevo-Token: old`, with the deadline if there is one: an integration can see that it must move.
+fn old_token(holder: &Holder) -> Option<HeaderValue> {
+    match holder.slot() {
+        Slot::Current | Slot::New => None,
+        Slot::Old => Some(match holder.pass().due_at() {
+            None => HeaderValue::from_static("old"),
+            Some(due) => HeaderValue::try_from(format!("old;due={}", due.as_seconds())).ok()?,
+        }),
+    }
+}
+
+fn first_use(holder: &Holder, at: crate::domain::Timestamp) -> FirstUse {
+    let pass = holder.pass();
+    FirstUse { realm: crate::domain::Realm::Gateway, key: pass.key(), token: pass.token(), at }
+}
+
+/// The one parsed length of a head, as a number.
+fn length(headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut lines = headers.get_all(CONTENT_LENGTH).iter();
+    let length: u64 = lines.next()?.to_str().ok()?.parse().ok()?;
+    lines.next().is_none().then(|| HeaderValue::from(length))
+}

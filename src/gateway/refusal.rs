@@ -1,0 +1,366 @@
+//! Every reason for which the gateway itself answers a request, with what it tells the client.
+//!
+//! Promises: code, status and texts of a refusal are fixed and public (`domain.md`, "Presenting a token";
+//! `interfaces.md`, "Gateway"); nothing of a credential, a key or a backend ever stands in them.
+//! Deliberately does not: build a response (`reply`), or decide what becomes of the connection.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderName, HeaderValue, StatusCode};
+
+use crate::config::Detail;
+
+/// Why a request is not forwarded, or its reply not delivered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// The route judges, and keys are not loaded yet or too stale to decide.
+    NotReady,
+    /// Two accepted credentials.
+    CredentialAmbiguous {
+        /// The header of the one.
+        first: HeaderName,
+        /// The header of the other; the same where a header came twice.
+        second: HeaderName,
+    },
+    /// No credential where one is asked for.
+    CredentialMissing,
+    /// Malformed, unknown, wrong or half pair, inactive or deleted key, wrong address: one and the same answer.
+    CredentialInvalid,
+    /// A remembered token that was replaced.
+    TokenSuperseded,
+    /// A remembered token past its duration.
+    TokenExpired,
+    /// The key is good, the route wants another role.
+    RoleMissing,
+    /// Framing, Host, header and path rules; the text says which, as a whole sentence without the period.
+    BadRequest(&'static str),
+    /// No route's path fits.
+    NoRoute,
+    /// Routes fit, but none takes the method.
+    MethodNotAllowed {
+        /// The methods that are taken there (RFC 9110 §10.2.1).
+        allow: HeaderValue,
+    },
+    /// The client's body made no progress.
+    BodyTimeout,
+    /// The client's body is over the route's limit.
+    BodyTooLarge,
+    /// No route names the host and none is without hosts.
+    UnknownHost,
+    /// The backend broke off, or answered what is not HTTP.
+    UpstreamFailed,
+    /// No endpoint of the upstream can be reached.
+    UpstreamUnavailable,
+    /// A bound of the gateway is reached.
+    Overloaded,
+    /// The backend did not answer in time.
+    UpstreamTimeout,
+    /// A defect of the gateway.
+    Internal,
+}
+
+/// What is fixed of a problem (RFC 9457 §3.1).
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    title: &'static str,
+    detail: &'static str,
+    /// The body with `detail`, rendered once.
+    body: OnceLock<String>,
+}
+
+impl Problem {
+    const fn new(status: StatusCode, code: &'static str, title: &'static str, detail: &'static str) -> Self {
+        Self { status, code, title, detail, body: OnceLock::new() }
+    }
+
+    /// The body of every refusal of this kind whose detail is fixed.
+    pub(super) fn fixed_body(&'static self) -> &'static [u8] {
+        self.body.get_or_init(|| self.body_with(self.detail)).as_bytes()
+    }
+
+    /// The body with a detail of its own.
+    pub(super) fn body_with(&self, detail: &str) -> String {
+        let Self { status, code, title, .. } = self;
+        let detail = serde_json::Value::from(detail);
+        let status = status.as_u16();
+        format!(
+            r#"{{"type":"urn:relevo:problem:{code}","title":"{title}","status":{status},"detail":{detail},"code":"{code}"}}"#
+        )
+    }
+}
+
+static NOT_READY: Problem = Problem::new(
+    StatusCode::SERVICE_UNAVAILABLE,
+    "not_ready",
+    "Not ready",
+    "The gateway cannot judge credentials yet; try again shortly.",
+);
+static CREDENTIAL_AMBIGUOUS: Problem = Problem::new(
+    StatusCode::BAD_REQUEST,
+    "credential_ambiguous",
+    "Ambiguous credential",
+    "The request carries more than one credential.",
+);
+static CREDENTIAL_MISSING: Problem = Problem::new(
+    StatusCode::UNAUTHORIZED,
+    "credential_missing",
+    "Credential missing",
+    "The request carries no credential.",
+);
+static CREDENTIAL_INVALID: Problem =
+    Problem::new(StatusCode::UNAUTHORIZED, "credential_invalid", "Invalid credential", "The credential is not valid.");
+static TOKEN_SUPERSEDED: Problem =
+    Problem::new(StatusCode::UNAUTHORIZED, "token_superseded", "Token superseded", "The token was replaced.");
+static TOKEN_EXPIRED: Problem =
+    Problem::new(StatusCode::UNAUTHORIZED, "token_expired", "Token expired", "The token is past its duration.");
+static ROLE_MISSING: Problem = Problem::new(
+    StatusCode::FORBIDDEN,
+    "role_missing",
+    "Role missing",
+    "The credential is valid, but does not carry a role that is asked for here.",
+);
+static BAD_REQUEST: Problem =
+    Problem::new(StatusCode::BAD_REQUEST, "bad_request", "Bad request", "The request is malformed.");
+static NO_ROUTE: Problem =
+    Problem::new(StatusCode::NOT_FOUND, "no_route", "No route", "Nothing is served at this path.");
+static METHOD_NOT_ALLOWED: Problem = Problem::new(
+    StatusCode::METHOD_NOT_ALLOWED,
+    "method_not_allowed",
+    "Method not allowed",
+    "The method is not served at this path.",
+);
+static BODY_TIMEOUT: Problem = Problem::new(
+    StatusCode::REQUEST_TIMEOUT,
+    "body_timeout",
+    "Body timeout",
+    "The body of the request did not arrive in time.",
+);
+static BODY_TOO_LARGE: Problem = Problem::new(
+    StatusCode::PAYLOAD_TOO_LARGE,
+    "body_too_large",
+    "Body too large",
+    "The body of the request is larger than is served here.",
+);
+static UNKNOWN_HOST: Problem =
+    Problem::new(StatusCode::MISDIRECTED_REQUEST, "unknown_host", "Unknown host", "This host is not served here.");
+static UPSTREAM_FAILED: Problem =
+    Problem::new(StatusCode::BAD_GATEWAY, "upstream_failed", "Upstream failed", "The backend gave no valid answer.");
+static UPSTREAM_UNAVAILABLE: Problem = Problem::new(
+    StatusCode::SERVICE_UNAVAILABLE,
+    "upstream_unavailable",
+    "Upstream unavailable",
+    "The backend cannot be reached.",
+);
+static OVERLOADED: Problem =
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Overloaded", "The gateway is at its limit.");
+static UPSTREAM_TIMEOUT: Problem = Problem::new(
+    StatusCode::GATEWAY_TIMEOUT,
+    "upstream_timeout",
+    "Upstream timeout",
+    "The backend did not answer in time.",
+);
+static INTERNAL: Problem =
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", "The gateway failed.");
+
+const CHALLENGE: HeaderValue = HeaderValue::from_static(r#"Bearer realm="relevo""#);
+const INVALID_TOKEN: HeaderValue = HeaderValue::from_static(r#"Bearer realm="relevo", error="invalid_token""#);
+const INSUFFICIENT_SCOPE: HeaderValue =
+    HeaderValue::from_static(r#"Bearer realm="relevo", error="insufficient_scope""#);
+const ONE_SECOND: HeaderValue = HeaderValue::from_static("1");
+
+impl Refusal {
+    /// The stable code: what programs, metrics and logs go by.
+    pub fn code(&self) -> &'static str {
+        self.problem().code
+    }
+
+    /// The status of the reply.
+    pub fn status(&self) -> StatusCode {
+        self.problem().status
+    }
+
+    /// A few words for people, the same for every refusal of this code.
+    pub fn title(&self) -> &'static str {
+        self.problem().title
+    }
+
+    /// The sentence for people where it depends on the request; `None`: the code's own.
+    pub(super) fn own_detail(&self) -> Option<String> {
+        match self {
+            Self::CredentialAmbiguous { first, second } if first == second => {
+                Some(format!("The request carries more than one credential: {first} came twice."))
+            }
+            Self::CredentialAmbiguous { first, second } => {
+                Some(format!("The request carries more than one credential: {first} and {second}."))
+            }
+            Self::BadRequest(reason) => Some(format!("{reason}.")),
+            Self::NotReady
+            | Self::CredentialMissing
+            | Self::CredentialInvalid
+            | Self::TokenSuperseded
+            | Self::TokenExpired
+            | Self::RoleMissing
+            | Self::NoRoute
+            | Self::MethodNotAllowed { .. }
+            | Self::BodyTimeout
+            | Self::BodyTooLarge
+            | Self::UnknownHost
+            | Self::UpstreamFailed
+            | Self::UpstreamUnavailable
+            | Self::Overloaded
+            | Self::UpstreamTimeout
+            | Self::Internal => None,
+        }
+    }
+
+    /// The sentence for people.
+    pub fn detail(&self) -> String {
+        self.own_detail().unwrap_or_else(|| self.problem().detail.to_owned())
+    }
+
+    /// The one header that belongs to this refusal alone: `WWW-Authenticate` (RFC 6750 §3), `Allow`, `Retry-After`.
+    pub fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+        match self {
+            Self::CredentialMissing => Some((WWW_AUTHENTICATE, CHALLENGE)),
+            Self::CredentialInvalid | Self::TokenSuperseded | Self::TokenExpired => {
+                Some((WWW_AUTHENTICATE, INVALID_TOKEN))
+            }
+            Self::RoleMissing => Some((WWW_AUTHENTICATE, INSUFFICIENT_SCOPE)),
+            Self::MethodNotAllowed { allow } => Some((ALLOW, allow.clone())),
+            Self::NotReady | Self::UpstreamUnavailable | Self::Overloaded => Some((RETRY_AFTER, ONE_SECOND)),
+            Self::CredentialAmbiguous { .. }
+            | Self::BadRequest(_)
+            | Self::NoRoute
+            | Self::BodyTimeout
+            | Self::BodyTooLarge
+            | Self::UnknownHost
+            | Self::UpstreamFailed
+            | Self::UpstreamTimeout
+            | Self::Internal => None,
+        }
+    }
+
+    /// The refusal as it is told under `errors.detail`: `minimal` does not say what became of a token.
+    #[must_use]
+    pub fn told(self, detail: Detail) -> Self {
+        match (detail, self) {
+            (Detail::Minimal, Self::TokenSuperseded | Self::TokenExpired) => Self::CredentialInvalid,
+            (Detail::Full | Detail::Minimal, refusal) => refusal,
+        }
+    }
+
+    pub(super) fn problem(&self) -> &'static Problem {
+        match self {
+            Self::NotReady => &NOT_READY,
+            Self::CredentialAmbiguous { .. } => &CREDENTIAL_AMBIGUOUS,
+            Self::CredentialMissing => &CREDENTIAL_MISSING,
+            Self::CredentialInvalid => &CREDENTIAL_INVALID,
+            Self::TokenSuperseded => &TOKEN_SUPERSEDED,
+            Self::TokenExpired => &TOKEN_EXPIRED,
+            Self::RoleMissing => &ROLE_MISSING,
+            Self::BadRequest(_) => &BAD_REQUEST,
+            Self::NoRoute => &NO_ROUTE,
+            Self::MethodNotAllowed { .. } => &METHOD_NOT_ALLOWED,
+            Self::BodyTimeout => &BODY_TIMEOUT,
+            Self::BodyTooLarge => &BODY_TOO_LARGE,
+            Self::UnknownHost => &UNKNOWN_HOST,
+            Self::UpstreamFailed => &UPSTREAM_FAILED,
+            Self::UpstreamUnavailable => &UPSTREAM_UNAVAILABLE,
+            Self::Overloaded => &OVERLOADED,
+            Self::UpstreamTimeout => &UPSTREAM_TIMEOUT,
+            Self::Internal => &INTERNAL,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code(), self.detail())
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// One refusal of every kind.
+    pub(in crate::gateway) fn every() -> Vec<Refusal> {
+        let (first, second) = (http::header::AUTHORIZATION, HeaderName::from_static("x-api-key"));
+        vec![
+            Refusal::NotReady,
+            Refusal::CredentialAmbiguous { first, second },
+            Refusal::CredentialMissing,
+            Refusal::CredentialInvalid,
+            Refusal::TokenSuperseded,
+            Refusal::TokenExpired,
+            Refusal::RoleMissing,
+            Refusal::BadRequest("the path holds a \"quote\""),
+            Refusal::NoRoute,
+            Refusal::MethodNotAllowed { allow: HeaderValue::from_static("GET, HEAD") },
+            Refusal::BodyTimeout,
+            Refusal::BodyTooLarge,
+            Refusal::UnknownHost,
+            Refusal::UpstreamFailed,
+            Refusal::UpstreamUnavailable,
+            Refusal::Overloaded,
+            Refusal::UpstreamTimeout,
+            Refusal::Internal,
+        ]
+    }
+
+    #[test]
+    fn codes_and_statuses_are_those_of_the_interface() {
+        let table: Vec<_> = every().iter().map(|refusal| (refusal.code(), refusal.status().as_u16())).collect();
+        let expected = [
+            ("not_ready", 503),
+            ("credential_ambiguous", 400),
+            ("credential_missing", 401),
+            ("credential_invalid", 401),
+            ("token_superseded", 401),
+            ("token_expired", 401),
+            ("role_missing", 403),
+            ("bad_request", 400),
+            ("no_route", 404),
+            ("method_not_allowed", 405),
+            ("body_timeout", 408),
+            ("body_too_large", 413),
+            ("unknown_host", 421),
+            ("upstream_failed", 502),
+            ("upstream_unavailable", 503),
+            ("overloaded", 503),
+            ("upstream_timeout", 504),
+            ("internal", 500),
+        ];
+        assert_eq!(table, expected);
+    }
+
+    #[test]
+    fn every_401_carries_a_challenge_and_nothing_else_does_but_a_missing_role() {
+        for refusal in every() {
+            let challenges = refusal.header().is_some_and(|(name, _)| name == WWW_AUTHENTICATE);
+            assert_eq!(challenges, [401, 403].contains(&refusal.status().as_u16()), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn minimal_detail_does_not_tell_what_became_of_a_token() {
+        assert_eq!(Refusal::TokenSuperseded.told(Detail::Minimal), Refusal::CredentialInvalid);
+        assert_eq!(Refusal::TokenExpired.told(Detail::Minimal), Refusal::CredentialInvalid);
+        for refusal in every() {
+            assert_eq!(refusal.clone().told(Detail::Full), refusal);
+        }
+    }
+
+    #[test]
+    fn an_ambiguous_credential_names_both_headers() {
+        let (first, second) = (http::header::AUTHORIZATION, HeaderName::from_static("x-api-key"));
+        let detail = Refusal::CredentialAmbiguous { first, second }.detail();
+        assert!(detail.contains("authorization") && detail.contains("x-api-key"), "{detail}");
+    }
+}

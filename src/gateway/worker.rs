@@ -1,0 +1,227 @@
+//! One worker: a thread with its own runtime, listeners, upstream connections and notes.
+//!
+//! Promises: workers share nothing that is locked on the path of a request; a drain accepts what has already come,
+//! lets requests in flight finish, and ends at its deadline.
+
+use std::cell::RefCell;
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use http::{HeaderValue, Request};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::LocalSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::debug;
+
+use crate::config::Credentials;
+use crate::net::{connection, listener};
+use crate::observe::metrics::{NO_ROUTE, RouteMetrics};
+use crate::usage::Tally;
+
+use super::headers::Peer;
+use super::route::Route;
+use super::upstream::Upstream;
+use super::{Client, Plane};
+
+/// How often notes are folded and idle connections looked at.
+const TICK: Duration = Duration::from_secs(1);
+
+/// One worker's own things.
+pub(super) struct Worker {
+    pub(super) plane: Arc<Plane>,
+    pub(super) tally: RefCell<Tally>,
+    upstreams: Box<[Upstream]>,
+    routes: Box<[RouteMetrics]>,
+    no_route: RouteMetrics,
+    random: RefCell<SmallRng>,
+    bounds: connection::Bounds,
+}
+
+/// The workers' threads.
+pub struct Workers(Vec<JoinHandle<()>>);
+
+impl Workers {
+    /// Waits until every worker has drained.
+    pub fn join(self) {
+        for thread in self.0 {
+            thread.join().ok(); // a worker that panicked has said so on stderr
+        }
+    }
+}
+
+/// Starts a worker for each item of `listeners`, with the sockets in it. They stop accepting and drain when `drain`
+/// is called.
+pub fn start(plane: &Arc<Plane>, listeners: Vec<Vec<StdListener>>, drain: &CancellationToken) -> io::Result<Workers> {
+    let spawn = |(at, listeners): (usize, Vec<StdListener>)| {
+        let (plane, drain) = (Arc::clone(plane), drain.clone());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        std::thread::Builder::new()
+            .name(format!("worker-{at}"))
+            .spawn(move || LocalSet::new().block_on(&runtime, run(at, plane, listeners, drain)))
+    };
+    listeners.into_iter().enumerate().map(spawn).collect::<io::Result<_>>().map(Workers)
+}
+
+async fn run(at: usize, plane: Arc<Plane>, listeners: Vec<StdListener>, drain: CancellationToken) {
+    let timeout = plane.config.drain.timeout;
+    let worker = Rc::new(Worker::new(at, plane));
+    let tasks = TaskTracker::new();
+    for listener in listeners {
+        match TcpListener::from_std(listener) {
+            Ok(listener) => {
+                let accepting = Rc::clone(&worker).accept(listener, tasks.clone(), drain.clone());
+                tasks.spawn_local(accepting);
+            }
+            Err(error) => tracing::error!(%error, "a listener is lost"),
+        }
+    }
+    tokio::task::spawn_local(Rc::clone(&worker).tick());
+    drain.cancelled().await;
+    tasks.close();
+    if tokio::time::timeout(timeout, tasks.wait()).await.is_err() {
+        tracing::warn!(worker = at, left = tasks.len(), "requests did not finish within drain.timeout");
+    }
+    worker.tally.borrow_mut().fold();
+}
+
+impl Worker {
+    fn new(at: usize, plane: Arc<Plane>) -> Self {
+        let upstreams = plane.config.upstreams.iter().zip(&plane.upstreams);
+        let upstreams =
+            upstreams.map(|(config, shared)| Upstream::new(config, Arc::clone(shared), &plane.metrics, at)).collect();
+        let routes = plane.routes.routes().iter().map(|route| plane.metrics.route(&route.label)).collect();
+        let limits = &plane.config.limits;
+        let bounds = connection::Bounds {
+            head_timeout: limits.keep_alive,
+            head_bytes: limits.head_bytes,
+            header_count: limits.header_count,
+        };
+        Self {
+            tally: RefCell::new(Tally::new(plane.usage.clone())),
+            upstreams,
+            routes,
+            no_route: plane.metrics.route(NO_ROUTE),
+            random: RefCell::new(SmallRng::from_rng(&mut rand::rng())),
+            bounds,
+            plane,
+        }
+    }
+
+    pub(super) fn credentials(&self) -> &Credentials {
+        &self.plane.config.credentials
+    }
+
+    pub(super) fn upstream(&self, route: &Route) -> &Upstream {
+        &self.upstreams[route.upstream]
+    }
+
+    pub(super) fn route_metrics(&self, route: Option<usize>) -> &RouteMetrics {
+        route.and_then(|route| self.routes.get(route)).unwrap_or(&self.no_route)
+    }
+
+    pub(super) fn route_label(&self, route: usize) -> &str {
+        self.plane.routes.routes().get(route).map_or(NO_ROUTE, |route| &route.label)
+    }
+
+    /// Random bytes for names of requests and traces, which are no secrets.
+    pub(super) fn entropy(&self) -> [u8; 24] {
+        let mut bytes = [0; 24];
+        self.random.borrow_mut().fill_bytes(&mut bytes);
+        bytes
+    }
+
+    /// A new name for a request: 32 hex digits.
+    pub(super) fn request_id(&self) -> HeaderValue {
+        let mut bytes = [0; 16];
+        self.random.borrow_mut().fill_bytes(&mut bytes);
+        let mut text = [0; 32];
+        let written = hex::encode_to_slice(bytes, &mut text);
+        let value = written.ok().and_then(|()| HeaderValue::from_bytes(&text).ok());
+        value.unwrap_or(HeaderValue::from_static(""))
+    }
+
+    async fn tick(self: Rc<Self>) {
+        let mut ticks = tokio::time::interval(TICK);
+        loop {
+            ticks.tick().await;
+            self.tally.borrow_mut().fold();
+            self.upstreams.iter().for_each(Upstream::sweep);
+        }
+    }
+
+    async fn accept(self: Rc<Self>, listener: TcpListener, tasks: TaskTracker, drain: CancellationToken) {
+        loop {
+            let (stream, from) = tokio::select! {
+                accepted = listener::accept(&listener) => accepted,
+                () = drain.cancelled() => break,
+            };
+            self.admit(stream, from, &tasks, &drain);
+        }
+        // Closing a listener would reset the connections that wait in its queue.
+        while let Some((stream, from)) = listener::accept(&listener).now_or_never() {
+            self.admit(stream, from, &tasks, &drain);
+        }
+    }
+
+    fn admit(self: &Rc<Self>, stream: TcpStream, from: SocketAddr, tasks: &TaskTracker, drain: &CancellationToken) {
+        let Some(place) = Place::among(&self.plane) else {
+            return turn_away(stream);
+        };
+        let Some(peer) = Peer::at(from.ip(), &self.plane.config.gateway.trusted_proxies) else { return };
+        let (worker, drain) = (Rc::clone(self), drain.clone());
+        let client = Rc::new(Client { address: from.ip(), peer });
+        tasks.spawn_local(async move {
+            let _place = place;
+            let (serving, bounds) = (Rc::clone(&worker), worker.bounds);
+            let service = service_fn(move |request: Request<Incoming>| {
+                let (worker, client) = (Rc::clone(&serving), Rc::clone(&client));
+                async move { Ok::<_, std::convert::Infallible>(worker.serve(&client, request).await) }
+            });
+            if let Err(error) = connection::serve(stream, service, bounds, &drain).await {
+                debug!(client = %from, %error, "connection ended");
+            }
+        });
+    }
+}
+
+/// A place among the connections of the process; given back when dropped.
+struct Place {
+    connections: Arc<AtomicUsize>,
+    open: metrics::Gauge,
+}
+
+impl Place {
+    fn among(plane: &Plane) -> Option<Self> {
+        let before = plane.connections.fetch_add(1, Ordering::Relaxed);
+        plane.metrics.connections.increment(1.0);
+        let place = Self { connections: Arc::clone(&plane.connections), open: plane.metrics.connections.clone() };
+        (before < plane.config.limits.connections).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+        self.open.decrement(1.0);
+    }
+}
+
+/// Tells a client for whom there is no place so, as far as his socket takes it without waiting.
+fn turn_away(stream: TcpStream) {
+    const ANSWER: &[u8] =
+        b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    if let Ok(mut stream) = stream.into_std() {
+        stream.write(ANSWER).ok();
+    }
+}

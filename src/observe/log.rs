@@ -1,0 +1,125 @@
+//! The log: to stderr, for people on a terminal, as JSON lines elsewhere.
+//!
+//! Promises: whatever has the shape of a token is masked, in every line, whoever wrote it.
+//! Deliberately does not: hold access records, which have a file and a queue of their own.
+
+use std::io::{self, IsTerminal, Write};
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+
+use crate::domain::token;
+
+/// The variable that says what is logged, such as `debug` or `relevo::gateway=trace,info`.
+pub const FILTER_VARIABLE: &str = "RELEVO_LOG";
+
+/// Starts the log of this process; a second call changes nothing.
+///
+/// The filter is [`FILTER_VARIABLE`]'s; an illegal part of it is passed over, and without it `info` holds.
+pub fn start() {
+    let filter = EnvFilter::builder()
+        .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
+        .with_env_var(FILTER_VARIABLE)
+        .from_env_lossy();
+    let form = if io::stderr().is_terminal() { Form::People } else { Form::Machines };
+    let subscriber = subscriber(filter, form, BoxMakeWriter::new(io::stderr));
+    // Only a second call can fail, and then the first one's log goes on.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// For whom lines are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Form {
+    People,
+    Machines,
+}
+
+fn subscriber(filter: EnvFilter, form: Form, to: BoxMakeWriter) -> Box<dyn tracing::Subscriber + Send + Sync> {
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Masked(to));
+    match form {
+        Form::People => Box::new(builder.compact().with_ansi(false).finish()),
+        Form::Machines => Box::new(builder.json().flatten_event(true).with_ansi(false).finish()),
+    }
+}
+
+/// Writes lines with every token masked.
+#[derive(Clone, Debug)]
+struct Masked<W>(W);
+
+impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for Masked<W> {
+    type Writer = Masked<W::Writer>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        Masked(self.0.make_writer())
+    }
+}
+
+impl<W: Write> Write for Masked<W> {
+    /// The subscriber hands over one whole line at a time, so no token is cut in two.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        self.0.write_all(token::mask(&text).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::domain::{Prefix, Secret};
+
+    #[derive(Clone, Default)]
+    struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Buffer {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("unpoisoned").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(form: Form, event: impl FnOnce()) -> String {
+        let buffer = Buffer::default();
+        let to = buffer.clone();
+        let subscriber = subscriber(EnvFilter::new("info"), form, BoxMakeWriter::new(move || to.clone()));
+        tracing::subscriber::with_default(subscriber, event);
+        let bytes = buffer.0.lock().expect("unpoisoned").clone();
+        String::from_utf8(bytes).expect("text")
+    }
+
+    #[test]
+    fn a_token_in_a_message_or_a_field_is_masked_in_both_forms() {
+        let secret = Secret::mint(&Prefix::default(), &mut rand::rng());
+        for form in [Form::People, Form::Machines] {
+            let text = logged(form, || tracing::info!(header = secret.reveal(), "took {}", secret.reveal()));
+            assert!(!text.contains(&secret.reveal()[4..20]), "{text}");
+            assert_eq!(text.matches("***").count(), 2, "{text}");
+        }
+    }
+
+    #[test]
+    fn machines_get_one_json_object_a_line() {
+        let text = logged(Form::Machines, || {
+            tracing::info!(workers = 2, "listening");
+            tracing::debug!("not seen");
+            tracing::warn!("a\nb");
+        });
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        assert_eq!(lines.len(), 2);
+        assert_eq!(lines[0]["message"], "listening");
+        assert_eq!(lines[0]["workers"], 2);
+        assert_eq!(lines[1]["level"], "WARN");
+    }
+}

@@ -1,0 +1,370 @@
+//! Every metric, in one list.
+//!
+//! Promises: a recorder of its own for each [`Metrics`], so that many gateways live in one process; handles are made
+//! once and counting takes no lock; labels have few values, whatever clients send.
+//! Deliberately does not: listen. Whoever serves `/metrics` calls [`Metrics::render`].
+
+use std::cell::RefCell;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder, with_local_recorder};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+
+/// What a metric counts in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Only ever grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// How often a value fell into which of [`BUCKETS`].
+    Histogram,
+}
+
+/// One metric: its name, kind, labels and what it tells.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// Its name.
+    pub name: &'static str,
+    /// Its kind.
+    pub kind: Kind,
+    /// The names of its labels.
+    pub labels: &'static [&'static str],
+    /// What it tells.
+    pub help: &'static str,
+}
+
+/// The upper bounds of the histograms' buckets, in seconds.
+pub const BUCKETS: [f64; 16] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+/// The label `route` of requests that no route took.
+pub const NO_ROUTE: &str = "none";
+
+const REQUESTS: Metric =
+    counter("relevo_requests_total", &["route", "method", "code"], "Requests answered, by status; refusals included.");
+const REFUSALS: Metric =
+    counter("relevo_refusals_total", &["route", "refusal"], "Requests that the gateway refused, by reason.");
+const REQUEST_SECONDS: Metric =
+    histogram("relevo_request_seconds", &["route"], "From a request's head to the end of its reply.");
+const UPSTREAM_SECONDS: Metric =
+    histogram("relevo_upstream_seconds", &["upstream", "endpoint"], "From asking a backend to the head of its reply.");
+const RENEWALS_OPEN: Metric = gauge("relevo_renewals_open", &[], "Keys with an old and a new token.");
+const RENEWAL_OLDEST: Metric =
+    gauge("relevo_renewal_oldest_seconds", &[], "How long the oldest open renewal has been open; 0 without one.");
+const OLD_TOKEN_REQUESTS: Metric =
+    counter("relevo_old_token_requests_total", &["route"], "Requests let through on an old token.");
+const TOKENS_EXPIRING: Metric =
+    gauge("relevo_tokens_expiring", &["within"], "Tokens that end within 14d, 7d and 1d, each count with the shorter.");
+const STORE_UP: Metric = gauge("relevo_store_up", &[], "1 while the store takes changes, 0 while it does not.");
+const ACCESS_LOG_DROPPED: Metric = counter(
+    "relevo_access_log_dropped_total",
+    &[],
+    "Access records lost, because the queue was full or could not be written.",
+);
+const CONNECTIONS: Metric = gauge("relevo_connections", &[], "Client connections open now.");
+
+/// Every metric of the gateway's own; the process's come from the system under their usual names.
+pub const ALL: &[Metric] = &[
+    REQUESTS,
+    REFUSALS,
+    REQUEST_SECONDS,
+    UPSTREAM_SECONDS,
+    RENEWALS_OPEN,
+    RENEWAL_OLDEST,
+    OLD_TOKEN_REQUESTS,
+    TOKENS_EXPIRING,
+    STORE_UP,
+    ACCESS_LOG_DROPPED,
+    CONNECTIONS,
+];
+
+const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Metric {
+    Metric { name, kind: Kind::Counter, labels, help }
+}
+
+const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Metric {
+    Metric { name, kind: Kind::Gauge, labels, help }
+}
+
+const fn histogram(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Metric {
+    Metric { name, kind: Kind::Histogram, labels, help }
+}
+
+/// The metrics of one gateway. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    handle: PrometheusHandle,
+    /// Keys with an old and a new token.
+    pub renewals_open: Gauge,
+    /// Seconds since the oldest open renewal was opened; 0 without one.
+    pub renewal_oldest_seconds: Gauge,
+    /// Tokens that end soon.
+    pub tokens_expiring: TokensExpiring,
+    /// 1 while the store takes changes.
+    pub store_up: Gauge,
+    /// Access records lost.
+    pub access_log_dropped: Counter,
+    /// Client connections open now.
+    pub connections: Gauge,
+}
+
+/// Tokens that end within a time; each gauge includes those of the shorter times.
+#[derive(Clone)]
+pub struct TokensExpiring {
+    /// Within 14 days.
+    pub days_14: Gauge,
+    /// Within 7 days.
+    pub days_7: Gauge,
+    /// Within a day.
+    pub days_1: Gauge,
+}
+
+struct Registry {
+    recorder: PrometheusRecorder,
+    process: metrics_process::Collector,
+}
+
+impl Metrics {
+    /// New metrics, all at nothing; independent of any other.
+    pub fn install() -> Self {
+        let builder = PrometheusBuilder::new();
+        let builder = builder.set_buckets(&BUCKETS).unwrap_or_default(); // refuses an empty list only
+        let recorder = builder.build_recorder();
+        let handle = recorder.handle();
+        for metric in ALL {
+            describe(&recorder, metric);
+        }
+        let process = metrics_process::Collector::default();
+        with_local_recorder(&recorder, || process.describe());
+        let registry = Registry { recorder, process };
+        let expiring = |within| registry.gauge(&TOKENS_EXPIRING, &[within]);
+        let tokens_expiring =
+            TokensExpiring { days_14: expiring("14d"), days_7: expiring("7d"), days_1: expiring("1d") };
+        Self {
+            handle,
+            renewals_open: registry.gauge(&RENEWALS_OPEN, &[]),
+            renewal_oldest_seconds: registry.gauge(&RENEWAL_OLDEST, &[]),
+            tokens_expiring,
+            store_up: registry.gauge(&STORE_UP, &[]),
+            access_log_dropped: registry.counter(&ACCESS_LOG_DROPPED, &[]),
+            connections: registry.gauge(&CONNECTIONS, &[]),
+            registry: Arc::new(registry),
+        }
+    }
+
+    /// A worker's handles for the requests of one route; [`NO_ROUTE`] for those that none took.
+    pub fn route(&self, route: &str) -> RouteMetrics {
+        RouteMetrics {
+            registry: Arc::clone(&self.registry),
+            route: route.to_owned(),
+            seconds: self.registry.histogram(&REQUEST_SECONDS, &[route]),
+            old_token: self.registry.counter(&OLD_TOKEN_REQUESTS, &[route]),
+            answers: RefCell::default(),
+            refusals: RefCell::default(),
+        }
+    }
+
+    /// The handles for one endpoint of an upstream.
+    pub fn upstream(&self, upstream: &str, endpoint: &str) -> UpstreamMetrics {
+        UpstreamMetrics { seconds: self.registry.histogram(&UPSTREAM_SECONDS, &[upstream, endpoint]) }
+    }
+
+    /// Everything in Prometheus's text format.
+    pub fn render(&self) -> String {
+        with_local_recorder(&self.registry.recorder, || self.registry.process.collect());
+        self.handle.render()
+    }
+
+    /// Folds the histograms' samples away; due every few seconds, or they pile up.
+    pub fn run_upkeep(&self) {
+        self.handle.run_upkeep();
+    }
+}
+
+/// One worker's handles for the requests of one route.
+///
+/// Counters are made at their first use and kept; after that counting is a look-up in a small map and one addition.
+pub struct RouteMetrics {
+    registry: Arc<Registry>,
+    route: String,
+    seconds: Histogram,
+    old_token: Counter,
+    answers: RefCell<hashbrown::HashMap<(&'static str, StatusCode), Counter>>,
+    refusals: RefCell<hashbrown::HashMap<&'static str, Counter>>,
+}
+
+impl RouteMetrics {
+    /// Counts a request that was answered with `code`, `elapsed` after its head had come.
+    pub fn answered(&self, method: &Method, code: StatusCode, elapsed: Duration) {
+        self.seconds.record(elapsed.as_secs_f64());
+        let method = method_label(method);
+        let mut answers = self.answers.borrow_mut();
+        let made = || self.registry.counter(&REQUESTS, &[&self.route, method, code.as_str()]);
+        answers.entry((method, code)).or_insert_with(made).increment(1);
+    }
+
+    /// Counts a refusal by its code.
+    pub fn refused(&self, refusal: &'static str) {
+        let mut refusals = self.refusals.borrow_mut();
+        let made = || self.registry.counter(&REFUSALS, &[&self.route, refusal]);
+        refusals.entry(refusal).or_insert_with(made).increment(1);
+    }
+
+    /// Counts a request that was let through on an old token.
+    pub fn used_old_token(&self) {
+        self.old_token.increment(1);
+    }
+}
+
+/// The handles for one endpoint of an upstream.
+#[derive(Clone)]
+pub struct UpstreamMetrics {
+    seconds: Histogram,
+}
+
+impl UpstreamMetrics {
+    /// Counts a reply whose head came `elapsed` after the backend was asked.
+    pub fn answered(&self, elapsed: Duration) {
+        self.seconds.record(elapsed.as_secs_f64());
+    }
+}
+
+/// The method as a label: clients can make methods up, so any but the known is one.
+fn method_label(method: &Method) -> &'static str {
+    const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
+}
+
+const METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
+
+impl Registry {
+    fn counter(&self, metric: &Metric, labels: &[&str]) -> Counter {
+        self.recorder.register_counter(&key(metric, labels), &METADATA)
+    }
+
+    fn gauge(&self, metric: &Metric, labels: &[&str]) -> Gauge {
+        self.recorder.register_gauge(&key(metric, labels), &METADATA)
+    }
+
+    fn histogram(&self, metric: &Metric, labels: &[&str]) -> Histogram {
+        self.recorder.register_histogram(&key(metric, labels), &METADATA)
+    }
+}
+
+fn key(metric: &Metric, values: &[&str]) -> Key {
+    let labels = metric.labels.iter().zip(values).map(|(name, value)| Label::new(*name, (*value).to_owned()));
+    Key::from_parts(metric.name, labels.collect::<Vec<_>>())
+}
+
+fn describe(recorder: &PrometheusRecorder, metric: &Metric) {
+    let (name, help) = (metric.name.into(), metric.help.into());
+    match metric.kind {
+        Kind::Counter => recorder.describe_counter(name, None, help),
+        Kind::Gauge => recorder.describe_gauge(name, None, help),
+        Kind::Histogram => recorder.describe_histogram(name, None, help),
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for RouteMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RouteMetrics").field("route", &self.route).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for UpstreamMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UpstreamMetrics").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for TokensExpiring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokensExpiring").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Metrics in which every metric has been used once.
+    fn used() -> Metrics {
+        let metrics = Metrics::install();
+        let route = metrics.route("/orders");
+        route.answered(&Method::GET, StatusCode::OK, Duration::from_millis(3));
+        route.refused("credential_missing");
+        route.used_old_token();
+        metrics.upstream("orders", "127.0.0.1:9000").answered(Duration::from_millis(2));
+        metrics
+    }
+
+    #[test]
+    fn every_metric_of_the_list_is_rendered_with_its_help_and_kind() {
+        let text = used().render();
+        for metric in ALL {
+            let kind = format!("{:?}", metric.kind).to_lowercase();
+            assert!(text.contains(&format!("# HELP {} {}\n", metric.name, metric.help)), "{}: {text}", metric.name);
+            assert!(text.contains(&format!("# TYPE {} {kind}\n", metric.name)), "{}: {text}", metric.name);
+        }
+    }
+
+    #[test]
+    fn the_page_lists_every_metric_that_is_rendered_and_no_other() {
+        let page = include_str!("../../docs/metrics.md");
+        let text = used().render();
+        let rendered = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+        let rendered: std::collections::BTreeSet<_> = rendered.collect();
+        let listed = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+        assert_eq!(listed.collect::<std::collections::BTreeSet<_>>(), rendered);
+        for metric in ALL {
+            let labels: Vec<_> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+            let row = format!("| `{}` | {:?} | {} |", metric.name, metric.kind, labels.join(", ")).to_lowercase();
+            assert!(page.to_lowercase().replace("|  |", "| |").contains(&row.replace("|  |", "| |")), "{row}");
+        }
+    }
+
+    #[test]
+    fn requests_are_counted_by_route_method_and_code() {
+        let metrics = Metrics::install();
+        let (here, there) = (metrics.route("/a"), metrics.route("/a"));
+        for route in [&here, &there, &here] {
+            route.answered(&Method::POST, StatusCode::CREATED, Duration::from_millis(7));
+        }
+        let text = metrics.render();
+        assert!(text.contains("relevo_requests_total{route=\"/a\",method=\"POST\",code=\"201\"} 3\n"), "{text}");
+        assert!(text.contains("relevo_request_seconds_bucket{route=\"/a\",le=\"0.005\"} 0\n"), "{text}");
+        assert!(text.contains("relevo_request_seconds_bucket{route=\"/a\",le=\"0.01\"} 3\n"), "{text}");
+    }
+
+    #[test]
+    fn made_up_methods_share_one_label() {
+        let metrics = Metrics::install();
+        let route = metrics.route(NO_ROUTE);
+        for name in ["BREW", "get", "WHEN"] {
+            let method = Method::from_bytes(name.as_bytes()).expect("method");
+            route.answered(&method, StatusCode::NOT_FOUND, Duration::ZERO);
+        }
+        let text = metrics.render();
+        assert!(text.contains("relevo_requests_total{route=\"none\",method=\"other\",code=\"404\"} 3\n"), "{text}");
+    }
+
+    #[test]
+    fn two_gateways_in_one_process_count_for_themselves() {
+        let (one, other) = (Metrics::install(), Metrics::install());
+        one.connections.increment(5.0);
+        one.run_upkeep();
+        assert!(one.render().contains("relevo_connections 5\n"));
+        assert!(other.render().contains("relevo_connections 0\n"));
+    }
+}

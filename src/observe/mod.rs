@@ -1,0 +1,13 @@
+//! What the operator sees: the log, metrics, access records, health.
+//!
+//! Promises: nothing here blocks a request, and no token is ever written.
+//! Deliberately does not: decide anything; whoever knows tells.
+
+pub mod access;
+pub mod health;
+pub mod log;
+pub mod metrics;
+
+pub use access::{AccessLog, Record};
+pub use health::{Condition, Health};
+pub use metrics::{Metrics, RouteMetrics, UpstreamMetrics};

@@ -1,0 +1,187 @@
+//! The background thread: the feed, settlements, flushes, gauges. Durable writes go to its blocking pool.
+
+use std::future::Future;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::catalog::Catalog;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::domain::{Realm, Secret, Span, Timestamp};
+use crate::keyring::{Follower, Keyring, Settler, follow};
+use crate::observe::{Condition, Health, Metrics};
+use crate::store::Store;
+use crate::usage::Usage;
+
+use super::{StartError, first};
+
+/// How often last uses are written.
+const FLUSH: Duration = Duration::from_secs(10);
+/// How often gauges are set and the store is looked at.
+const LOOK: Duration = Duration::from_secs(2);
+/// How often every key is looked at for tokens that end soon.
+const SURVEY: Duration = Duration::from_secs(60);
+
+/// The runtime, before its work is known.
+pub(super) struct Prepared {
+    runtime: Runtime,
+    /// For how many digests the index reserves room: a shard that grows stalls the workers.
+    pub(super) capacity: usize,
+}
+
+/// The running thread.
+pub(super) struct Background {
+    stop: CancellationToken,
+    thread: JoinHandle<()>,
+}
+
+/// What there is to do.
+pub(super) struct Work {
+    pub(super) keyring: Keyring,
+    pub(super) follower: Follower,
+    pub(super) settler: Settler,
+    pub(super) catalog: Catalog,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) usage: Usage,
+    pub(super) clock: Clock,
+    pub(super) metrics: Metrics,
+    pub(super) health: Health,
+    pub(super) config: Arc<Config>,
+    pub(super) given: Option<Secret>,
+}
+
+impl Background {
+    /// A runtime, and how large the store is.
+    pub(super) fn prepare(store: &Arc<dyn Store>, _config: &Config) -> Result<Prepared, StartError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::thread)?;
+        let keys = runtime.block_on(store.count(Realm::Gateway))?;
+        let capacity = usize::try_from(keys.saturating_mul(5) / 4).unwrap_or_default();
+        Ok(Prepared { runtime, capacity })
+    }
+
+    /// Ends the thread after a last flush.
+    pub(super) fn stop(self) {
+        self.stop.cancel();
+        self.thread.join().ok(); // a thread that panicked has said so on stderr
+    }
+}
+
+impl Prepared {
+    /// Begins the work, and waits until the store has what a first start needs.
+    pub(super) fn run(self, work: Work) -> Result<Background, StartError> {
+        let stop = CancellationToken::new();
+        let (established, told) = mpsc::sync_channel(1);
+        let stopped = stop.clone();
+        let runtime = self.runtime;
+        let run = move || {
+            runtime.block_on(stopped.run_until_cancelled(work.run(established)));
+        };
+        let thread = std::thread::Builder::new().name("background".into()).spawn(run).map_err(StartError::thread)?;
+        let gone = |_| StartError::thread(std::io::Error::other("the background thread ended"));
+        told.recv().map_err(gone)??;
+        Ok(Background { stop, thread })
+    }
+}
+
+impl Work {
+    async fn run(self, established: mpsc::SyncSender<Result<(), StartError>>) {
+        let Self { keyring, follower, settler, catalog, store, usage, clock, metrics, health, config, given } = self;
+        let _closed = CloseUsage(usage.clone());
+        let loaded = health.requirement("keys loaded");
+        let store_up = health.condition("store");
+        let feed = store.subscribe();
+        let establish = async {
+            let done = first::establish(&keyring, &*store, &config, given).await;
+            established.send(done).ok(); // whoever waited has given up
+            keyring.loaded().await;
+            loaded.ok();
+            settler.run().await;
+        };
+        tokio::join!(
+            follow(keyring.clone(), follower, feed),
+            establish,
+            every(FLUSH, || flush(usage.clone())),
+            every(LOOK, || look(&keyring, &*store, &clock, &metrics, &store_up)),
+            every(SURVEY, || survey(catalog.clone(), keyring.clone(), clock.clone(), metrics.clone())),
+        );
+    }
+}
+
+/// The last flush, whenever the work ends.
+struct CloseUsage(Usage);
+
+impl Drop for CloseUsage {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+async fn every<F: Future<Output = ()>>(period: Duration, work: impl Fn() -> F) {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        work().await;
+    }
+}
+
+async fn flush(usage: Usage) {
+    tokio::task::spawn_blocking(move || usage.flush()).await.ok(); // a flush that failed is made again
+}
+
+/// Sets the gauges that cost little, and asks the store whether it answers.
+async fn look(keyring: &Keyring, store: &dyn Store, clock: &Clock, metrics: &Metrics, store_up: &Condition) {
+    let (open, oldest) = keyring.renewals().open();
+    let age = oldest.map_or(Span::ZERO, |opened_at| clock.now().since(opened_at));
+    metrics.renewals_open.set(count(open));
+    metrics.renewal_oldest_seconds.set(Duration::from(age).as_secs_f64());
+    match store.count(Realm::Gateway).await {
+        Ok(_) => {
+            store_up.ok();
+            metrics.store_up.set(1.0);
+        }
+        Err(error) => {
+            store_up.fail(error.to_string());
+            metrics.store_up.set(0.0);
+        }
+    }
+    metrics.run_upkeep();
+}
+
+/// Counts the tokens that end within 14, 7 and 1 days. Reads every key, off this thread.
+async fn survey(catalog: Catalog, keyring: Keyring, clock: Clock, metrics: Metrics) {
+    let count_all = move || {
+        let (now, settings) = (clock.now(), keyring.settings().settings);
+        let mut ending = [0_usize; 3];
+        catalog.newest_first(Realm::Gateway, None, &mut |key| {
+            for token in key.tokens.each() {
+                let end = key.lifetime(&settings).end(token.created_at).filter(|end| *end > now);
+                tally(&mut ending, end, now);
+            }
+            ControlFlow::Continue(())
+        });
+        let gauges = &metrics.tokens_expiring;
+        for (gauge, ending) in [&gauges.days_14, &gauges.days_7, &gauges.days_1].into_iter().zip(ending) {
+            gauge.set(count(ending));
+        }
+    };
+    tokio::task::spawn_blocking(count_all).await.ok(); // counted again in a minute
+}
+
+fn tally(ending: &mut [usize; 3], end: Option<Timestamp>, now: Timestamp) {
+    for (count, days) in ending.iter_mut().zip([14, 7, 1]) {
+        *count += usize::from(end.is_some_and(|end| end.since(now) <= Span::days(days)));
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float, and exact up to 2^53")]
+fn count(count: usize) -> f64 {
+    count as f64
+}

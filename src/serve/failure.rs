@@ -1,0 +1,79 @@
+//! Why a start failed, and with which exit code.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use crate::keyring::Denied;
+use crate::store::StoreError;
+use crate::store::embedded::OpenError;
+
+/// What stood in the way of a start, in one sentence.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub struct StartError {
+    text: String,
+    exit_code: u8,
+}
+
+impl StartError {
+    /// 2 where the operator can mend it in the configuration or by stopping another process, else 1.
+    pub fn exit_code(&self) -> u8 {
+        self.exit_code
+    }
+
+    fn failed(text: String) -> Self {
+        Self { text, exit_code: 1 }
+    }
+
+    fn usage(text: String) -> Self {
+        Self { text, exit_code: 2 }
+    }
+
+    pub(super) fn bind(key: &str, address: SocketAddr, error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::AddrInUse => Self::usage(format!("{key}: {address} is in use by another process")),
+            _ => Self::usage(format!("{key}: {address} cannot be listened on: {error}")),
+        }
+    }
+
+    pub(super) fn store(path: &Path, error: OpenError) -> Self {
+        let text = format!("store.path: {}: {error}", path.display());
+        match error {
+            OpenError::InUse => Self::usage(text),
+            OpenError::UnknownFormat { .. } | OpenError::Corrupt(_) | OpenError::Unavailable(_) => Self::failed(text),
+        }
+    }
+
+    pub(super) fn log(error: io::Error) -> Self {
+        Self::usage(format!("log.access: {error}"))
+    }
+
+    pub(super) fn stdout(error: io::Error) -> Self {
+        Self::failed(format!("stdout cannot be written: {error}"))
+    }
+
+    pub(super) fn thread(error: io::Error) -> Self {
+        Self::failed(format!("the system gives no thread or timer: {error}"))
+    }
+
+    pub(super) fn token(text: String) -> Self {
+        Self::usage(text)
+    }
+
+    pub(super) fn token_file(path: &Path, error: &io::Error) -> Self {
+        Self::failed(format!("the first administrator's token cannot be written to {}: {error}", path.display()))
+    }
+}
+
+impl From<StoreError> for StartError {
+    fn from(error: StoreError) -> Self {
+        Self::failed(error.to_string())
+    }
+}
+
+impl From<Denied> for StartError {
+    fn from(error: Denied) -> Self {
+        Self::failed(error.to_string())
+    }
+}

@@ -1,0 +1,88 @@
+//! The first start on an empty store: settings, and the administrator `root`.
+//!
+//! Promises: the token of `root` is in its file before `root` is in the store, so that no crash leaves an
+//! administrator whose token nobody knows.
+
+use std::path::Path;
+
+use tracing::warn;
+
+use crate::config::Config;
+use crate::domain::{Actor, Edit, Lifetime, Prefix, Realm, Secret, Settings, Status};
+use crate::keyring::{Caller, Denied, Keyring, Material, NewKey};
+use crate::store::{Store, StoreError};
+
+use super::StartError;
+use super::announce::write_private;
+
+/// The file of the first administrator's token, beside the store.
+pub(super) const TOKEN_FILE: &str = "admin.token";
+/// The variable that names the first administrator's token instead.
+const TOKEN_VARIABLE: &str = "RELEVO_ADMIN_TOKEN";
+const ROOT: &str = "root";
+/// Everything that an administrator may do.
+const PERMISSIONS: [&str; 7] =
+    ["keys:read", "keys:write", "keys:renew", "settings:write", "audit:read", "metrics:read", "admins:write"];
+
+/// The token that the environment gives for the first administrator.
+pub(super) fn given_token() -> Result<Option<Secret>, StartError> {
+    let Some(text) = std::env::var_os(TOKEN_VARIABLE) else { return Ok(None) };
+    let wrong = |why: &str| StartError::token(format!("{TOKEN_VARIABLE} {why}"));
+    let text = text.into_string().map_err(|_| wrong("is not text"))?;
+    let secret = Secret::import(text).map_err(|reason| wrong(&reason.to_string()))?;
+    if secret.is_weak() {
+        return Err(wrong("has fewer than 32 characters"));
+    }
+    Ok(Some(secret))
+}
+
+/// Makes what an empty store lacks. On another it changes nothing but the list of prefixes.
+pub(super) async fn establish(
+    keyring: &Keyring,
+    store: &dyn Store,
+    config: &Config,
+    given: Option<Secret>,
+) -> Result<(), StartError> {
+    let tokens = &config.tokens;
+    let first = Settings {
+        duration: tokens.duration,
+        on_expiry: tokens.on_expiry,
+        prefixes: vec![tokens.prefix.clone(), Prefix::administrators()],
+    };
+    keyring.establish_settings(first, &itself()).await?;
+    if store.count(Realm::Admin).await? > 0 {
+        if given.is_some() {
+            warn!("{TOKEN_VARIABLE} is ignored: this store has its administrators already");
+        }
+        return Ok(());
+    }
+    create_root(keyring, &config.store.path, given).await
+}
+
+async fn create_root(keyring: &Keyring, store: &Path, given: Option<Secret>) -> Result<(), StartError> {
+    let secret = if let Some(secret) = given {
+        secret
+    } else {
+        let file = store.with_file_name(TOKEN_FILE);
+        let secret = Secret::mint(&Prefix::administrators(), &mut rand::rng());
+        let written = write_private(&file, &format!("{}\n", secret.reveal()));
+        written.map_err(|error| StartError::token_file(&file, &error))?;
+        warn!(file = %file.display(), "the administrator root was created; move his token from this file to a safe place");
+        secret
+    };
+    match keyring.create(Realm::Admin, root(Material::Import(secret))?, &itself()).await {
+        Ok(_) | Err(Denied::NameTaken) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn root(material: Material) -> Result<NewKey, StoreError> {
+    let wrong = |reason: crate::domain::Invalid| StoreError::Corrupt(format!("a built-in name {reason}"));
+    let roles = PERMISSIONS.iter().map(|permission| permission.parse()).collect::<Result<_, _>>().map_err(wrong)?;
+    let attributes = Edit { roles: Some(roles), duration: Some(Some(Lifetime::Never)), ..Edit::default() };
+    Ok(NewKey { name: ROOT.parse().map_err(wrong)?, attributes, status: Status::Active, material })
+}
+
+fn itself() -> Caller {
+    Caller { actor: Actor::relevo(), address: None }
+}

@@ -1,4 +1,7 @@
 //! Behaviour, over real sockets, and the order of the house.
 
 mod floors;
+mod identity;
+mod paths;
+mod renewal;
 mod support;

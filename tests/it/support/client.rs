@@ -104,6 +104,18 @@ impl RawClient {
         self.read.is_empty()
     }
 
+    /// Whether the other end has closed already; does not wait for it.
+    pub(crate) fn is_closing(&mut self) -> bool {
+        let mut byte = [0];
+        self.stream.set_nonblocking(true).expect("set");
+        let seen = self.stream.peek(&mut byte);
+        self.stream.set_nonblocking(false).expect("set");
+        match seen {
+            Ok(length) => length == 0,
+            Err(error) => error.kind() != ErrorKind::WouldBlock,
+        }
+    }
+
     fn read_one(&mut self) -> Result<RawResponse, Fault> {
         let head = self.until(Head::read)?;
         self.read.drain(..head.length);

@@ -52,9 +52,12 @@ impl Setup {
         let store = folder.path().join("relevo.redb");
         let text = format!(
             "[gateway]\nlisten = [\"127.0.0.1:0\"]\nworkers = 2\n[admin]\nlisten = \"127.0.0.1:0\"\n\
-             [store]\npath = {store:?}\n[log]\naccess = false\n[drain]\ndelay = \"0s\"\ntimeout = \"1s\"\n\
+             [store]\npath = '{}'\n[log]\naccess = false\n[drain]\ndelay = \"0s\"\ntimeout = \"1s\"\n\
              {}\n{}\n{}\n",
-            self.settings, self.upstreams, self.routes
+            store.display(),
+            self.settings,
+            self.upstreams,
+            self.routes
         );
         let config = Config::parse(&text, "test", []).unwrap_or_else(|mistakes| panic!("{mistakes}\n{text}"));
         let clock = self.clock;
@@ -110,11 +113,6 @@ impl TestGateway {
         let upstreams = format!("[[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{}\"]", backend.address());
         let routes = "[[routes]]\npath = \"/\"\nupstream = \"backend\"".to_owned();
         Setup { upstreams, routes, settings: String::new(), clock: Clock::manual(BEGINNING) }
-    }
-
-    /// The data plane's address.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
     }
 
     /// The admin port's address.

@@ -5,7 +5,10 @@
 
 pub(crate) mod backend;
 pub(crate) mod client;
+pub(crate) mod gateway;
+pub(crate) mod process;
 pub(crate) mod request;
+pub(crate) mod trial;
 pub(crate) mod wire;
 
 /// How long anything may take before a test fails.

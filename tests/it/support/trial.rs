@@ -1,0 +1,91 @@
+//! A hostile request on trial: sent whole and split, and followed by good ones that must get their own answers.
+//!
+//! Promises: what reached the backend is judged by its bytes; nothing of one request stays behind in a connection.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::backend::{Backend, Recorded, Reply};
+use super::client::{RawClient, RawResponse};
+use super::gateway::TestGateway;
+use super::request::{Request, request};
+use super::wire::Fault;
+
+/// The pieces in which a request is sent; the last is repeated. None: all at once.
+const MANNERS: [&[usize]; 3] = [&[], &[1], &[3, 1, 17, 2, 5]];
+
+/// Whose good requests are told from everybody's: each has a number of its own.
+static GOOD: AtomicUsize = AtomicUsize::new(0);
+
+/// What a request on trial came to.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// The answer; `Err` if the connection was closed without one.
+    pub(crate) answer: Result<RawResponse, Fault>,
+    /// What reached the backend of it.
+    pub(crate) arrived: Vec<Recorded>,
+}
+
+/// A backend that answers with the target that it was asked for, so that an answer tells whose it is.
+pub(crate) fn echo() -> Backend {
+    Backend::replying(|request| Reply::ok(&request.target))
+}
+
+/// Sends `bytes` in every manner and hands each outcome to `judge`. `good` makes a request that must pass.
+pub(crate) fn try_all(
+    (gateway, backend): (&TestGateway, &Backend),
+    bytes: &[u8],
+    good: impl Fn(&str) -> Request,
+    judge: impl Fn(&Outcome),
+) {
+    for sizes in MANNERS {
+        let before = backend.requests().len();
+        let mut client = gateway.connect();
+        if sizes.is_empty() {
+            client.send(bytes);
+        } else {
+            client.send_split(bytes, sizes);
+        }
+        let answer = client.try_read_response();
+        let arrived = backend.requests().split_off(before);
+        let is_open = answer.as_ref().is_ok_and(|answer| !answer.closed);
+        let shown = String::from_utf8_lossy(bytes).into_owned();
+        if is_open && !client.is_closing() {
+            assert_gets_its_own(&mut client, &good, &format!("on the same connection after {shown:?}"));
+        }
+        assert_gets_its_own(&mut gateway.connect(), &good, &format!("on a fresh connection after {shown:?}"));
+        assert_eq!(backend.faults(), [""; 0], "{shown:?}");
+        let extra: Vec<_> = backend.requests().split_off(before + arrived.len());
+        assert!(extra.iter().all(|request| request.target.starts_with("/good/")), "{shown:?} left {extra:?}");
+        judge(&Outcome { answer, arrived });
+    }
+}
+
+/// Refused with one of these statuses, or the connection closed, and the backend got nothing.
+#[track_caller]
+pub(crate) fn assert_refused(outcome: &Outcome, statuses: &[u16], shown: &str) {
+    assert!(outcome.arrived.is_empty(), "{shown:?} let through {:?}", outcome.arrived);
+    if let Ok(answer) = &outcome.answer {
+        assert!(statuses.contains(&answer.status), "{shown:?} was answered {} {}", answer.status, answer.text());
+    }
+}
+
+/// Passed, as one request.
+#[track_caller]
+pub(crate) fn assert_passed<'o>(outcome: &'o Outcome, shown: &str) -> &'o Recorded {
+    let status = outcome.answer.as_ref().map(|answer| answer.status);
+    assert_eq!(status, Ok(200), "{shown:?}: {:?}", outcome.answer);
+    assert_eq!(outcome.arrived.len(), 1, "{shown:?}");
+    &outcome.arrived[0]
+}
+
+fn assert_gets_its_own(client: &mut RawClient, good: &impl Fn(&str) -> Request, place: &str) {
+    let target = format!("/good/{}", GOOD.fetch_add(1, Ordering::Relaxed));
+    client.send(&good(&target).bytes());
+    let answer = client.try_read_response().map(|answer| (answer.status, answer.text()));
+    assert_eq!(answer, Ok((200, target)), "{place}");
+}
+
+/// A good request that needs no token.
+pub(crate) fn anonymous(target: &str) -> Request {
+    request("GET", target)
+}

@@ -164,7 +164,7 @@ impl Pass {
 
     /// How a backend learns the caller; made at the first call.
     pub fn identity(&self) -> &Identity {
-        self.identity.get_or_init(|| Box::new(Identity::of(self)))
+        self.identity.get_or_init(|| Box::new(Identity::of(self.key, &self.name, self.roles.iter())))
     }
 }
 
@@ -197,10 +197,11 @@ pub struct Identity {
 }
 
 impl Identity {
-    fn of(pass: &Pass) -> Self {
-        let name = percent_encoding::utf8_percent_encode(pass.name.as_str(), RESERVED).to_string();
-        let roles: Vec<_> = pass.roles.iter().map(Role::as_str).collect();
-        Self { key_id: header(&pass.key.to_string()), key_name: header(&name), roles: header(&roles.join(",")) }
+    /// The identity of the key with this id, name and roles.
+    pub fn of<'a>(key: KeyId, name: &KeyName, roles: impl IntoIterator<Item = &'a Role>) -> Self {
+        let name = percent_encoding::utf8_percent_encode(name.as_str(), RESERVED).to_string();
+        let roles: Vec<_> = roles.into_iter().map(Role::as_str).collect();
+        Self { key_id: header(&key.to_string()), key_name: header(&name), roles: header(&roles.join(",")) }
     }
 }
 

@@ -22,13 +22,13 @@ use tracing::{info, warn};
 use crate::admin::{self, Admin, Operations, server};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::domain::{Secret, Timestamp};
 use crate::gateway;
 use crate::index::Index;
 use crate::keyring::{self, Follower, Keyring, Settler};
 use crate::net::listener;
-use crate::observe::{AccessLog, Condition, Health, Metrics, log};
+use crate::observe::{AccessLog, Condition, Health, Metrics, access::Sink, log};
 use crate::store::{Store, embedded::EmbeddedStore};
 use crate::usage::Usage;
 
@@ -205,7 +205,7 @@ fn start(
     let metrics = Metrics::install();
     let health = Health::default();
     let accepting = health.requirement("accepting");
-    let access = AccessLog::open(&config.log.access, &metrics).map_err(StartError::log)?;
+    let access = AccessLog::open(sink(&config.log.access), &metrics).map_err(StartError::log)?;
     let background = Background::prepare(&store, &config)?;
 
     let (keys, key_writer) = Index::with_capacity(background.capacity);
@@ -270,6 +270,14 @@ fn start(
         access,
         announcement: None,
     })
+}
+
+fn sink(log: &config::AccessLog) -> Sink<'_> {
+    match log {
+        config::AccessLog::Stderr => Sink::Stderr,
+        config::AccessLog::File(path) => Sink::File(path),
+        config::AccessLog::Off => Sink::Off,
+    }
 }
 
 fn open(config: &Config) -> Result<Arc<dyn Store>, StartError> {

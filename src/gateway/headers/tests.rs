@@ -269,7 +269,7 @@ fn a_missing_or_malformed_trace_is_replaced_and_its_state_dropped() {
 fn the_identity_is_told_whatever_the_client_sent() {
     let name: KeyName = "Zoë & co".parse().expect("a name");
     let roles: BTreeSet<Role> = ["orders:read", "a"].map(|role| role.parse().expect("a role")).into();
-    let identity = Identity::of(KeyId::from_bits(0x7b), &name, &roles).expect("ASCII");
+    let identity = crate::index::Identity::of(KeyId::from_bits(0x7b), &name, &roles);
     let mut told = sanitised(&[("x-relevo-key-id", "key_evil"), ("x-relevo-admin", "1")]).expect("not refused");
     identify(&mut told, &identity, Slot::Old);
     assert_eq!(lines(&told, "x-relevo-key-id"), [b"key_0000000000000000000000000000007b"]);

@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::domain::{
-    Action, Affected, EventDraft, EventId, Facts, KeyId, KeyName, Prefix, Realm, Settings, Version,
-    audit::SettingsFacts,
+    Action, Affected, EventDraft, EventId, Facts, KeyId, KeyName, Prefix, Realm, Revision, Settings, Version,
+    audit::SettingsFacts, transition,
 };
 use crate::store::{Conflict, StoreError, Stored, What, Write};
 
@@ -55,7 +55,7 @@ impl Keyring {
         let prefix: Prefix = self.0.parts.prefix.clone();
         for _ in 0..ATTEMPTS {
             let known = self.0.parts.store.settings().await?;
-            let stored = known.unwrap_or_else(|| Stored { value: first.clone(), revision: Default::default() });
+            let stored = known.unwrap_or_else(|| Stored { value: first.clone(), revision: Revision::default() });
             let mut after = stored.value.clone();
             if !after.prefixes.contains(&prefix) {
                 after.prefixes.push(prefix.clone());
@@ -70,7 +70,7 @@ impl Keyring {
 
     async fn stored_settings(&self) -> Result<Stored<Settings>, Denied> {
         let stored = self.0.parts.store.settings().await?;
-        Ok(stored.unwrap_or_else(|| Stored { value: Settings::default(), revision: Default::default() }))
+        Ok(stored.unwrap_or_else(|| Stored { value: Settings::default(), revision: Revision::default() }))
     }
 
     /// `None` if somebody else was first.
@@ -123,6 +123,7 @@ impl Keyring {
             let (mut sum, mut keys) = (Affected::default(), Vec::new());
             for realm in [Realm::Gateway, Realm::Admin] {
                 catalog.newest_first(realm, None, &mut |key| {
+                    let key = transition::settle(&key, now, &before).key;
                     let affected = Affected::by(&key, (key.duration, key.duration), (&before, &after), now);
                     if !affected.is_none() && keys.len() < NAMED {
                         keys.push((key.id, key.name));

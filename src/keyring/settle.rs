@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use crate::domain::{Actor, ApiKey, KeyId, Outcome, Realm, Settings, Span, Step, Timestamp, transition};
+use crate::domain::{Actor, ApiKey, KeyId, Outcome, Realm, Settings, Span, Timestamp, transition};
 use crate::store::{Conflict, KeyRef, StoreError, Stored, Write};
 use crate::usage::FirstUse;
 
@@ -156,9 +156,13 @@ impl Settler {
 
     async fn first_use(&self, first: FirstUse) -> Result<Option<Write>, StoreError> {
         let stored = self.keyring.0.parts.store.load(first.realm, KeyRef::Id(first.key)).await?;
+        let settings = Arc::clone(&self.keyring.0.settings.load().value);
         let used = stored.and_then(|stored| {
-            let (key, step) = transition::first_use(&stored.value, first.token, first.at)?;
-            Some((stored, Outcome { key, steps: step.into_iter().collect::<Vec<Step>>() }))
+            // What fell due before it comes before it: a renewal that is over is not adopted.
+            let mut outcome = transition::settle(&stored.value, first.at, &settings);
+            let (key, step) = transition::first_use(&outcome.key, first.token, first.at)?;
+            outcome.steps.extend(step);
+            Some((stored, Outcome { key, ..outcome }))
         });
         let write = |(stored, outcome): (Stored<Arc<ApiKey>>, Outcome)| {
             self.keyring.write(first.realm, &stored, &outcome, &itself())

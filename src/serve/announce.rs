@@ -38,7 +38,7 @@ pub(super) fn write(admin: SocketAddr, store: &Path) -> Option<Announcement> {
 
 /// Writes a file that only this user reads, at once: a reader sees the old or the new.
 pub(super) fn write_private(file: &Path, text: &str) -> io::Result<()> {
-    let folder = file.parent().unwrap_or(Path::new("."));
+    let folder = file.parent().filter(|folder| *folder != "").unwrap_or(Path::new("."));
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let draft = file.with_extension(format!("{}.draft", std::process::id()));
     fs::remove_file(&draft).ok();

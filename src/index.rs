@@ -89,6 +89,22 @@ pub struct Pass {
 }
 
 impl Pass {
+    fn of(key: &ApiKey, token: TokenId, grant: Grant, roles: Arc<RoleSet>, adoption: Option<Arc<Adoption>>) -> Self {
+        let used = key.tokens.each().any(|kept| kept.id == token && kept.first_used_at.is_some());
+        Self {
+            key: key.id,
+            token,
+            name: key.name.clone(),
+            roles,
+            active: key.status == Status::Active,
+            addresses: (!key.allowed_addresses.is_empty()).then(|| key.allowed_addresses.as_slice().into()),
+            grant,
+            adoption,
+            first_use_told: AtomicBool::new(used || matches!(grant, Grant::Ended(_))),
+            identity: OnceLock::new(),
+        }
+    }
+
     /// The key's id.
     pub fn key(&self) -> KeyId {
         self.key
@@ -245,7 +261,7 @@ impl IndexWriter {
         let adoption = self.adoption_of(after);
         let roles = self.intern(after);
         for (digest, token, grant) in grant::grants(after) {
-            let pass = self.pass(after, token, grant, Arc::clone(&roles), adoption.clone());
+            let pass = Pass::of(after, token, grant, Arc::clone(&roles), adoption.clone());
             self.index.0.map.insert(digest, Arc::new(pass));
         }
         for digest in before.into_iter().flat_map(ApiKey::digests) {
@@ -271,29 +287,6 @@ impl IndexWriter {
     pub fn loaded(&mut self) {
         self.role_sets.retain(|roles| Arc::strong_count(roles) > 1);
         self.index.0.loaded.store(true, Ordering::Release);
-    }
-
-    fn pass(
-        &self,
-        key: &ApiKey,
-        token: TokenId,
-        grant: Grant,
-        roles: Arc<RoleSet>,
-        adoption: Option<Arc<Adoption>>,
-    ) -> Pass {
-        let used = key.tokens.each().any(|kept| kept.id == token && kept.first_used_at.is_some());
-        Pass {
-            key: key.id,
-            token,
-            name: key.name.clone(),
-            roles,
-            active: key.status == Status::Active,
-            addresses: (!key.allowed_addresses.is_empty()).then(|| key.allowed_addresses.as_slice().into()),
-            grant,
-            adoption,
-            first_use_told: AtomicBool::new(used || matches!(grant, Grant::Ended(_))),
-            identity: OnceLock::new(),
-        }
     }
 
     /// The adoption cell of `key`'s renewal: the one already there, so that no use of the new token is lost.

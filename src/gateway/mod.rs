@@ -108,7 +108,7 @@ impl Worker {
         let mut exchange = self.begin(client, &request);
         let method = request.method().clone();
         let response = match self.pass(client, request, &mut exchange).await {
-            Ok(passed) => self.deliver(passed, &method, &mut exchange),
+            Ok(passed) => deliver(passed, &method, &mut exchange),
             Err(refusal) => Err(refusal),
         };
         match response {
@@ -134,7 +134,7 @@ impl Worker {
         let headers = self.headers(client, &permit, &mut head, exchange)?;
         let upstream = self.upstream(route);
         let (body, upload) = RequestBody::new(body, route.body_limit, upstream.body_timeout, self);
-        exchange.upload = upload.clone();
+        exchange.upload.clone_from(&upload);
         let mut request = Request::new(body);
         *request.method_mut() = head.method;
         *request.uri_mut() = target;
@@ -199,37 +199,6 @@ impl Worker {
         Ok(headers)
     }
 
-    /// The backend's reply as the client gets it.
-    fn deliver(
-        &self,
-        passed: Passed,
-        method: &Method,
-        exchange: &mut Exchange,
-    ) -> Result<(Response<()>, Delivery), Refusal> {
-        let Passed { permit, reply, stalls_after } = passed;
-        let (mut head, incoming) = reply.response.into_parts();
-        let had_length = head.headers.contains_key(CONTENT_LENGTH);
-        // Without a body to measure, the length is the backend's word.
-        let said = (method == Method::HEAD || head.status == StatusCode::NOT_MODIFIED)
-            .then(|| length(&head.headers))
-            .flatten();
-        head.headers = headers::sanitise_response(head.headers)?;
-        head.version = http::Version::HTTP_11;
-        head.extensions = http::Extensions::default();
-        // Never the backend's spelling of a length: the number that was parsed.
-        match said.or_else(|| incoming.size_hint().exact().filter(|_| had_length).map(HeaderValue::from)) {
-            Some(length) => head.headers.insert(CONTENT_LENGTH, length),
-            None => head.headers.remove(CONTENT_LENGTH),
-        };
-        head.headers.insert(REQUEST_ID, exchange.request_id.clone());
-        if let Some(value) = permit.holder().and_then(old_token) {
-            head.headers.insert(RELEVO_TOKEN, value);
-        }
-        exchange.status = head.status;
-        let delivery = Delivery { incoming, stalls_after, lease: reply.lease };
-        Ok((Response::from_parts(head, ()), delivery))
-    }
-
     /// The gateway's own answer.
     fn refuse(&self, refusal: Refusal, method: &Method, mut exchange: Exchange) -> Response<ReplyBody> {
         let closes = match refusal {
@@ -259,6 +228,31 @@ impl Worker {
         }
         response.map(|body| ReplyBody::whole(body, exchange))
     }
+}
+
+/// The backend's reply as the client gets it.
+fn deliver(passed: Passed, method: &Method, exchange: &mut Exchange) -> Result<(Response<()>, Delivery), Refusal> {
+    let Passed { permit, reply, stalls_after } = passed;
+    let (mut head, incoming) = reply.response.into_parts();
+    let had_length = head.headers.contains_key(CONTENT_LENGTH);
+    // Without a body to measure, the length is the backend's word.
+    let said =
+        (method == Method::HEAD || head.status == StatusCode::NOT_MODIFIED).then(|| length(&head.headers)).flatten();
+    head.headers = headers::sanitise_response(head.headers)?;
+    head.version = http::Version::HTTP_11;
+    head.extensions = http::Extensions::default();
+    // Never the backend's spelling of a length: the number that was parsed.
+    match said.or_else(|| incoming.size_hint().exact().filter(|_| had_length).map(HeaderValue::from)) {
+        Some(length) => head.headers.insert(CONTENT_LENGTH, length),
+        None => head.headers.remove(CONTENT_LENGTH),
+    };
+    head.headers.insert(REQUEST_ID, exchange.request_id.clone());
+    if let Some(value) = permit.holder().and_then(old_token) {
+        head.headers.insert(RELEVO_TOKEN, value);
+    }
+    exchange.status = head.status;
+    let delivery = Delivery { incoming, stalls_after, lease: reply.lease };
+    Ok((Response::from_parts(head, ()), delivery))
 }
 
 /// A request that passed, with its backend's reply.

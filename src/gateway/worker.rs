@@ -205,8 +205,8 @@ impl Place {
     fn among(plane: &Plane) -> Option<Self> {
         let before = plane.connections.fetch_add(1, Ordering::Relaxed);
         plane.metrics.connections.increment(1.0);
-        let place = Self { connections: Arc::clone(&plane.connections), open: plane.metrics.connections.clone() };
-        (before < plane.config.limits.connections).then_some(place)
+        let taken = Self { connections: Arc::clone(&plane.connections), open: plane.metrics.connections.clone() };
+        (before < plane.config.limits.connections).then_some(taken)
     }
 }
 
@@ -222,6 +222,6 @@ fn turn_away(stream: TcpStream) {
     const ANSWER: &[u8] =
         b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
     if let Ok(mut stream) = stream.into_std() {
-        stream.write(ANSWER).ok();
+        stream.write_all(ANSWER).ok(); // the socket does not block: what it does not take is lost
     }
 }

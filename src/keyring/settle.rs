@@ -129,7 +129,7 @@ impl Settler {
             if let Err(error) = self.write_batch(&batch).await {
                 warn!(%error, count = batch.len(), "first uses could not be written; the next use tells them again");
                 for first in batch {
-                    self.take_back(first).await;
+                    self.take_back(first);
                 }
             }
             pending = rest;
@@ -170,7 +170,7 @@ impl Settler {
         used.map(write).transpose()
     }
 
-    async fn take_back(&self, first: FirstUse) {
+    fn take_back(&self, first: FirstUse) {
         if let Some(key) = self.keyring.0.parts.catalog.find(first.realm, &KeyRef::Id(first.key)) {
             let token = key.tokens.each().find(|token| token.id == first.token);
             if let Some(pass) = token.and_then(|token| self.keyring.index(first.realm).find(&token.digest)) {

@@ -27,7 +27,7 @@ const FLUSH: Duration = Duration::from_secs(10);
 /// How often gauges are set and the store is looked at.
 const LOOK: Duration = Duration::from_secs(2);
 /// How often every key is looked at for tokens that end soon.
-const SURVEY: Duration = Duration::from_secs(60);
+const SURVEY: Duration = Duration::from_mins(1);
 
 /// The runtime, before its work is known.
 pub(super) struct Prepared {
@@ -59,8 +59,11 @@ pub(super) struct Work {
 
 impl Background {
     /// A runtime, and how large the store is.
-    pub(super) fn prepare(store: &Arc<dyn Store>, _config: &Config) -> Result<Prepared, StartError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::thread)?;
+    pub(super) fn prepare(store: &Arc<dyn Store>) -> Result<Prepared, StartError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| StartError::thread(&error))?;
         let keys = runtime.block_on(store.count(Realm::Gateway))?;
         let capacity = usize::try_from(keys.saturating_mul(5) / 4).unwrap_or_default();
         Ok(Prepared { runtime, capacity })
@@ -83,8 +86,11 @@ impl Prepared {
         let run = move || {
             runtime.block_on(stopped.run_until_cancelled(work.run(established)));
         };
-        let thread = std::thread::Builder::new().name("background".into()).spawn(run).map_err(StartError::thread)?;
-        let gone = |_| StartError::thread(std::io::Error::other("the background thread ended"));
+        let thread = std::thread::Builder::new()
+            .name("background".into())
+            .spawn(run)
+            .map_err(|error| StartError::thread(&error))?;
+        let gone = |_| StartError::thread(&std::io::Error::other("the background thread ended"));
         told.recv().map_err(gone)??;
         Ok(Background { stop, thread })
     }

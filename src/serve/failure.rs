@@ -31,13 +31,13 @@ impl StartError {
     }
 
     pub(super) fn bind(key: &str, address: SocketAddr, error: &io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::AddrInUse => Self::usage(format!("{key}: {address} is in use by another process")),
-            _ => Self::usage(format!("{key}: {address} cannot be listened on: {error}")),
+        if error.kind() == io::ErrorKind::AddrInUse {
+            return Self::usage(format!("{key}: {address} is in use by another process"));
         }
+        Self::usage(format!("{key}: {address} cannot be listened on: {error}"))
     }
 
-    pub(super) fn store(path: &Path, error: OpenError) -> Self {
+    pub(super) fn store(path: &Path, error: &OpenError) -> Self {
         let text = format!("store.path: {}: {error}", path.display());
         match error {
             OpenError::InUse => Self::usage(text),
@@ -45,15 +45,15 @@ impl StartError {
         }
     }
 
-    pub(super) fn log(error: io::Error) -> Self {
+    pub(super) fn log(error: &io::Error) -> Self {
         Self::usage(format!("log.access: {error}"))
     }
 
-    pub(super) fn stdout(error: io::Error) -> Self {
+    pub(super) fn stdout(error: &io::Error) -> Self {
         Self::failed(format!("stdout cannot be written: {error}"))
     }
 
-    pub(super) fn thread(error: io::Error) -> Self {
+    pub(super) fn thread(error: &io::Error) -> Self {
         Self::failed(format!("the system gives no thread or timer: {error}"))
     }
 

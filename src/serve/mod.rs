@@ -8,14 +8,13 @@ mod announce;
 mod background;
 mod failure;
 mod first;
+mod running;
 
-use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -28,19 +27,20 @@ use crate::gateway;
 use crate::index::Index;
 use crate::keyring::{self, Follower, Keyring, Settler};
 use crate::net::listener;
-use crate::observe::{AccessLog, Condition, Health, Metrics, access::Sink, log};
+use crate::observe::{AccessLog, Health, Metrics, access::Sink, log};
 use crate::store::{Store, embedded::EmbeddedStore};
 use crate::usage::Usage;
 
 use background::Background;
 pub use failure::StartError;
+pub use running::Running;
 
 /// `relevo serve`: runs until SIGTERM or SIGINT. The exit code is that of a failed start, or success.
 pub fn serve(config: Config) -> Result<ExitCode, StartError> {
     log::start();
     prepare_process();
     let running = Relevo::start_as_process(config)?;
-    running.print_addresses().map_err(StartError::stdout)?;
+    running.print_addresses().map_err(|error| StartError::stdout(&error))?;
     running.wait_for_signal()?;
     Ok(ExitCode::SUCCESS)
 }
@@ -73,82 +73,6 @@ impl Relevo {
         let mut running = start(config, Clock::system(), None, given)?;
         running.announcement = announce::write(running.admin, &path);
         Ok(running)
-    }
-}
-
-/// A running gateway. Dropped without [`Running::shutdown`], it goes on until the process ends.
-pub struct Running {
-    gateway: Vec<SocketAddr>,
-    admin: SocketAddr,
-    probes: Option<SocketAddr>,
-    accepting: Condition,
-    drain_delay: std::time::Duration,
-    drain: CancellationToken,
-    stop: CancellationToken,
-    workers: gateway::Workers,
-    threads: Vec<JoinHandle<()>>,
-    background: Background,
-    access: AccessLog,
-    announcement: Option<announce::Announcement>,
-}
-
-impl Running {
-    /// The data plane's addresses.
-    pub fn gateway_addresses(&self) -> &[SocketAddr] {
-        &self.gateway
-    }
-
-    /// The admin port's address.
-    pub fn admin_address(&self) -> SocketAddr {
-        self.admin
-    }
-
-    /// The probes' address.
-    pub fn probes_address(&self) -> Option<SocketAddr> {
-        self.probes
-    }
-
-    /// Tells the addresses on stdout, a JSON line each, and nothing else there ever.
-    fn print_addresses(&self) -> io::Result<()> {
-        let mut stdout = io::stdout().lock();
-        let gateway = self.gateway.iter().map(|address| ("gateway", address));
-        let others = [("admin", &self.admin)].into_iter().chain(self.probes.iter().map(|probes| ("probes", probes)));
-        for (what, address) in gateway.chain(others) {
-            writeln!(stdout, "{}", serde_json::json!({"listening": what, "address": address.to_string()}))?;
-        }
-        stdout.flush()
-    }
-
-    /// Waits for SIGTERM or SIGINT and shuts down.
-    pub fn wait_for_signal(self) -> Result<(), StartError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::thread)?;
-        let name = runtime.block_on(async {
-            let mut terminate = signal(SignalKind::terminate())?;
-            let mut interrupt = signal(SignalKind::interrupt())?;
-            tokio::select! {
-                _ = terminate.recv() => Ok::<_, io::Error>("SIGTERM"),
-                _ = interrupt.recv() => Ok("SIGINT"),
-            }
-        });
-        info!(signal = name.map_err(StartError::thread)?, "shutting down");
-        self.shutdown();
-        Ok(())
-    }
-
-    /// `/readyz` 503, then `drain.delay`, then an end of accepting, then the requests in flight, then the rest.
-    pub fn shutdown(self) {
-        self.accepting.fail("shutting down");
-        std::thread::sleep(self.drain_delay);
-        self.drain.cancel();
-        self.workers.join();
-        self.stop.cancel();
-        for thread in self.threads {
-            thread.join().ok(); // a thread that panicked has said so on stderr
-        }
-        self.background.stop();
-        self.access.flush(std::time::Duration::from_secs(2));
-        drop(self.announcement);
-        info!("stopped");
     }
 }
 
@@ -200,76 +124,122 @@ fn start(
     given: Option<Secret>,
 ) -> Result<Running, StartError> {
     let config = Arc::new(config);
-    let sockets = Sockets::bind(&config)?;
+    let Sockets { workers, gateway, admin: admin_socket, probes: probes_socket } = Sockets::bind(&config)?;
+    let admin = admin_socket.local_addr().map_err(|error| StartError::thread(&error))?;
+    let probes = probes_socket.as_ref().and_then(|socket| socket.local_addr().ok());
     let store = store.map_or_else(|| open(&config), Ok)?;
-    let metrics = Metrics::install();
-    let health = Health::default();
-    let accepting = health.requirement("accepting");
-    let access = AccessLog::open(sink(&config.log.access), &metrics).map_err(StartError::log)?;
-    let background = Background::prepare(&store, &config)?;
-
-    let (keys, key_writer) = Index::with_capacity(background.capacity);
-    let (admins, admin_writer) = Index::with_capacity(0);
-    let (usage, first_uses) = Usage::open(config.store.path.with_file_name("usage.redb"), clock.clone());
-    let catalog = Catalog::default();
-    let keyring = Keyring::new(keyring::Parts {
-        store: Arc::clone(&store),
-        catalog: catalog.clone(),
-        keys: keys.clone(),
-        admins: admins.clone(),
-        usage: usage.clone(),
-        clock: clock.clone(),
-        prefix: config.tokens.prefix.clone(),
-        remember: config.tokens.remember,
-    });
-    let background = background.run(background::Work {
-        keyring: keyring.clone(),
-        follower: Follower { keys: key_writer, admins: admin_writer },
-        settler: Settler::new(keyring.clone(), first_uses),
-        catalog: catalog.clone(),
-        store,
-        usage: usage.clone(),
-        clock: clock.clone(),
-        metrics: metrics.clone(),
-        health: health.clone(),
-        config: Arc::clone(&config),
-        given,
-    })?;
+    let ground = Ground::lay(config, clock)?;
+    let accepting = ground.health.requirement("accepting");
+    let keys = Keys::start(&ground, store, given)?;
 
     let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
-    let plane = Arc::new(gateway::Plane::new(gateway::Parts {
-        config: Arc::clone(&config),
-        index: keys,
-        usage: usage.clone(),
-        clock: clock.clone(),
-        metrics: metrics.clone(),
-        access: access.clone(),
-    }));
-    let Sockets { workers, gateway, admin: admin_socket, probes: probes_socket } = sockets;
-    let workers = gateway::start(&plane, workers, &drain).map_err(StartError::thread)?;
-    let admin = admin_socket.local_addr().map_err(StartError::thread)?;
-    let probes = probes_socket.as_ref().and_then(|socket| socket.local_addr().ok());
-    let process = Process { config_hash: config.hash.clone(), started_at: clock.now() };
-    let hosts = admin::Hosts::of(admin);
-    let operations = Arc::new(process);
-    let state = Admin { keyring, catalog, usage, admins, metrics, health, operations, clock, hosts };
-    let threads = serve_admin(state, &config, (admin_socket, probes_socket), &stop)?;
+    let plane = Arc::new(gateway::Plane::new(ground.plane_parts(&keys)));
+    let workers = gateway::start(&plane, workers, &drain).map_err(|error| StartError::thread(&error))?;
+    let threads = serve_admin(ground.admin(&keys, admin), &ground.config, (admin_socket, probes_socket), &stop)?;
     accepting.ok();
-    info!(gateway = ?gateway, %admin, config = config.hash, "serving");
+    info!(gateway = ?gateway, %admin, config = ground.config.hash, "serving");
     Ok(Running {
         gateway,
         admin,
         probes,
         accepting,
-        drain_delay: config.drain.delay,
+        drain_delay: ground.config.drain.delay,
         drain,
         stop,
         workers,
         threads,
-        background,
-        access,
+        background: keys.background,
+        access: ground.access,
         announcement: None,
     })
+}
+
+/// What everything stands on.
+struct Ground {
+    config: Arc<Config>,
+    clock: Clock,
+    metrics: Metrics,
+    health: Health,
+    access: AccessLog,
+}
+
+impl Ground {
+    fn lay(config: Arc<Config>, clock: Clock) -> Result<Self, StartError> {
+        let metrics = Metrics::install();
+        let access = AccessLog::open(sink(&config.log.access), &metrics).map_err(|error| StartError::log(&error))?;
+        Ok(Self { config, clock, metrics, health: Health::default(), access })
+    }
+
+    fn plane_parts(&self, keys: &Keys) -> gateway::Parts {
+        gateway::Parts {
+            config: Arc::clone(&self.config),
+            index: keys.index.clone(),
+            usage: keys.usage.clone(),
+            clock: self.clock.clone(),
+            metrics: self.metrics.clone(),
+            access: self.access.clone(),
+        }
+    }
+
+    fn admin(&self, keys: &Keys, address: SocketAddr) -> Admin {
+        let process = Process { config_hash: self.config.hash.clone(), started_at: self.clock.now() };
+        Admin {
+            keyring: keys.keyring.clone(),
+            catalog: keys.catalog.clone(),
+            usage: keys.usage.clone(),
+            admins: keys.admins.clone(),
+            metrics: self.metrics.clone(),
+            health: self.health.clone(),
+            operations: Arc::new(process),
+            clock: self.clock.clone(),
+            hosts: admin::Hosts::of(address),
+        }
+    }
+}
+
+/// The write side, and what it feeds.
+struct Keys {
+    keyring: Keyring,
+    catalog: Catalog,
+    usage: Usage,
+    index: Index,
+    admins: Index,
+    background: Background,
+}
+
+impl Keys {
+    fn start(ground: &Ground, store: Arc<dyn Store>, given: Option<Secret>) -> Result<Self, StartError> {
+        let Ground { config, clock, metrics, health, .. } = ground;
+        let prepared = Background::prepare(&store)?;
+        let (index, key_writer) = Index::with_capacity(prepared.capacity);
+        let (admins, admin_writer) = Index::with_capacity(0);
+        let (usage, first_uses) = Usage::open(config.store.path.with_file_name("usage.redb"), clock.clone());
+        let catalog = Catalog::default();
+        let keyring = Keyring::new(keyring::Parts {
+            store: Arc::clone(&store),
+            catalog: catalog.clone(),
+            keys: index.clone(),
+            admins: admins.clone(),
+            usage: usage.clone(),
+            clock: clock.clone(),
+            prefix: config.tokens.prefix.clone(),
+            remember: config.tokens.remember,
+        });
+        let background = prepared.run(background::Work {
+            keyring: keyring.clone(),
+            follower: Follower { keys: key_writer, admins: admin_writer },
+            settler: Settler::new(keyring.clone(), first_uses),
+            catalog: catalog.clone(),
+            store,
+            usage: usage.clone(),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+            health: health.clone(),
+            config: Arc::clone(config),
+            given,
+        })?;
+        Ok(Self { keyring, catalog, usage, index, admins, background })
+    }
 }
 
 fn sink(log: &config::AccessLog) -> Sink<'_> {
@@ -282,7 +252,7 @@ fn sink(log: &config::AccessLog) -> Sink<'_> {
 
 fn open(config: &Config) -> Result<Arc<dyn Store>, StartError> {
     let path = &config.store.path;
-    let store = EmbeddedStore::open(path).map_err(|error| StartError::store(path, error))?;
+    let store = EmbeddedStore::open(path).map_err(|error| StartError::store(path, &error))?;
     Ok(Arc::new(store))
 }
 
@@ -293,11 +263,14 @@ fn serve_admin(
     (admin_socket, probes_socket): (TcpListener, Option<TcpListener>),
     stop: &CancellationToken,
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
-    let probes = config.probes.as_ref().map(|probes| match probes.metrics {
-        true => admin::Probes::WithMetrics,
-        false => admin::Probes::Alone,
-    });
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::thread)?;
+    let kind = |probes: &config::Probes| {
+        if probes.metrics { admin::Probes::WithMetrics } else { admin::Probes::Alone }
+    };
+    let probes = config.probes.as_ref().map(kind);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| StartError::thread(&error))?;
     let stop = stop.clone();
     let run = async move {
         let probes = probes.zip(probes_socket).map(|(kind, socket)| {
@@ -314,5 +287,5 @@ fn serve_admin(
         }
     };
     let thread = std::thread::Builder::new().name("admin".into()).spawn(move || runtime.block_on(run));
-    Ok(vec![thread.map_err(StartError::thread)?])
+    Ok(vec![thread.map_err(|error| StartError::thread(&error))?])
 }

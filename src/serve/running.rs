@@ -1,0 +1,99 @@
+//! A running gateway: its addresses, and its way down.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::gateway;
+use crate::observe::{AccessLog, Condition};
+
+use super::StartError;
+use super::announce::Announcement;
+use super::background::Background;
+
+/// How long the last access records may take to be written.
+const LAST_RECORDS: Duration = Duration::from_secs(2);
+
+/// A running gateway. Dropped without [`Running::shutdown`], it goes on until the process ends.
+pub struct Running {
+    pub(super) gateway: Vec<SocketAddr>,
+    pub(super) admin: SocketAddr,
+    pub(super) probes: Option<SocketAddr>,
+    pub(super) accepting: Condition,
+    pub(super) drain_delay: Duration,
+    pub(super) drain: CancellationToken,
+    pub(super) stop: CancellationToken,
+    pub(super) workers: gateway::Workers,
+    pub(super) threads: Vec<JoinHandle<()>>,
+    pub(super) background: Background,
+    pub(super) access: AccessLog,
+    pub(super) announcement: Option<Announcement>,
+}
+
+impl Running {
+    /// The data plane's addresses.
+    pub fn gateway_addresses(&self) -> &[SocketAddr] {
+        &self.gateway
+    }
+
+    /// The admin port's address.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// The probes' address.
+    pub fn probes_address(&self) -> Option<SocketAddr> {
+        self.probes
+    }
+
+    /// Tells the addresses on stdout, a JSON line each, and nothing else there ever.
+    pub(super) fn print_addresses(&self) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        let gateway = self.gateway.iter().map(|address| ("gateway", address));
+        let others = [("admin", &self.admin)].into_iter().chain(self.probes.iter().map(|probes| ("probes", probes)));
+        for (what, address) in gateway.chain(others) {
+            writeln!(stdout, "{}", serde_json::json!({"listening": what, "address": address.to_string()}))?;
+        }
+        stdout.flush()
+    }
+
+    /// Waits for SIGTERM or SIGINT and shuts down.
+    pub fn wait_for_signal(self) -> Result<(), StartError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| StartError::thread(&error))?;
+        let name = runtime.block_on(async {
+            let mut terminate = signal(SignalKind::terminate())?;
+            let mut interrupt = signal(SignalKind::interrupt())?;
+            tokio::select! {
+                _ = terminate.recv() => Ok::<_, io::Error>("SIGTERM"),
+                _ = interrupt.recv() => Ok("SIGINT"),
+            }
+        });
+        info!(signal = name.map_err(|error| StartError::thread(&error))?, "shutting down");
+        self.shutdown();
+        Ok(())
+    }
+
+    /// `/readyz` 503, then `drain.delay`, then an end of accepting, then the requests in flight, then the rest.
+    pub fn shutdown(self) {
+        self.accepting.fail("shutting down");
+        std::thread::sleep(self.drain_delay);
+        self.drain.cancel();
+        self.workers.join();
+        self.stop.cancel();
+        for thread in self.threads {
+            thread.join().ok(); // a thread that panicked has said so on stderr
+        }
+        self.background.stop();
+        self.access.flush(LAST_RECORDS);
+        drop(self.announcement);
+        info!("stopped");
+    }
+}

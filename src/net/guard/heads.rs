@@ -1,0 +1,34 @@
+//! What the guard of a connection tells the service that answers its requests.
+//!
+//! Promises: requests are counted on both sides of the engine, so that a refusal meets the very request that it is for,
+//! however many were sent at once: the engine asks for each head once, in order.
+
+use std::cell::Cell;
+
+use super::Fault;
+
+/// The heads of one connection, counted.
+#[derive(Debug, Default)]
+pub struct Heads {
+    passed: Cell<u64>,
+    asked: Cell<u64>,
+    refused: Cell<Option<Fault>>,
+}
+
+impl Heads {
+    /// To be called once for each request that the engine asks for: why it is refused, if it is.
+    pub fn next(&self) -> Option<Fault> {
+        self.asked.set(self.asked.get() + 1);
+        self.refused.get().filter(|_| self.asked.get() > self.passed.get())
+    }
+
+    /// One more head goes to the engine.
+    pub(super) fn pass(&self) {
+        self.passed.set(self.passed.get() + 1);
+    }
+
+    /// The head after those that have passed does not, and no other will.
+    pub(super) fn refuse(&self, fault: Fault) {
+        self.refused.set(Some(fault));
+    }
+}

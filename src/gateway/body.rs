@@ -176,6 +176,11 @@ impl ReplyBody {
         Self { content: Content::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())), exchange }
     }
 
+    /// Whether it is the gateway's own answer.
+    pub(super) fn is_refusal(&self) -> bool {
+        self.exchange.is_refused()
+    }
+
     /// A body that comes from a backend; `lease` is given back once it has been read to its end.
     pub(super) fn download(incoming: Incoming, stalls_after: Duration, lease: Lease, exchange: Exchange) -> Self {
         if incoming.is_end_stream() {

@@ -6,6 +6,7 @@
 //! Promises: nothing is forwarded without a permit; a refusal is answered before the body is read.
 //! Deliberately does not: know the store or the keyring. Keys are what the index says.
 
+mod answer;
 mod body;
 pub mod credential;
 mod exchange;
@@ -222,7 +223,12 @@ fn deliver(passed: Passed, method: &Method, exchange: &mut Exchange) -> Result<(
 fn refuse(refusal: Refusal, method: &Method, mut exchange: Exchange) -> Response<ReplyBody> {
     let closes = match refusal {
         // What is wrong with one request on a connection may be wrong with the next.
-        Refusal::BadRequest(_) | Refusal::BodyTooLarge | Refusal::BodyTimeout | Refusal::Internal => true,
+        Refusal::BadRequest(_)
+        | Refusal::HeadTooLarge
+        | Refusal::UriTooLong
+        | Refusal::BodyTooLarge
+        | Refusal::BodyTimeout
+        | Refusal::Internal => true,
         Refusal::NotReady
         | Refusal::CredentialAmbiguous { .. }
         | Refusal::CredentialMissing

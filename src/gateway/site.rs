@@ -10,6 +10,7 @@ use http::{Uri, request};
 
 use crate::config::{self, Config, Credentials};
 use crate::net::connection::Bounds;
+use crate::net::guard::HeadBounds;
 use crate::observe::Metrics;
 use crate::observe::metrics::{NO_ROUTE, RouteMetrics};
 
@@ -82,7 +83,12 @@ impl Site {
     /// The bounds of a client's connection.
     pub(super) fn bounds(&self) -> Bounds {
         let limits = &self.setup.config.limits;
-        Bounds { head_timeout: limits.keep_alive, head_bytes: limits.head_bytes, header_count: limits.header_count }
+        let head = HeadBounds {
+            head_bytes: limits.head_bytes,
+            header_count: limits.header_count,
+            uri_bytes: limits.uri_bytes,
+        };
+        Bounds { head_timeout: limits.keep_alive, head }
     }
 
     /// The route of a request, and the target in the one spelling that is matched, logged and sent on.

@@ -4,6 +4,7 @@
 //! lets requests in flight finish, and ends at its deadline.
 
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::rc::Rc;
@@ -22,8 +23,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::debug;
 
+use crate::net::guard::Heads;
 use crate::net::{connection, listener};
 use crate::usage::Tally;
 
@@ -162,13 +163,15 @@ impl Worker {
         let client = Rc::new(Client { address: from.ip(), peer });
         tasks.spawn_local(async move {
             let _place = place;
-            let serving = Rc::clone(&worker);
+            let (serving, heads) = (Rc::clone(&worker), Rc::new(Heads::default()));
+            let asked = (Rc::clone(&client), Rc::clone(&heads));
             let service = service_fn(move |request: Request<Incoming>| {
-                let (worker, client) = (Rc::clone(&serving), Rc::clone(&client));
-                async move { Ok::<_, std::convert::Infallible>(worker.serve(&client, request).await) }
+                let (worker, (client, heads)) = (Rc::clone(&serving), asked.clone());
+                let refused = heads.next();
+                async move { Ok::<_, Infallible>(worker.answer(&client, &heads, request, refused).await) }
             });
-            if let Err(error) = connection::serve(stream, service, bounds, &drain).await {
-                debug!(client = %from, %error, "connection ended");
+            if let Err(error) = connection::serve(stream, heads, service, bounds, &drain).await {
+                worker.ended(&client, &error);
             }
         });
     }

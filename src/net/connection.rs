@@ -4,6 +4,7 @@
 //! begin.
 
 use std::error::Error as StdError;
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,23 +12,31 @@ use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::HttpService;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
+
+use super::guard::{Guard, HeadBounds, Heads};
 
 /// The bounds of one connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     /// How long a request's head may take, and how long the connection may be idle before it.
     pub head_timeout: Duration,
-    /// The largest request head in bytes; 8 KiB at least.
-    pub head_bytes: usize,
-    /// The most header lines of one request.
-    pub header_count: usize,
+    /// Those of a request's head.
+    pub head: HeadBounds,
 }
 
 /// Serves `stream` until the client leaves, a deadline passes, or `drain` has been called and the last reply is out.
-pub async fn serve<S, B>(stream: TcpStream, service: S, bounds: Bounds, drain: &CancellationToken) -> hyper::Result<()>
+/// The service learns from `heads` which requests it must refuse.
+pub async fn serve<IO, S, B>(
+    stream: IO,
+    heads: Rc<Heads>,
+    service: S,
+    bounds: Bounds,
+    drain: &CancellationToken,
+) -> hyper::Result<()>
 where
+    IO: AsyncRead + AsyncWrite + Unpin,
     S: HttpService<Incoming, ResBody = B>,
     S::Error: Into<Box<dyn StdError + Send + Sync>>,
     B: Body<Data = Bytes> + 'static,
@@ -36,9 +45,9 @@ where
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(bounds.head_timeout)
-        .max_buf_size(bounds.head_bytes.max(8_192))
-        .max_headers(bounds.header_count)
-        .serve_connection(TokioIo::new(stream), service);
+        .max_buf_size(bounds.head.head_bytes.max(8_192))
+        .max_headers(bounds.head.header_count)
+        .serve_connection(TokioIo::new(Guard::new(stream, bounds.head, heads)), service);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         biased;

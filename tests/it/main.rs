@@ -1,6 +1,7 @@
 //! Behaviour, over real sockets, and the order of the house.
 
 mod floors;
+mod framing;
 mod identity;
 mod paths;
 mod renewal;

@@ -13,6 +13,7 @@ pub struct Heads {
     passed: Cell<u64>,
     asked: Cell<u64>,
     refused: Cell<Option<Fault>>,
+    between: Cell<bool>,
 }
 
 impl Heads {
@@ -20,6 +21,16 @@ impl Heads {
     pub fn next(&self) -> Option<Fault> {
         self.asked.set(self.asked.get() + 1);
         self.refused.get().filter(|_| self.asked.get() > self.passed.get())
+    }
+
+    /// Whether the engine has all that the client sent of the request asked for last.
+    pub fn is_all_here(&self) -> bool {
+        self.between.get()
+    }
+
+    /// Whether the next byte of the client belongs to a new head.
+    pub(super) fn set_between(&self, between: bool) {
+        self.between.set(between);
     }
 
     /// One more head goes to the engine.

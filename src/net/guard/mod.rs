@@ -16,6 +16,7 @@ mod head;
 mod heads;
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -42,6 +43,7 @@ pub struct Guard<IO> {
     ready: usize,
     bounds: HeadBounds,
     heads: Rc<Heads>,
+    is_shut: bool,
 }
 
 /// Where in the messages of a connection the next byte stands.
@@ -59,7 +61,7 @@ enum At {
 impl<IO: AsyncRead + AsyncWrite + Unpin> Guard<IO> {
     /// Watches `io`; what it finds is told by `heads`.
     pub fn new(io: IO, bounds: HeadBounds, heads: Rc<Heads>) -> Self {
-        Self { io, at: At::Head(Head::default()), held: BytesMut::new(), ready: 0, bounds, heads }
+        Self { io, at: At::Head(Head::default()), held: BytesMut::new(), ready: 0, bounds, heads, is_shut: false }
     }
 
     /// Follows the messages through `bytes`, which begin with a held head if there is one. How many of them the engine
@@ -121,6 +123,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Guard<IO> {
             self.held = held;
             self.hold(&rest);
         }
+        self.heads.set_between(matches!(self.at, At::Head(_)));
     }
 
     fn hold(&mut self, rest: &[u8]) {
@@ -203,8 +206,25 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<IO> {
         Pin::new(&mut self.io).poll_flush(cx)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+    /// Says that nothing more comes. Where the client may still be sending, reads on until he ends: a socket closed
+    /// with bytes in it is reset, and the client might never see the last reply (RFC 9112 §9.6).
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !this.is_shut {
+            ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
+            this.is_shut = true;
+        }
+        if matches!(this.at, At::Head(_)) && this.held.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        let mut memory = [MaybeUninit::uninit(); 16 * 1024];
+        loop {
+            let mut unwanted = ReadBuf::uninit(&mut memory);
+            let read = ready!(Pin::new(&mut this.io).poll_read(cx, &mut unwanted));
+            if read.is_err() || unwanted.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
     }
 }
 

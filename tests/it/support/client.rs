@@ -89,6 +89,11 @@ impl RawClient {
         }
     }
 
+    /// The next reply, which may be a 1xx.
+    pub(crate) fn read_response_or_interim(&mut self) -> RawResponse {
+        self.read_one().unwrap_or_else(|fault| panic!("no reply: {fault}"))
+    }
+
     /// The next reply, which must be there and well-formed.
     pub(crate) fn read_response(&mut self) -> RawResponse {
         self.try_read_response().unwrap_or_else(|fault| panic!("no reply: {fault}"))
@@ -140,7 +145,10 @@ impl RawClient {
                 std::mem::take(&mut self.read)
             }
         };
-        let said = head.all("connection").iter().any(|value| value.eq_ignore_ascii_case("close"));
+        let options = head.all("connection");
+        let says = |option: &str| options.iter().any(|value| value.eq_ignore_ascii_case(option));
+        // RFC 9112 §9.3: a reply of HTTP/1.0 is the last unless it says otherwise.
+        let said = says("close") || (head.first_line.starts_with("HTTP/1.0") && !says("keep-alive"));
         Ok(RawResponse { status, headers: head.headers, body, closed: said || self.ended })
     }
 

@@ -146,6 +146,13 @@ impl TestGateway {
         self.admin_raw(&call)
     }
 
+    /// Every metric, as text.
+    pub(crate) fn metrics(&self) -> String {
+        let mut client = RawClient::connect(self.admin_address);
+        client.send(&request("GET", "/metrics").token(&self.root).bytes());
+        client.read_response().text()
+    }
+
     /// Any request to the admin port, as it is.
     pub(crate) fn admin_raw(&self, call: &Request) -> AdminReply {
         let mut client = RawClient::connect(self.admin_address);

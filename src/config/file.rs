@@ -201,7 +201,7 @@ pub(super) struct Upstream {
     pub(super) connect_timeout: Text,
     /// How long the head of a reply may take.
     pub(super) head_timeout: Text,
-    /// How long a body may make no progress.
+    /// How long a reply's body may make no progress.
     pub(super) body_timeout: Text,
     /// How long an idle connection is kept.
     pub(super) idle_timeout: Text,

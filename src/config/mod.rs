@@ -278,7 +278,7 @@ pub struct Upstream {
     pub connect_timeout: Duration,
     /// How long the head of a reply may take.
     pub head_timeout: Duration,
-    /// How long neither side of a body may make progress.
+    /// How long a reply's body may make no progress.
     pub body_timeout: Duration,
     /// How long an idle connection is kept.
     pub idle_timeout: Duration,

@@ -15,6 +15,7 @@ use http_body::Body;
 use hyper::body::Incoming;
 use tracing::{debug, error};
 
+use crate::net::connection::End;
 use crate::net::guard::{Fault, Heads};
 
 use super::body::ReplyBody;
@@ -23,42 +24,69 @@ use super::worker::Worker;
 use super::{Client, refuse};
 
 impl Worker {
-    /// The answer to a request: `refused` is what the guard found wrong with its head, which is not here then.
-    pub(super) async fn answer(
+    /// The answer to a request, whatever it is.
+    pub(super) async fn answer(self: &Rc<Self>, client: &Client, request: Request<Incoming>) -> Response<ReplyBody> {
+        let Some(heads) = &client.heads else { return self.outlive(client, request).await };
+        let in_progress = InProgress(Rc::clone(heads));
+        let mut response = match heads.next() {
+            Some(fault) => refuse(refusal(fault), request.method(), self.begin(client, &request)),
+            None => self.answer_passed(client, heads, request).await,
+        };
+        if heads.pulse().retires() {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response.map(|body| body.holding(in_progress))
+    }
+
+    async fn answer_passed(
         self: &Rc<Self>,
         client: &Client,
         heads: &Heads,
         request: Request<Incoming>,
-        refused: Option<Fault>,
     ) -> Response<ReplyBody> {
-        if let Some(fault) = refused {
-            return refuse(refusal(fault), request.method(), self.begin(client, &request));
-        }
-        let method = request.method().clone();
         // The engine keeps a connection over a body that nobody read only if the rest of it is here, and in one piece.
         let body = request.body();
         let keeps = body.is_end_stream() || (heads.is_all_here() && body.size_hint().exact().is_some());
-        let Some(mut response) = surviving(self.serve(client, request)).await else {
-            error!(client = %client.address, %method, "a request panicked");
-            return refuse(Refusal::Internal, &method, self.begin(client, &unread(method.clone())));
-        };
+        let mut response = self.outlive(client, request).await;
         if !keeps && response.body().is_refusal() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
 
-    /// A connection ended with an error of the engine. What the engine answered by itself is counted here.
-    pub(super) fn ended(self: &Rc<Self>, client: &Client, error: &hyper::Error) {
-        debug!(client = %client.address, %error, "connection ended");
-        let refusal = match (error.is_parse(), error.is_parse_too_large()) {
-            (true, true) => Refusal::HeadTooLarge,
-            (true, false) => Refusal::BadRequest("The head of the request is malformed"),
-            (false, _) => return,
+    /// The answer, also where it panics.
+    async fn outlive(self: &Rc<Self>, client: &Client, request: Request<Incoming>) -> Response<ReplyBody> {
+        let method = request.method().clone();
+        match surviving(self.serve(client, request)).await {
+            Some(response) => response,
+            None => {
+                error!(client = %client.address, %method, "a request panicked");
+                refuse(Refusal::Internal, &method, self.begin(client, &unread(method.clone())))
+            }
+        }
+    }
+
+    /// A connection did not end well. What the engine answered by itself is counted here, and who was late.
+    pub(super) fn ended(self: &Rc<Self>, client: &Client, end: &End) {
+        debug!(client = %client.address, %end, "connection ended");
+        let refusal = match end {
+            End::Late(late) => return self.plane.metrics.late(late.word()).increment(1),
+            End::Broken(error) if error.is_parse_too_large() => Refusal::HeadTooLarge,
+            End::Broken(error) if error.is_parse() => Refusal::BadRequest("The head of the request is malformed"),
+            End::Broken(_) => return,
         };
         let mut exchange = self.begin(client, &unread(Method::from_bytes(b"-").unwrap_or_default()));
         exchange.refused(&refusal);
         exchange.status = refusal.status();
+    }
+}
+
+/// A reply that is not done with; dropped, it is.
+pub(super) struct InProgress(Rc<Heads>);
+
+impl Drop for InProgress {
+    fn drop(&mut self) {
+        self.0.pulse().replied();
     }
 }
 

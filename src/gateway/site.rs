@@ -9,8 +9,8 @@ use std::sync::Arc;
 use http::{Uri, request};
 
 use crate::config::{self, Config, Credentials};
-use crate::net::connection::Bounds;
 use crate::net::guard::HeadBounds;
+use crate::net::pulse::Times;
 use crate::observe::Metrics;
 use crate::observe::metrics::{NO_ROUTE, RouteMetrics};
 
@@ -18,6 +18,7 @@ use super::headers;
 use super::path::{self, PathPolicy};
 use super::refusal::Refusal;
 use super::route::{self, Route, RouteTable};
+use super::stall::Pace;
 use super::target;
 use super::upstream::{Shared, Upstream};
 
@@ -46,6 +47,7 @@ pub(super) struct Site {
     upstreams: Box<[Rc<Upstream>]>,
     routes: Box<[RouteMetrics]>,
     no_route: RouteMetrics,
+    pub(super) pace: Pace,
 }
 
 impl Site {
@@ -62,6 +64,7 @@ impl Site {
             upstreams: setup.config.upstreams.iter().zip(&setup.upstreams).map(upstream).collect(),
             routes: setup.routes.routes().iter().map(|route| metrics.route(&route.label)).collect(),
             no_route: metrics.route(NO_ROUTE),
+            pace: Pace::from(&setup.config.limits),
             setup,
         }
     }
@@ -80,15 +83,24 @@ impl Site {
         &self.setup.config.credentials
     }
 
-    /// The bounds of a client's connection.
-    pub(super) fn bounds(&self) -> Bounds {
+    /// The bounds of a request's head.
+    pub(super) fn head_bounds(&self) -> HeadBounds {
         let limits = &self.setup.config.limits;
-        let head = HeadBounds {
-            head_bytes: limits.head_bytes,
-            header_count: limits.header_count,
-            uri_bytes: limits.uri_bytes,
-        };
-        Bounds { head_timeout: limits.keep_alive, head }
+        HeadBounds { head_bytes: limits.head_bytes, header_count: limits.header_count, uri_bytes: limits.uri_bytes }
+    }
+
+    /// How long a client's connection waits for what.
+    pub(super) fn times(&self) -> Times {
+        let limits = &self.setup.config.limits;
+        Times {
+            first_byte: limits.first_byte.into(),
+            head: limits.head_timeout.into(),
+            keep_alive: limits.keep_alive.into(),
+            write_stall: limits.write_stall.into(),
+            stream_idle: limits.stream_idle.into(),
+            linger: limits.linger.into(),
+            life: limits.connection_life.into(),
+        }
     }
 
     /// The route of a request, and the target in the one spelling that is matched, logged and sent on.

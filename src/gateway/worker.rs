@@ -24,7 +24,9 @@ use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::net::deadline::Wheel;
 use crate::net::guard::Heads;
+use crate::net::pulse::Pulse;
 use crate::net::{connection, listener};
 use crate::usage::Tally;
 
@@ -39,6 +41,8 @@ const TICK: Duration = Duration::from_secs(1);
 pub(super) struct Worker {
     pub(super) plane: Arc<Plane>,
     pub(super) tally: RefCell<Tally>,
+    /// Turns for the deadlines of all its connections.
+    pub(super) wheel: Rc<Wheel>,
     at: usize,
     site: RefCell<Rc<Site>>,
     random: RefCell<SmallRng>,
@@ -82,6 +86,7 @@ async fn run(at: usize, plane: Arc<Plane>, listeners: Vec<StdListener>, drain: C
         }
     }
     tokio::task::spawn_local(Rc::clone(&worker).tick());
+    tokio::task::spawn_local(Rc::clone(&worker.wheel).run());
     drain.cancelled().await;
     tasks.close();
     let timeout = worker.site().config().drain.timeout;
@@ -96,6 +101,7 @@ impl Worker {
         let site = Site::new(plane.setup.load_full(), None, &plane.metrics, at);
         Self {
             tally: RefCell::new(Tally::new(plane.usage.clone())),
+            wheel: Wheel::new(),
             at,
             site: RefCell::new(Rc::new(site)),
             random: RefCell::new(SmallRng::from_rng(&mut rand::rng())),
@@ -159,19 +165,18 @@ impl Worker {
             return turn_away(stream);
         };
         let Some(peer) = Peer::at(from.ip(), &site.config().gateway.trusted_proxies) else { return };
-        let (worker, drain, bounds) = (Rc::clone(self), drain.clone(), site.bounds());
-        let client = Rc::new(Client { address: from.ip(), peer });
+        let (worker, drain, bounds) = (Rc::clone(self), drain.clone(), site.head_bounds());
+        let heads = Rc::new(Heads::new(Pulse::new(&self.wheel, site.times(), self.entropy()[0])));
+        let client = Rc::new(Client { address: from.ip(), peer, heads: Some(Rc::clone(&heads)) });
         tasks.spawn_local(async move {
             let _place = place;
-            let (serving, heads) = (Rc::clone(&worker), Rc::new(Heads::default()));
-            let asked = (Rc::clone(&client), Rc::clone(&heads));
+            let serving = (Rc::clone(&worker), Rc::clone(&client));
             let service = service_fn(move |request: Request<Incoming>| {
-                let (worker, (client, heads)) = (Rc::clone(&serving), asked.clone());
-                let refused = heads.next();
-                async move { Ok::<_, Infallible>(worker.answer(&client, &heads, request, refused).await) }
+                let (worker, client) = serving.clone();
+                async move { Ok::<_, Infallible>(worker.answer(&client, request).await) }
             });
-            if let Err(error) = connection::serve(stream, heads, service, bounds, &drain).await {
-                worker.ended(&client, &error);
+            if let Err(end) = connection::serve(stream, heads, service, bounds, &drain).await {
+                worker.ended(&client, &end);
             }
         });
     }

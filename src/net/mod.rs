@@ -5,5 +5,7 @@
 //! Deliberately does not: look into a request beyond where it ends.
 
 pub mod connection;
+pub mod deadline;
 pub mod guard;
 pub mod listener;
+pub mod pulse;

@@ -3,6 +3,7 @@
 mod floors;
 mod framing;
 mod identity;
+mod late;
 mod paths;
 mod renewal;
 mod support;

@@ -15,6 +15,7 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use crate::config;
+use crate::net::deadline::Ticks;
 use crate::observe::{Metrics, UpstreamMetrics};
 
 pub(super) use pool::{Connection, Pool};
@@ -30,7 +31,7 @@ pub(super) struct Upstream {
     pub(super) name: Rc<str>,
     pub(super) endpoints: Box<[Endpoint]>,
     pub(super) head_timeout: Duration,
-    pub(super) body_timeout: Duration,
+    pub(super) body_timeout: Ticks,
     most_in_flight: usize,
     shared: Arc<Shared>,
     turn: Cell<usize>,
@@ -66,7 +67,7 @@ impl Upstream {
             name: config.name.as_str().into(),
             endpoints: config.endpoints.iter().map(endpoint).collect(),
             head_timeout: config.head_timeout,
-            body_timeout: config.body_timeout,
+            body_timeout: config.body_timeout.into(),
             most_in_flight: config.in_flight,
             shared,
             turn: Cell::new(first),

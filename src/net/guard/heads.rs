@@ -1,4 +1,4 @@
-//! What the guard of a connection tells the service that answers its requests.
+//! What the guard of a connection tells the service that answers its requests, and what both tell its pulse.
 //!
 //! Promises: requests are counted on both sides of the engine, so that a refusal meets the very request that it is for,
 //! however many were sent at once: the engine asks for each head once, in order.
@@ -6,10 +6,12 @@
 use std::cell::Cell;
 
 use super::Fault;
+use crate::net::pulse::Pulse;
 
 /// The heads of one connection, counted.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Heads {
+    pulse: Pulse,
     passed: Cell<u64>,
     asked: Cell<u64>,
     refused: Cell<Option<Fault>>,
@@ -17,6 +19,22 @@ pub struct Heads {
 }
 
 impl Heads {
+    /// Of a connection with this pulse.
+    pub fn new(pulse: Pulse) -> Self {
+        Self {
+            pulse,
+            passed: Cell::default(),
+            asked: Cell::default(),
+            refused: Cell::default(),
+            between: Cell::new(true),
+        }
+    }
+
+    /// What the connection waits for.
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
+    }
+
     /// To be called once for each request that the engine asks for: why it is refused, if it is.
     pub fn next(&self) -> Option<Fault> {
         self.asked.set(self.asked.get() + 1);
@@ -36,10 +54,12 @@ impl Heads {
     /// One more head goes to the engine.
     pub(super) fn pass(&self) {
         self.passed.set(self.passed.get() + 1);
+        self.pulse.head_ended();
     }
 
     /// The head after those that have passed does not, and no other will.
     pub(super) fn refuse(&self, fault: Fault) {
         self.refused.set(Some(fault));
+        self.pulse.head_ended();
     }
 }

@@ -114,6 +114,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Guard<IO> {
             let passing = self.follow(came);
             self.hold(came.get(passing..).unwrap_or_default());
             buf.set_filled(before + passing);
+            self.begin_head();
         } else {
             let mut held = std::mem::take(&mut self.held);
             held.extend_from_slice(buf.filled().get(before..).unwrap_or_default());
@@ -122,8 +123,32 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Guard<IO> {
             let rest = held.split_off(self.ready);
             self.held = held;
             self.hold(&rest);
+            if self.ready > 0 {
+                self.begin_head();
+            }
         }
         self.heads.set_between(matches!(self.at, At::Head(_)));
+    }
+
+    /// The head that is held, if one is, was not before.
+    fn begin_head(&self) {
+        if matches!(self.at, At::Head(_)) && self.held.len() > self.ready {
+            self.heads.pulse().head_began();
+        }
+    }
+
+    /// Something that waits for the client to take what he was sent.
+    fn writing<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        write: impl FnOnce(Pin<&mut IO>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        let written = write(Pin::new(&mut self.io), cx);
+        match written {
+            Poll::Pending => self.heads.pulse().write_began(),
+            Poll::Ready(_) => self.heads.pulse().write_ended(),
+        }
+        written
     }
 
     fn hold(&mut self, rest: &[u8]) {
@@ -186,24 +211,24 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guard<IO> {
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<IO> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.get_mut().writing(cx, |io, cx| io.poll_write(cx, buf))
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+        self.get_mut().writing(cx, |io, cx| io.poll_write_vectored(cx, bufs))
     }
 
     fn is_write_vectored(&self) -> bool {
         self.io.is_write_vectored()
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().writing(cx, AsyncWrite::poll_flush)
     }
 
     /// Says that nothing more comes. Where the client may still be sending, reads on until he ends: a socket closed
@@ -211,8 +236,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<IO> {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if !this.is_shut {
-            ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
+            ready!(this.writing(cx, |io, cx| io.poll_shutdown(cx)))?;
             this.is_shut = true;
+            this.heads.pulse().ended();
         }
         if matches!(this.at, At::Head(_)) && this.held.is_empty() {
             return Poll::Ready(Ok(()));

@@ -2,8 +2,11 @@
 
 use std::collections::VecDeque;
 use std::task::Waker;
+use std::time::Duration;
 
 use super::*;
+use crate::net::deadline::{Ticks, Wheel};
+use crate::net::pulse::{Pulse, Times};
 
 const BOUNDS: HeadBounds = HeadBounds { head_bytes: 8_192, header_count: 100, uri_bytes: 8_192 };
 const GOOD: &str = "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
@@ -41,6 +44,20 @@ impl AsyncWrite for Pieces {
     }
 }
 
+fn pulse() -> Pulse {
+    let second = Ticks::from(Duration::from_secs(1));
+    let times = Times {
+        first_byte: second,
+        head: second,
+        keep_alive: second,
+        write_stall: second,
+        stream_idle: second,
+        linger: second,
+        life: second,
+    };
+    Pulse::new(&Wheel::new(), times, 0)
+}
+
 /// What came of some bytes.
 #[derive(PartialEq, Eq, Debug)]
 struct Passed {
@@ -52,7 +69,7 @@ struct Passed {
 /// What the engine gets of `bytes` in pieces of `size`, reading `room` at once, and what the service is told of each of
 /// `asked` heads.
 fn through(bytes: &str, size: usize, room: usize, asked: usize) -> Passed {
-    let heads = Rc::new(Heads::default());
+    let heads = Rc::new(Heads::new(pulse()));
     let client = Pieces(bytes.as_bytes().chunks(size).map(<[u8]>::to_vec).collect());
     let mut guard = Guard::new(client, BOUNDS, Rc::clone(&heads));
     let (mut got, mut is_broken) = (Vec::new(), false);

@@ -99,6 +99,11 @@ impl RawClient {
         self.try_read_response().unwrap_or_else(|fault| panic!("no reply: {fault}"))
     }
 
+    /// Takes some of what has come, and keeps it for the next reply.
+    pub(crate) fn read_some(&mut self) {
+        self.fill().unwrap_or_else(|fault| panic!("{fault}"));
+    }
+
     /// Whether the other end closes without another byte.
     pub(crate) fn is_closed(&mut self) -> bool {
         while !self.ended && self.read.is_empty() {

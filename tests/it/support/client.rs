@@ -99,9 +99,12 @@ impl RawClient {
         self.try_read_response().unwrap_or_else(|fault| panic!("no reply: {fault}"))
     }
 
-    /// Takes some of what has come, and keeps it for the next reply.
-    pub(crate) fn read_some(&mut self) {
-        self.fill().unwrap_or_else(|fault| panic!("{fault}"));
+    /// Takes so many bytes, or a few more, and keeps them for the next reply.
+    pub(crate) fn read_at_least(&mut self, length: usize) {
+        let before = self.read.len();
+        while !self.ended && self.read.len() < before + length {
+            self.fill().unwrap_or_else(|fault| panic!("{fault}"));
+        }
     }
 
     /// Whether the other end closes without another byte.

@@ -3,5 +3,6 @@
 mod floors;
 mod identity;
 mod paths;
+mod readme;
 mod renewal;
 mod support;

@@ -86,7 +86,9 @@ impl std::fmt::Display for Shown {
 fn lines_match(shown: &[&str], said: &[&str]) -> bool {
     match shown.split_first() {
         None => said.is_empty(),
-        Some((line, rest)) if line.trim() == "…" => (0..=said.len()).any(|skipped| lines_match(rest, &said[skipped..])),
+        Some((line, rest)) if line.trim() == "…" => {
+            (0..=said.len()).any(|skipped| lines_match(rest, &said[skipped..]))
+        }
         Some((line, rest)) => {
             said.split_first().is_some_and(|(first, others)| text_matches(line, first) && lines_match(rest, others))
         }
@@ -131,7 +133,8 @@ fn an_answer_that_differs_from_what_is_shown_is_noticed() {
 
 #[test]
 fn commands_are_found_with_the_answer_that_follows_at_once() {
-    let found = blocks("# A\n\n```sh\nx\n```\n\n```text\ny\n```\nand\n```toml\nsh = 1\n```\n\n```sh\nz\n```\n\n200 ok\n");
+    let found =
+        blocks("# A\n\n```sh\nx\n```\n\n```text\ny\n```\nand\n```toml\nsh = 1\n```\n\n```sh\nz\n```\n\n200 ok\n");
     assert_eq!(found.iter().map(|block| block.script.as_str()).collect::<Vec<_>>(), ["x", "z"]);
     assert!(found[0].shown.as_ref().is_some_and(|shown| shown.admits("y")));
     assert!(found[1].shown.is_none() && found[1].after.starts_with("200"));

@@ -135,7 +135,8 @@ impl Shell {
 
     /// `script` with the addresses and the token of this shell.
     fn as_here(&self, script: &str) -> String {
-        let script = self.addresses.iter().fold(script.to_owned(), |script, (written, here)| script.replace(written, here));
+        let script =
+            self.addresses.iter().fold(script.to_owned(), |script, (written, here)| script.replace(written, here));
         script.replace("rlv_…", &self.token)
     }
 
@@ -158,8 +159,7 @@ impl Shell {
 impl Drop for Shell {
     fn drop(&mut self) {
         let group = Pid::from_raw(i32::try_from(self.child.id()).expect("a process id"));
-        // Fails only if everything has ended already.
-        drop(killpg(group, Signal::SIGKILL));
+        killpg(group, Signal::SIGKILL).ok(); // fails only if everything has ended already
         drop(self.child.wait());
     }
 }

@@ -3,5 +3,7 @@
 mod floors;
 mod identity;
 mod paths;
+mod reload;
 mod renewal;
 mod support;
+mod time;

@@ -105,7 +105,7 @@ pub struct Config {
 }
 
 /// `[gateway]`
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Gateway {
     /// The addresses of the data plane; port 0 lets the system choose.
     pub listen: Vec<SocketAddr>,
@@ -116,14 +116,14 @@ pub struct Gateway {
 }
 
 /// `[admin]`
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Admin {
     /// The admin port's address: loopback.
     pub listen: SocketAddr,
 }
 
 /// `[probes]`
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Probes {
     /// The probes' address.
     pub listen: SocketAddr,
@@ -132,14 +132,14 @@ pub struct Probes {
 }
 
 /// `[store]`
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Store {
     /// The file of the embedded store.
     pub path: PathBuf,
 }
 
 /// `[tokens]`
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Tokens {
     /// What new tokens begin with.
     pub prefix: Prefix,
@@ -183,7 +183,7 @@ pub enum CredentialForm {
 }
 
 /// `[log]`
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Log {
     /// Where access records go.
     pub access: AccessLog,
@@ -248,7 +248,7 @@ pub struct Limits {
 }
 
 /// `[[upstreams]]`: a backend of one or more endpoints.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Upstream {
     /// The name by which routes refer to it.
     pub name: String,

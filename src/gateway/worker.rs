@@ -24,14 +24,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
-use crate::config::Credentials;
 use crate::net::{connection, listener};
-use crate::observe::metrics::{NO_ROUTE, RouteMetrics};
 use crate::usage::Tally;
 
 use super::headers::Peer;
-use super::route::Route;
-use super::upstream::Upstream;
+use super::site::Site;
 use super::{Client, Plane};
 
 /// How often notes are folded and idle connections looked at.
@@ -41,11 +38,9 @@ const TICK: Duration = Duration::from_secs(1);
 pub(super) struct Worker {
     pub(super) plane: Arc<Plane>,
     pub(super) tally: RefCell<Tally>,
-    upstreams: Box<[Upstream]>,
-    routes: Box<[RouteMetrics]>,
-    no_route: RouteMetrics,
+    at: usize,
+    site: RefCell<Rc<Site>>,
     random: RefCell<SmallRng>,
-    bounds: connection::Bounds,
 }
 
 /// The workers' threads.
@@ -74,7 +69,6 @@ pub fn start(plane: &Arc<Plane>, listeners: Vec<Vec<StdListener>>, drain: &Cance
 }
 
 async fn run(at: usize, plane: Arc<Plane>, listeners: Vec<StdListener>, drain: CancellationToken) {
-    let timeout = plane.config.drain.timeout;
     let worker = Rc::new(Worker::new(at, plane));
     let tasks = TaskTracker::new();
     for listener in listeners {
@@ -89,6 +83,7 @@ async fn run(at: usize, plane: Arc<Plane>, listeners: Vec<StdListener>, drain: C
     tokio::task::spawn_local(Rc::clone(&worker).tick());
     drain.cancelled().await;
     tasks.close();
+    let timeout = worker.site().config().drain.timeout;
     if tokio::time::timeout(timeout, tasks.wait()).await.is_err() {
         tracing::warn!(worker = at, left = tasks.len(), "requests did not finish within drain.timeout");
     }
@@ -97,41 +92,24 @@ async fn run(at: usize, plane: Arc<Plane>, listeners: Vec<StdListener>, drain: C
 
 impl Worker {
     fn new(at: usize, plane: Arc<Plane>) -> Self {
-        let upstreams = plane.config.upstreams.iter().zip(&plane.upstreams);
-        let upstreams =
-            upstreams.map(|(config, shared)| Upstream::new(config, Arc::clone(shared), &plane.metrics, at)).collect();
-        let routes = plane.routes.routes().iter().map(|route| plane.metrics.route(&route.label)).collect();
-        let limits = &plane.config.limits;
-        let bounds = connection::Bounds {
-            head_timeout: limits.keep_alive,
-            head_bytes: limits.head_bytes,
-            header_count: limits.header_count,
-        };
+        let site = Site::new(plane.setup.load_full(), None, &plane.metrics, at);
         Self {
             tally: RefCell::new(Tally::new(plane.usage.clone())),
-            upstreams,
-            routes,
-            no_route: plane.metrics.route(NO_ROUTE),
+            at,
+            site: RefCell::new(Rc::new(site)),
             random: RefCell::new(SmallRng::from_rng(&mut rand::rng())),
-            bounds,
             plane,
         }
     }
 
-    pub(super) fn credentials(&self) -> &Credentials {
-        &self.plane.config.credentials
-    }
-
-    pub(super) fn upstream(&self, route: &Route) -> &Upstream {
-        &self.upstreams[route.upstream]
-    }
-
-    pub(super) fn route_metrics(&self, route: Option<usize>) -> &RouteMetrics {
-        route.and_then(|route| self.routes.get(route)).unwrap_or(&self.no_route)
-    }
-
-    pub(super) fn route_label(&self, route: usize) -> &str {
-        self.plane.routes.routes().get(route).map_or(NO_ROUTE, |route| &route.label)
+    /// The configuration in force, as this worker has it.
+    pub(super) fn site(&self) -> Rc<Site> {
+        let setup = self.plane.setup.load();
+        let mut site = self.site.borrow_mut();
+        if !site.is_of(&setup) {
+            *site = Rc::new(Site::new(Arc::clone(&setup), Some(&site), &self.plane.metrics, self.at));
+        }
+        Rc::clone(&site)
     }
 
     /// Random bytes for names of requests and traces, which are no secrets.
@@ -156,7 +134,7 @@ impl Worker {
         loop {
             ticks.tick().await;
             self.tally.borrow_mut().fold();
-            self.upstreams.iter().for_each(Upstream::sweep);
+            self.site().sweep();
         }
     }
 
@@ -175,15 +153,16 @@ impl Worker {
     }
 
     fn admit(self: &Rc<Self>, stream: TcpStream, from: SocketAddr, tasks: &TaskTracker, drain: &CancellationToken) {
-        let Some(place) = Place::among(&self.plane) else {
+        let site = self.site();
+        let Some(place) = Place::among(&self.plane, site.config().limits.connections) else {
             return turn_away(stream);
         };
-        let Some(peer) = Peer::at(from.ip(), &self.plane.config.gateway.trusted_proxies) else { return };
-        let (worker, drain) = (Rc::clone(self), drain.clone());
+        let Some(peer) = Peer::at(from.ip(), &site.config().gateway.trusted_proxies) else { return };
+        let (worker, drain, bounds) = (Rc::clone(self), drain.clone(), site.bounds());
         let client = Rc::new(Client { address: from.ip(), peer });
         tasks.spawn_local(async move {
             let _place = place;
-            let (serving, bounds) = (Rc::clone(&worker), worker.bounds);
+            let serving = Rc::clone(&worker);
             let service = service_fn(move |request: Request<Incoming>| {
                 let (worker, client) = (Rc::clone(&serving), Rc::clone(&client));
                 async move { Ok::<_, std::convert::Infallible>(worker.serve(&client, request).await) }
@@ -202,11 +181,11 @@ struct Place {
 }
 
 impl Place {
-    fn among(plane: &Plane) -> Option<Self> {
+    fn among(plane: &Plane, most: usize) -> Option<Self> {
         let before = plane.connections.fetch_add(1, Ordering::Relaxed);
         plane.metrics.connections.increment(1.0);
         let taken = Self { connections: Arc::clone(&plane.connections), open: plane.metrics.connections.clone() };
-        (before < plane.config.limits.connections).then_some(taken)
+        (before < most).then_some(taken)
     }
 }
 

@@ -1,8 +1,11 @@
 //! Behaviour, over real sockets, and the order of the house.
 
+mod drain;
 mod floors;
 mod identity;
 mod paths;
 mod readme;
+mod reload;
 mod renewal;
 mod support;
+mod time;

@@ -4,6 +4,7 @@ mod drain;
 mod floors;
 mod identity;
 mod paths;
+mod readme;
 mod reload;
 mod renewal;
 mod support;

@@ -8,5 +8,6 @@ mod paths;
 mod readme;
 mod reload;
 mod renewal;
+mod seeds;
 mod support;
 mod time;

@@ -1,11 +1,13 @@
 //! Behaviour, over real sockets, and the order of the house.
 
 mod drain;
+mod fire;
 mod floors;
 mod identity;
 mod paths;
 mod readme;
 mod reload;
 mod renewal;
+mod seeds;
 mod support;
 mod time;

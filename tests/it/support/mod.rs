@@ -8,6 +8,7 @@ pub(crate) mod client;
 pub(crate) mod gateway;
 pub(crate) mod process;
 pub(crate) mod request;
+pub(crate) mod store;
 pub(crate) mod trial;
 pub(crate) mod wire;
 

@@ -16,7 +16,7 @@ use crate::support::DEADLINE;
 use crate::support::gateway::Holder;
 
 /// How long a phase may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Whose token a thread sends.
 #[derive(Clone, Copy, Debug)]

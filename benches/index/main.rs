@@ -21,6 +21,7 @@ fn main() -> ExitCode {
     let ran = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["--one", "memory", keys] => number(keys).and_then(memory::measure),
         ["--one", "store", keys] => number(keys).and_then(store::measure),
+        ["--build", path, keys] => number(keys).and_then(|keys| store::build(path.as_ref(), keys)),
         given => measure_each(given),
     };
     match ran {
@@ -46,12 +47,15 @@ fn measure_each(given: &[&str]) -> io::Result<()> {
     }
     let cases = sizes.into_iter().map(|keys| ("memory", keys)).chain(stores.into_iter().map(|keys| ("store", keys)));
     for (case, keys) in cases {
-        let ended = Command::new(std::env::current_exe()?).args(["--one", case, &keys.to_string()]).status()?;
-        if !ended.success() {
-            return Err(io::Error::other(format!("{case} of {keys} keys: {ended}")));
-        }
+        alone(&["--one", case, &keys.to_string()])?;
     }
     Ok(())
+}
+
+/// Runs this program with `arguments` in a process of its own.
+fn alone(arguments: &[&str]) -> io::Result<()> {
+    let ended = Command::new(std::env::current_exe()?).args(arguments).status()?;
+    if ended.success() { Ok(()) } else { Err(io::Error::other(format!("{arguments:?}: {ended}"))) }
 }
 
 fn number(text: &str) -> io::Result<u64> {

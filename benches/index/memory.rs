@@ -91,6 +91,7 @@ pub(crate) fn measure(count: u64) -> io::Result<()> {
 
     let texts: Vec<Text> = (0..TEXTS).map(|at| keys::text(keys::scattered(at ^ 0xface) % count)).collect();
     let clock = Times::of_the_clock();
+    tell(&format!("{count} keys: of a look-up, the hash (SHA-256)"), hash(&texts).sorted().less(clock))?;
     look_up(&whole.index, &texts);
     let at_rest = look_up(&whole.index, &texts).sorted().less(clock);
     tell(&format!("{count} keys: look-up at rest (hash and map)"), at_rest)?;
@@ -120,6 +121,16 @@ fn use_all(usage: &Usage, count: u64) {
         }
     }
     tally.fold();
+}
+
+fn hash(texts: &[Text]) -> Times {
+    let mut times = Times::with_capacity(texts.len());
+    for text in texts {
+        let begun = Instant::now();
+        black_box(Digest::of(black_box(text)));
+        times.add(begun.elapsed());
+    }
+    times
 }
 
 fn look_up(index: &Index, texts: &[Text]) -> Times {

@@ -12,7 +12,7 @@ use relevo::usage::Usage;
 
 use crate::memory::{Whole, mebibytes, resident, runtime};
 use crate::times::Times;
-use crate::{keys, tell};
+use crate::{alone, keys, tell};
 
 /// How many keys one commit writes while the store is built.
 const BATCH: u64 = 20_000;
@@ -21,7 +21,7 @@ pub(crate) fn measure(count: u64) -> io::Result<()> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("store.redb");
     let begun = Instant::now();
-    build(&path, count)?;
+    alone(&["--build", &path.to_string_lossy(), &count.to_string()])?;
     let bytes = std::fs::metadata(&path)?.len();
     let took = begun.elapsed().as_secs_f64();
     tell(&format!("store of {count} keys: built"), format!("{took:.1} s, {:.1} MiB", mebibytes(bytes)))?;
@@ -44,7 +44,7 @@ pub(crate) fn measure(count: u64) -> io::Result<()> {
     in_force(&whole, store.as_ref(), count)
 }
 
-fn build(path: &Path, count: u64) -> io::Result<()> {
+pub(crate) fn build(path: &Path, count: u64) -> io::Result<()> {
     let store = EmbeddedStore::open(path).map_err(io::Error::other)?;
     let runtime = runtime()?;
     let mut next = 0;

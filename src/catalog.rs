@@ -92,7 +92,9 @@ impl Catalog {
     pub fn put(&self, realm: Realm, key: &ApiKey) -> Option<ApiKey> {
         let mut table = self.write(realm);
         let before = table.key(key.id);
-        before.iter().for_each(|before| table.forget_name(before));
+        if let Some(before) = &before {
+            table.forget_name(before);
+        }
         table.insert(key);
         before
     }

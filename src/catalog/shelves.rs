@@ -30,18 +30,18 @@ impl Shelves {
         self.count
     }
 
-    pub(super) fn find(&self, id: KeyId) -> Option<&[u8]> {
-        let (_, shelf) = self.by_least.range(..=id).next_back()?;
-        shelf.place(id).ok().map(|row| shelf.record(&row))
+    pub(super) fn find(&self, key: KeyId) -> Option<&[u8]> {
+        let (_, shelf) = self.by_least.range(..=key).next_back()?;
+        shelf.place(key).ok().map(|row| shelf.record(&row))
     }
 
-    /// Puts `record` in place of what is known of `id`.
-    pub(super) fn put(&mut self, id: KeyId, record: &[u8]) {
+    /// Puts `record` in place of what is known of `key`.
+    pub(super) fn put(&mut self, key: KeyId, record: &[u8]) {
         if self.by_least.is_empty() {
             self.by_least.insert(KeyId::from_bits(0), Shelf::default());
         }
-        let Some((_, shelf)) = self.by_least.range_mut(..=id).next_back() else { return };
-        let row = match shelf.place(id) {
+        let Some((_, shelf)) = self.by_least.range_mut(..=key).next_back() else { return };
+        let row = match shelf.place(key) {
             Ok(row) => row,
             Err(at) => {
                 self.count += 1;
@@ -56,9 +56,9 @@ impl Shelves {
         }
     }
 
-    pub(super) fn remove(&mut self, id: KeyId) {
-        let Some((least, shelf)) = self.by_least.range_mut(..=id).next_back() else { return };
-        let Ok(row) = shelf.place(id) else { return };
+    pub(super) fn remove(&mut self, key: KeyId) {
+        let Some((least, shelf)) = self.by_least.range_mut(..=key).next_back() else { return };
+        let Ok(row) = shelf.place(key) else { return };
         shelf.0.drain(row);
         self.count -= 1;
         let least = *least;

@@ -93,3 +93,6 @@ fn announce(keyring: &Keyring, revision: Revision) {
         newer
     });
 }
+
+#[cfg(test)]
+mod tests;

@@ -155,7 +155,9 @@ impl Usage {
         if written {
             known.sweep(self.0.clock.now());
         } else {
-            rows.iter().for_each(|(token, _)| known.mark(token.as_bits().to_be_bytes()));
+            for (token, _) in rows {
+                known.mark(token.as_bits().to_be_bytes());
+            }
         }
     }
 
@@ -313,6 +315,50 @@ mod tests {
         let (usage, _first_uses) = Usage::open(path, clock.clone());
         assert_eq!(usage.quiet(token(1)), (Span::ZERO, clock.now()));
         assert_eq!(usage.last_used(token(1)), Some(START));
+    }
+
+    #[test]
+    fn the_last_use_of_a_token_long_quiet_is_in_the_file_alone() {
+        let dir = tempfile::tempdir().expect("dir");
+        let clock = Clock::manual(START);
+        let (usage, _first_uses) = Usage::open(dir.path().join("usage.redb"), clock.clone());
+        used(&usage, token(1), START);
+        clock.advance(Span::hours(23));
+        used(&usage, token(2), clock.now());
+        clock.advance(Span::hours(2));
+        usage.flush();
+        assert_eq!(usage.known().record(token(1)), None);
+        assert!(usage.known().record(token(2)).is_some());
+        assert_eq!(usage.last_used(token(1)), Some(START));
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_written_later() {
+        let dir = tempfile::tempdir().expect("dir");
+        let folder = dir.path().join("away");
+        let (path, clock) = (folder.join("usage.redb"), Clock::manual(START));
+        let (usage, _first_uses) = Usage::open(path.clone(), clock.clone()); // there is no such folder
+        used(&usage, token(1), START);
+        usage.flush();
+        assert_eq!(usage.last_used(token(1)), Some(START));
+        std::fs::create_dir(folder).expect("folder");
+        usage.close();
+        drop(usage);
+        let (usage, _first_uses) = Usage::open(path, clock);
+        assert_eq!(usage.last_used(token(1)), Some(START));
+    }
+
+    #[test]
+    fn quiet_that_began_within_a_second_is_never_told_too_long() {
+        let dir = tempfile::tempdir().expect("dir");
+        let clock = Clock::manual(START.plus(Span::millis(1)));
+        let (usage, _first_uses) = Usage::open(dir.path().join("usage.redb"), clock.clone());
+        clock.advance(Span::millis(1));
+        assert_eq!(usage.quiet(token(1)).0, Span::ZERO);
+        clock.advance(Span::minutes(1));
+        let (quiet, since) = usage.quiet(token(1));
+        assert!(quiet <= Span::minutes(1) && quiet >= Span::seconds(59), "{quiet}");
+        assert_eq!(since, START);
     }
 
     #[test]

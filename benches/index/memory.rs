@@ -85,12 +85,16 @@ pub(crate) fn measure(count: u64) -> io::Result<()> {
     let begun = Instant::now();
     whole.follow(follower, move || Box::new(Told::new(count, received)));
     tell(&format!("{count} keys: filled from a feed in memory"), format!("{:.2} s", begun.elapsed().as_secs_f64()))?;
+    settle(&whole, count, &changes);
     tell_memory(count, before, "index, catalogue")?;
     use_all(&whole.usage, count);
+    whole.usage.flush();
+    settle(&whole, count, &changes);
     tell_memory(count, before, "index, catalogue, usage (every token used today)")?;
 
     let texts: Vec<Text> = (0..TEXTS).map(|at| keys::text(keys::scattered(at ^ 0xface) % count)).collect();
     let clock = Times::of_the_clock();
+    tell(&format!("{count} keys: one read of memory of that size"), read_chain(count).sorted().less(clock))?;
     tell(&format!("{count} keys: of a look-up, the hash (SHA-256)"), hash(&texts).sorted().less(clock))?;
     look_up(&whole.index, &texts);
     let at_rest = look_up(&whole.index, &texts).sorted().less(clock);
@@ -109,6 +113,36 @@ pub(crate) fn mebibytes(bytes: u64) -> f64 {
     bytes as f64 / 1_048_576.0
 }
 
+/// Changes keys for a while, as a gateway does that runs: the allocator gives back what was needed only to grow.
+fn settle(whole: &Whole, count: u64, changes: &UnboundedSender<Vec<Notice>>) {
+    for round in 0..500 {
+        let key = Arc::new(keys::key(keys::scattered(round) % count));
+        let revision = Revision(whole.keyring.revision().0 + 1);
+        changes.send(vec![Notice::Put(Realm::Gateway, revision, key), Notice::Synced(revision)]).ok();
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Reads at random, each from where the last one says, over the memory that the tokens' passes take: what a miss of
+/// every cache costs on this machine now. A look-up has three that wait for each other.
+fn read_chain(count: u64) -> Times {
+    const LINE: usize = 16; // 128 bytes
+    let lines = usize::try_from(count).unwrap_or(1);
+    let mut memory = vec![0_u64; lines * LINE];
+    for (at, place) in memory.iter_mut().enumerate().step_by(LINE) {
+        *place = keys::scattered(at as u64) % count;
+    }
+    let (mut times, mut at, mut jump) = (Times::with_capacity(400_000), 0, 0);
+    for _ in 0..400_000 {
+        let begun = Instant::now();
+        at = usize::try_from((black_box(memory[at * LINE]) + jump) % count).unwrap_or_default();
+        jump += 1; // or a short cycle would stay in the cache
+        black_box(at);
+        times.add(begun.elapsed());
+    }
+    times
+}
+
 /// Has every token used, in folds of the size that a busy second makes.
 fn use_all(usage: &Usage, count: u64) {
     let mut tally = Tally::new(usage.clone());
@@ -118,6 +152,9 @@ fn use_all(usage: &Usage, count: u64) {
         }
         if number % 10_000 == 0 {
             tally.fold();
+        }
+        if number % 500_000 == 0 {
+            usage.flush();
         }
     }
     tally.fold();
@@ -152,26 +189,26 @@ fn under_change(
     texts: &[Text],
     clock: u32,
 ) -> io::Result<()> {
-    let (stop, sent) = (AtomicBool::new(false), AtomicU64::new(0));
+    let (stop, sent, first) = (AtomicBool::new(false), AtomicU64::new(0), whole.keyring.revision().0);
     let (times, rate) = thread::scope(|scope| {
-        scope.spawn(|| change(count, changes, &stop, &sent));
+        scope.spawn(|| change((count, first), changes, (&stop, &sent)));
         let begun = Instant::now();
         let mut times = Times::with_capacity(0);
         while begun.elapsed() < Duration::from_secs(5) {
             times.append(look_up(&whole.index, texts));
         }
-        let applied = whole.keyring.revision().0 - count;
+        let applied = whole.keyring.revision().0 - first;
         stop.store(true, Ordering::Relaxed);
         (times, applied * 1_000 / u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX))
     });
     tell(&format!("{count} keys: look-up under {rate} changes a second"), times.sorted().less(clock))?;
-    while whole.keyring.revision().0 < count + sent.load(Ordering::Relaxed) {
+    while whole.keyring.revision().0 < first + sent.load(Ordering::Relaxed) {
         thread::sleep(Duration::from_millis(1)); // what was sent is applied before anything else is measured
     }
     Ok(())
 }
 
-fn change(count: u64, changes: &UnboundedSender<Vec<Notice>>, stop: &AtomicBool, sent: &AtomicU64) {
+fn change((count, first): (u64, u64), changes: &UnboundedSender<Vec<Notice>>, (stop, sent): (&AtomicBool, &AtomicU64)) {
     let begun = Instant::now();
     let mut revision = 0;
     while !stop.load(Ordering::Relaxed) {
@@ -180,7 +217,7 @@ fn change(count: u64, changes: &UnboundedSender<Vec<Notice>>, stop: &AtomicBool,
             revision += 1;
             let key = keys::key(keys::scattered(revision / 2) % count);
             let key = if revision % 2 == 0 { renewing(key) } else { key };
-            let revision = Revision(count + revision);
+            let revision = Revision(first + revision);
             let put = Notice::Put(Realm::Gateway, revision, Arc::new(key));
             changes.send(vec![put, Notice::Synced(revision)]).ok();
         }

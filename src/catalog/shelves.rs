@@ -31,8 +31,8 @@ impl Shelves {
     }
 
     pub(super) fn find(&self, key: KeyId) -> Option<&[u8]> {
-        let (_, shelf) = self.by_least.range(..=key).next_back()?;
-        shelf.place(key).ok().map(|row| shelf.record(&row))
+        let (_, found) = self.by_least.range(..=key).next_back()?;
+        found.place(key).ok().map(|row| found.record(&row))
     }
 
     /// Puts `record` in place of what is known of `key`.
@@ -40,29 +40,29 @@ impl Shelves {
         if self.by_least.is_empty() {
             self.by_least.insert(KeyId::from_bits(0), Shelf::default());
         }
-        let Some((_, shelf)) = self.by_least.range_mut(..=key).next_back() else { return };
-        let row = match shelf.place(key) {
+        let Some((_, found)) = self.by_least.range_mut(..=key).next_back() else { return };
+        let row = match found.place(key) {
             Ok(row) => row,
             Err(at) => {
                 self.count += 1;
                 at..at
             }
         };
-        let added = shelf.put(row, record);
-        if shelf.0.len() > SHELF_BYTES
-            && let Some((least, rest)) = shelf.split(&added)
+        let added = found.put(row, record);
+        if found.0.len() > SHELF_BYTES
+            && let Some((least, rest)) = found.split(&added)
         {
             self.by_least.insert(least, rest);
         }
     }
 
     pub(super) fn remove(&mut self, key: KeyId) {
-        let Some((least, shelf)) = self.by_least.range_mut(..=key).next_back() else { return };
-        let Ok(row) = shelf.place(key) else { return };
-        shelf.0.drain(row);
+        let Some((least, found)) = self.by_least.range_mut(..=key).next_back() else { return };
+        let Ok(row) = found.place(key) else { return };
+        found.0.drain(row);
         self.count -= 1;
         let least = *least;
-        if shelf.0.is_empty() && least.as_bits() != 0 {
+        if found.0.is_empty() && least.as_bits() != 0 {
             self.by_least.remove(&least);
         }
     }

@@ -16,7 +16,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 const BIRTH: u64 = 1_790_000_000_000;
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// The text of token `number`, as long as a minted one.
+/// The text of a token, in the format of minted ones.
 pub(crate) type Text = [u8; 53];
 
 /// A number that looks like chance (splitmix64).
@@ -27,13 +27,19 @@ pub(crate) fn scattered(number: u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// The text of the token of key `number`.
+/// The text of the token of key `number`: 43 characters, and a CRC-32 in six more.
 pub(crate) fn text(number: u64) -> Text {
     let mut text = *b"rlv_0000000000000000000000000000000000000000000000000";
     let mut state = number;
-    for at in text.iter_mut().skip(4) {
+    let (checked, check) = text.split_at_mut(47);
+    for at in checked.iter_mut().skip(4) {
         state = scattered(state);
         *at = BASE62[(state % 62) as usize];
+    }
+    let mut rest = crc32fast::hash(checked) as usize;
+    for digit in check.iter_mut().rev() {
+        *digit = BASE62[rest % 62];
+        rest /= 62;
     }
     text
 }

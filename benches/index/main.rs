@@ -1,7 +1,7 @@
 //! What tokens cost in memory and time: the goals of `docs/performance.md` for index, catalogue and usage.
 //!
 //! `cargo bench --bench index -- [KEYS...] [--store KEYS]`; without arguments 100,000 and 1,000,000 keys, and a store
-//! of 100,000. Each size is measured in a process of its own, so that memory is its alone.
+//! of 100,000. `--build FILE KEYS` makes a store and `--tokens KEYS` prints its tokens, for `benches/run`. Each size is measured in a process of its own, so that memory is its alone.
 //! Promises: changes take the way of the product (feed → follower → catalogue → index), with the product's allocator.
 //! Deliberately does not: judge. It prints what was measured; goals are the page's.
 
@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         ["--one", "memory", keys] => number(keys).and_then(memory::measure),
         ["--one", "store", keys] => number(keys).and_then(store::measure),
         ["--build", path, keys] => number(keys).and_then(|keys| store::build(path.as_ref(), keys)),
+        ["--tokens", keys] => number(keys).and_then(tokens),
         given => measure_each(given),
     };
     match ran {
@@ -56,6 +57,15 @@ fn measure_each(given: &[&str]) -> io::Result<()> {
 fn alone(arguments: &[&str]) -> io::Result<()> {
     let ended = Command::new(std::env::current_exe()?).args(arguments).status()?;
     if ended.success() { Ok(()) } else { Err(io::Error::other(format!("{arguments:?}: {ended}"))) }
+}
+
+/// Prints each key's token and name.
+fn tokens(count: u64) -> io::Result<()> {
+    let mut stdout = io::BufWriter::new(io::stdout().lock());
+    for number in 0..count {
+        writeln!(stdout, "{} {}", String::from_utf8_lossy(&keys::text(number)), keys::key(number).name)?;
+    }
+    stdout.flush()
 }
 
 fn number(text: &str) -> io::Result<u64> {

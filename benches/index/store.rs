@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use relevo::clock::Clock;
-use relevo::domain::{Realm, Status};
+use relevo::domain::{ApiKey, Realm, Status};
 use relevo::store::{KeyRef, Store, What, Write, embedded::EmbeddedStore};
 use relevo::usage::Usage;
 
@@ -44,18 +44,25 @@ pub(crate) fn measure(count: u64) -> io::Result<()> {
     in_force(&whole, store.as_ref(), count)
 }
 
+/// Makes a store of `count` keys at `path`.
 pub(crate) fn build(path: &Path, count: u64) -> io::Result<()> {
     let store = EmbeddedStore::open(path).map_err(io::Error::other)?;
     let runtime = runtime()?;
     let mut next = 0;
     while next < count {
         let end = count.min(next + BATCH);
-        let create =
-            |number| Write { realm: Realm::Gateway, what: What::Create(keys::key(number)), events: Vec::new() };
+        let create = |number| Write { realm: Realm::Gateway, what: What::Create(young(number)), events: Vec::new() };
         runtime.block_on(store.commit((next..end).map(create).collect())).map_err(io::Error::other)?;
         next = end;
     }
     Ok(())
+}
+
+/// Key `number` with a token made now, which is good for as long as tokens are.
+fn young(number: u64) -> ApiKey {
+    let (mut key, now) = (keys::key(number), Clock::system().now());
+    key.tokens.each_mut().for_each(|token| token.created_at = now);
+    key
 }
 
 /// How long after the store has answered a commit a look-up sees it; nothing if it was there before the answer.

@@ -5,6 +5,7 @@ mod fire;
 mod floors;
 mod identity;
 mod paths;
+mod problems;
 mod readme;
 mod reload;
 mod renewal;

@@ -1,7 +1,7 @@
 //! The data plane: the story of one request, from its head to the head of the reply.
 //!
-//! route → credential (taken out of the request) → verdict: [`Permit`](verdict::Permit) or [`Refusal`] → forward →
-//! response. One thread per core serves it ([`worker`]); what the threads share is read-only on the path.
+//! route → credential (taken out of the request) → verdict: [`Permit`] or [`Refusal`] → forward →
+//! response. One thread per core serves it (`worker`); what the threads share is read-only on the path.
 //!
 //! Promises: nothing is forwarded without a permit; a refusal is answered before the body is read.
 //! Deliberately does not: know the store or the keyring. Keys are what the index says.

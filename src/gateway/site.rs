@@ -9,6 +9,7 @@ use std::sync::Arc;
 use http::{Uri, request};
 
 use crate::config::{self, Config, Credentials};
+use crate::net::deadline::Wheel;
 use crate::net::guard::HeadBounds;
 use crate::net::pulse::Times;
 use crate::observe::Metrics;
@@ -52,13 +53,18 @@ pub(super) struct Site {
 
 impl Site {
     /// The site of worker number `at`, keeping the connections of upstreams that `before` had the same.
-    pub(super) fn new(setup: Arc<Setup>, before: Option<&Self>, metrics: &Metrics, at: usize) -> Self {
+    pub(super) fn new(
+        setup: Arc<Setup>,
+        before: Option<&Self>,
+        (metrics, wheel): (&Metrics, &Rc<Wheel>),
+        at: usize,
+    ) -> Self {
         let known = |upstream: &config::Upstream| {
             let place = before?.config().upstreams.iter().position(|known| known == upstream)?;
             before?.upstreams.get(place).cloned()
         };
         let upstream = |(upstream, shared): (&config::Upstream, &Arc<Shared>)| {
-            known(upstream).unwrap_or_else(|| Rc::new(Upstream::new(upstream, Arc::clone(shared), metrics, at)))
+            known(upstream).unwrap_or_else(|| Rc::new(Upstream::new(upstream, Arc::clone(shared), metrics, wheel, at)))
         };
         Self {
             upstreams: setup.config.upstreams.iter().zip(&setup.upstreams).map(upstream).collect(),

@@ -98,10 +98,11 @@ async fn run(at: usize, plane: Arc<Plane>, listeners: Vec<StdListener>, drain: C
 
 impl Worker {
     fn new(at: usize, plane: Arc<Plane>) -> Self {
-        let site = Site::new(plane.setup.load_full(), None, &plane.metrics, at);
+        let wheel = Wheel::new();
+        let site = Site::new(plane.setup.load_full(), None, (&plane.metrics, &wheel), at);
         Self {
             tally: RefCell::new(Tally::new(plane.usage.clone())),
-            wheel: Wheel::new(),
+            wheel,
             at,
             site: RefCell::new(Rc::new(site)),
             random: RefCell::new(SmallRng::from_rng(&mut rand::rng())),
@@ -114,7 +115,7 @@ impl Worker {
         let setup = self.plane.setup.load();
         let mut site = self.site.borrow_mut();
         if !site.is_of(&setup) {
-            *site = Rc::new(Site::new(Arc::clone(&setup), Some(&site), &self.plane.metrics, self.at));
+            *site = Rc::new(Site::new(Arc::clone(&setup), Some(&site), (&self.plane.metrics, &self.wheel), self.at));
         }
         Rc::clone(&site)
     }

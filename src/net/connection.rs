@@ -45,10 +45,13 @@ where
     B: Body<Data = Bytes> + 'static,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    let connection = http1::Builder::new()
-        .max_buf_size(bounds.head_bytes.max(8_192))
-        .max_headers(bounds.header_count)
-        .serve_connection(TokioIo::new(Guard::new(stream, bounds, Rc::clone(&heads))), service);
+    let mut engine = http1::Builder::new();
+    engine.max_buf_size(bounds.head_bytes.max(8_192));
+    if bounds.header_count > 100 {
+        engine.max_headers(bounds.header_count); // costs an allocation per request; the guard counts anyhow
+    }
+    let guard = Guard::new(stream, bounds, Rc::clone(&heads));
+    let connection = engine.serve_connection(TokioIo::new(guard), service);
     let mut connection = std::pin::pin!(connection);
     let mut late = std::pin::pin!(poll_fn(|cx| heads.pulse().poll(cx)));
     tokio::select! {

@@ -7,6 +7,7 @@
 //! Deliberately does not: measure time more finely; cross threads.
 
 use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -173,6 +174,19 @@ impl Timer {
         }
         Poll::Pending
     }
+}
+
+/// What comes of `future` before the deadline of `timer`, which is `span` from now; `None` if nothing does.
+pub async fn within<T>(timer: &Timer, span: Ticks, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = std::pin::pin!(future);
+    timer.set(timer.wheel.after(span));
+    let outcome = poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+        Poll::Pending => timer.poll(cx).map(|()| None),
+    })
+    .await;
+    timer.set(Tick::NEVER);
+    outcome
 }
 
 #[cfg(test)]

@@ -7,5 +7,6 @@
 pub mod connection;
 pub mod deadline;
 pub mod guard;
+pub mod interim;
 pub mod listener;
 pub mod pulse;

@@ -1,9 +1,11 @@
 //! Behaviour, over real sockets, and the order of the house.
 
+mod demo;
 mod drain;
 mod fire;
 mod floors;
 mod identity;
+mod kill;
 mod paths;
 mod problems;
 mod readme;

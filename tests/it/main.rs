@@ -11,3 +11,4 @@ mod reload;
 mod renewal;
 mod support;
 mod time;
+mod watching;

@@ -1,4 +1,4 @@
-//! A naive model of a key's life, written from the rules of `domain.md` alone, against which `model_test` holds
+//! A naive model of a key's life, written from the rules of `docs/domain.md` alone, against which `model_test` holds
 //! the real thing.
 //!
 //! Promises: one flat list of every token there ever was, and time replayed from event to event.

@@ -1,7 +1,7 @@
 //! Every reason for which the gateway itself answers a request, with what it tells the client.
 //!
-//! Promises: code, status and texts of a refusal are fixed and public (`domain.md`, "Presenting a token";
-//! `interfaces.md`, "Gateway"); nothing of a credential, a key or a backend ever stands in them.
+//! Promises: code, status and texts of a refusal are fixed and public (`docs/gateway.md`, "Refusals"); nothing of a
+//! credential, a key or a backend ever stands in them.
 //! Deliberately does not: build a response (`reply`), or decide what becomes of the connection.
 
 use std::fmt;

@@ -41,7 +41,6 @@ pub use running::Running;
 /// `relevo serve`: runs until SIGTERM or SIGINT. The exit code is that of a failed start, or success.
 pub fn serve(config: Config, source: Source) -> Result<ExitCode, StartError> {
     log::start();
-    prepare_process();
     let running = Relevo::start_as_process(config, source)?;
     running.print_addresses().map_err(|error| StartError::stdout(&error))?;
     running.wait_for_signal()?;
@@ -76,6 +75,7 @@ impl Relevo {
     /// The same for a process of its own: its first administrator's token may come from the environment, and it is
     /// announced to this user's command line.
     pub fn start_as_process(config: Config, source: Source) -> Result<Running, StartError> {
+        prepare_process();
         let given = first::given_token()?;
         let path = config.store.path.clone();
         let clock = Clock::system();

@@ -9,6 +9,7 @@ mod problems;
 mod readme;
 mod reload;
 mod renewal;
+mod seeds;
 mod support;
 mod time;
 mod watching;

@@ -21,7 +21,7 @@ use super::page::Page;
 use crate::support::backend::{Backend, Reply};
 
 /// How long one block of commands may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// `relevo`, but what runs until it is stopped does so in the background once it is ready. A demo whose ports were
 /// taken at the last moment begins again.
@@ -149,8 +149,8 @@ impl Shell {
             let port: String = at.1.chars().take_while(char::is_ascii_digit).collect();
             self.addresses.push((written, format!("127.0.0.1:{port}")));
         }
-        let tokens = said.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        if let Some(token) = tokens.filter(|word| word.starts_with("rlv_") && word.len() == 4 + 43 + 6).last() {
+        let mut words = said.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        if let Some(token) = words.rfind(|word| word.starts_with("rlv_") && word.len() == 4 + 43 + 6) {
             token.clone_into(&mut self.token);
         }
     }

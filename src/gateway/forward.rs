@@ -5,6 +5,7 @@
 //! Deliberately does not: touch headers other than `Host` and framing.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderValue, Method, Request, Response, StatusCode, request};
@@ -92,13 +93,13 @@ impl Attempt {
             };
             let spare = (connection.reused && is_repeatable(&self.request)).then(|| head_of(&self.request));
             let sent = connection.sender.try_send_request(self.request);
-            let mut error = match tokio::time::timeout(upstream.head_timeout, sent).await {
-                Ok(Ok(response)) => {
+            let mut error = match within(upstream.head_timeout, self.upload.as_deref(), sent).await {
+                Some(Ok(response)) => {
                     let response = judged(response)?;
                     return Ok(Progressed::Answered(response, connection, self.upload));
                 }
-                Ok(Err(error)) => error,
-                Err(_) => return Err(Refusal::UpstreamTimeout),
+                Some(Err(error)) => error,
+                None => return Err(Refusal::UpstreamTimeout),
             };
             self.request = match (error.take_message(), spare) {
                 (Some(unsent), _) if connection.reused => unsent,
@@ -112,6 +113,21 @@ impl Attempt {
             };
             // A connection that was used before has closed: from now on only a new one will do.
             self.repeated = true;
+        }
+    }
+}
+
+/// What `reply` comes to; `None` if it does not come within `patience` of the last progress of `upload`, twice that at
+/// most: a backend may wait for the whole of a body before it answers.
+async fn within<T>(patience: Duration, upload: Option<&Progress>, reply: impl Future<Output = T>) -> Option<T> {
+    let mut reply = std::pin::pin!(reply);
+    loop {
+        let before = upload.map(|upload| upload.bytes.get());
+        if let Ok(reply) = tokio::time::timeout(patience, reply.as_mut()).await {
+            return Some(reply);
+        }
+        if upload.map(|upload| upload.bytes.get()) == before {
+            return None;
         }
     }
 }

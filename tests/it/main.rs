@@ -14,3 +14,4 @@ mod renewal;
 mod seeds;
 mod support;
 mod time;
+mod watching;

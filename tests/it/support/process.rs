@@ -27,12 +27,18 @@ impl Process {
     /// Starts `relevo serve` in `folder` with this configuration, and waits until it listens. What it says on stderr
     /// is added to `stderr.log` there.
     pub(crate) fn serve(folder: &Path, configuration: &str) -> Self {
+        Self::serve_logging(folder, configuration, "info")
+    }
+
+    /// The same, with this filter of the log.
+    pub(crate) fn serve_logging(folder: &Path, configuration: &str, filter: &str) -> Self {
         let file = folder.join("relevo.toml");
         std::fs::write(&file, configuration).expect("written");
         let log = std::fs::File::options().create(true).append(true).open(folder.join("stderr.log")).expect("opened");
         let mut command = Command::new(env!("CARGO_BIN_EXE_relevo"));
         command.arg("serve").arg("--config").arg(&file).current_dir(folder);
         command.env("XDG_RUNTIME_DIR", folder).env_remove("RELEVO_ADMIN_TOKEN");
+        command.env("RELEVO_LOG", filter);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         let mut child = command.spawn().expect("started");
         let lines = lines_of(&mut child);

@@ -5,7 +5,6 @@
 //! Deliberately does not: touch headers other than `Host` and framing.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderValue, Method, Request, Response, StatusCode, request};
@@ -92,8 +91,8 @@ impl Attempt {
                 },
             };
             let spare = (connection.reused && is_repeatable(&self.request)).then(|| head_of(&self.request));
-            let sent = connection.sender.try_send_request(self.request);
-            let mut error = match within(upstream.head_timeout, self.upload.as_deref(), sent).await {
+            let moved = || self.upload.as_ref().map_or(0, |upload| upload.bytes.get());
+            let mut error = match connection.send(self.request, upstream.head_timeout, moved).await {
                 Some(Ok(response)) => {
                     let response = judged(response)?;
                     return Ok(Progressed::Answered(response, connection, self.upload));
@@ -113,21 +112,6 @@ impl Attempt {
             };
             // A connection that was used before has closed: from now on only a new one will do.
             self.repeated = true;
-        }
-    }
-}
-
-/// What `reply` comes to; `None` if it does not come within `patience` of the last progress of `upload`, twice that at
-/// most: a backend may wait for the whole of a body before it answers.
-async fn within<T>(patience: Duration, upload: Option<&Progress>, reply: impl Future<Output = T>) -> Option<T> {
-    let mut reply = std::pin::pin!(reply);
-    loop {
-        let before = upload.map(|upload| upload.bytes.get());
-        if let Ok(reply) = tokio::time::timeout(patience, reply.as_mut()).await {
-            return Some(reply);
-        }
-        if upload.map(|upload| upload.bytes.get()) == before {
-            return None;
         }
     }
 }

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use http::{Uri, request};
 
 use crate::config::{self, Config, Credentials};
-use crate::net::connection::Bounds;
+use crate::net::deadline::Wheel;
+use crate::net::guard::HeadBounds;
+use crate::net::pulse::Times;
 use crate::observe::Metrics;
 use crate::observe::metrics::{NO_ROUTE, RouteMetrics};
 
@@ -17,6 +19,7 @@ use super::headers;
 use super::path::{self, PathPolicy};
 use super::refusal::Refusal;
 use super::route::{self, Route, RouteTable};
+use super::stall::Pace;
 use super::target;
 use super::upstream::{Shared, Upstream};
 
@@ -45,22 +48,29 @@ pub(super) struct Site {
     upstreams: Box<[Rc<Upstream>]>,
     routes: Box<[RouteMetrics]>,
     no_route: RouteMetrics,
+    pub(super) pace: Pace,
 }
 
 impl Site {
     /// The site of worker number `at`, keeping the connections of upstreams that `before` had the same.
-    pub(super) fn new(setup: Arc<Setup>, before: Option<&Self>, metrics: &Metrics, at: usize) -> Self {
+    pub(super) fn new(
+        setup: Arc<Setup>,
+        before: Option<&Self>,
+        (metrics, wheel): (&Metrics, &Rc<Wheel>),
+        at: usize,
+    ) -> Self {
         let known = |upstream: &config::Upstream| {
             let place = before?.config().upstreams.iter().position(|known| known == upstream)?;
             before?.upstreams.get(place).cloned()
         };
         let upstream = |(upstream, shared): (&config::Upstream, &Arc<Shared>)| {
-            known(upstream).unwrap_or_else(|| Rc::new(Upstream::new(upstream, Arc::clone(shared), metrics, at)))
+            known(upstream).unwrap_or_else(|| Rc::new(Upstream::new(upstream, Arc::clone(shared), metrics, wheel, at)))
         };
         Self {
             upstreams: setup.config.upstreams.iter().zip(&setup.upstreams).map(upstream).collect(),
             routes: setup.routes.routes().iter().map(|route| metrics.route(&route.label)).collect(),
             no_route: metrics.route(NO_ROUTE),
+            pace: Pace::from(&setup.config.limits),
             setup,
         }
     }
@@ -79,10 +89,24 @@ impl Site {
         &self.setup.config.credentials
     }
 
-    /// The bounds of a client's connection.
-    pub(super) fn bounds(&self) -> Bounds {
+    /// The bounds of a request's head.
+    pub(super) fn head_bounds(&self) -> HeadBounds {
         let limits = &self.setup.config.limits;
-        Bounds { head_timeout: limits.keep_alive, head_bytes: limits.head_bytes, header_count: limits.header_count }
+        HeadBounds { head_bytes: limits.head_bytes, header_count: limits.header_count, uri_bytes: limits.uri_bytes }
+    }
+
+    /// How long a client's connection waits for what.
+    pub(super) fn times(&self) -> Times {
+        let limits = &self.setup.config.limits;
+        Times {
+            first_byte: limits.first_byte.into(),
+            head: limits.head_timeout.into(),
+            keep_alive: limits.keep_alive.into(),
+            write_stall: limits.write_stall.into(),
+            stream_idle: limits.stream_idle.into(),
+            linger: limits.linger.into(),
+            life: limits.connection_life.into(),
+        }
     }
 
     /// The route of a request, and the target in the one spelling that is matched, logged and sent on.

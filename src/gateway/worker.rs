@@ -4,6 +4,7 @@
 //! lets requests in flight finish, and ends at its deadline.
 
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::rc::Rc;
@@ -22,8 +23,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::debug;
 
+use crate::net::deadline::Wheel;
+use crate::net::guard::Heads;
+use crate::net::pulse::Pulse;
 use crate::net::{connection, listener};
 use crate::usage::Tally;
 
@@ -39,6 +42,8 @@ const TICK: Duration = Duration::from_secs(1);
 pub(super) struct Worker {
     pub(super) plane: Arc<Plane>,
     pub(super) tally: RefCell<Tally>,
+    /// Turns for the deadlines of all its connections.
+    pub(super) wheel: Rc<Wheel>,
     at: usize,
     site: RefCell<Rc<Site>>,
     random: RefCell<SmallRng>,
@@ -82,6 +87,7 @@ async fn run(at: usize, plane: Arc<Plane>, listeners: Vec<StdListener>, drain: C
         }
     }
     tokio::task::spawn_local(Rc::clone(&worker).tick());
+    tokio::task::spawn_local(Rc::clone(&worker.wheel).run());
     drain.cancelled().await;
     tasks.close();
     let timeout = worker.site().config().drain.timeout;
@@ -93,9 +99,11 @@ async fn run(at: usize, plane: Arc<Plane>, listeners: Vec<StdListener>, drain: C
 
 impl Worker {
     fn new(at: usize, plane: Arc<Plane>) -> Self {
-        let site = Site::new(plane.setup.load_full(), None, &plane.metrics, at);
+        let wheel = Wheel::new();
+        let site = Site::new(plane.setup.load_full(), None, (&plane.metrics, &wheel), at);
         Self {
             tally: RefCell::new(Tally::new(plane.usage.clone())),
+            wheel,
             at,
             site: RefCell::new(Rc::new(site)),
             random: RefCell::new(SmallRng::from_rng(&mut rand::rng())),
@@ -108,7 +116,7 @@ impl Worker {
         let setup = self.plane.setup.load();
         let mut site = self.site.borrow_mut();
         if !site.is_of(&setup) {
-            *site = Rc::new(Site::new(Arc::clone(&setup), Some(&site), &self.plane.metrics, self.at));
+            *site = Rc::new(Site::new(Arc::clone(&setup), Some(&site), (&self.plane.metrics, &self.wheel), self.at));
         }
         Rc::clone(&site)
     }
@@ -160,17 +168,18 @@ impl Worker {
             return turn_away(stream);
         };
         let Some(peer) = Peer::at(from.ip(), &site.config().gateway.trusted_proxies) else { return };
-        let (worker, drain, bounds) = (Rc::clone(self), drain.clone(), site.bounds());
-        let client = Rc::new(Client { address: from.ip(), peer });
+        let (worker, drain, bounds) = (Rc::clone(self), drain.clone(), site.head_bounds());
+        let heads = Rc::new(Heads::new(Pulse::new(&self.wheel, site.times(), self.entropy()[0])));
+        let client = Rc::new(Client { address: from.ip(), peer, heads: Some(Rc::clone(&heads)) });
         tasks.spawn_local(async move {
             let _place = place;
-            let serving = Rc::clone(&worker);
+            let serving = (Rc::clone(&worker), Rc::clone(&client));
             let service = service_fn(move |request: Request<Incoming>| {
-                let (worker, client) = (Rc::clone(&serving), Rc::clone(&client));
-                async move { Ok::<_, std::convert::Infallible>(worker.serve(&client, request).await) }
+                let (worker, client) = serving.clone();
+                async move { Ok::<_, Infallible>(worker.answer(&client, request).await) }
             });
-            if let Err(error) = connection::serve(stream, service, bounds, &drain).await {
-                debug!(client = %from, %error, "connection ended");
+            if let Err(end) = connection::serve(stream, heads, service, bounds, &drain).await {
+                worker.ended(&client, &end);
             }
         });
     }

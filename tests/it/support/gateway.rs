@@ -226,6 +226,13 @@ impl TestGateway {
         self.admin_raw(&call)
     }
 
+    /// Every metric, as text.
+    pub(crate) fn metrics(&self) -> String {
+        let mut client = RawClient::connect(self.admin_address);
+        client.send(&request("GET", "/metrics").token(&self.root).bytes());
+        client.read_response().text()
+    }
+
     /// A request by the first administrator, for [`TestGateway::admin_raw`].
     pub(crate) fn call(&self, method: &str, path: &str) -> Request {
         request(method, path).token(&self.root)

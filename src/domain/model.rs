@@ -300,7 +300,10 @@ impl Ledger {
             return Said::Done;
         }
         // Rule 7: the last renewal ended because its old token reached its end.
-        let cut_short = self.endings.last().is_some_and(|last| self.coins[*last].cut_short);
+        // An ending of before the present token is another renewal's: that of this one may be forgotten.
+        let born = self.at(Place::Current).map(|current| self.coins[current].born);
+        let last = self.endings.last().map(|last| &self.coins[*last]);
+        let cut_short = last.is_some_and(|last| last.cut_short && Some(last.left) > born);
         if cut_short { Said::OldTokenExpired } else { Said::NoOldToken }
     }
 

@@ -91,7 +91,8 @@ impl Attempt {
                 },
             };
             let spare = (connection.reused && is_repeatable(&self.request)).then(|| head_of(&self.request));
-            let mut error = match connection.send(self.request, upstream.head_timeout).await {
+            let moved = || self.upload.as_ref().map_or(0, |upload| upload.bytes.get());
+            let mut error = match connection.send(self.request, upstream.head_timeout, moved).await {
                 Some(Ok(response)) => {
                     let response = judged(response)?;
                     return Ok(Progressed::Answered(response, connection, self.upload));

@@ -31,6 +31,7 @@ use crate::net::{connection, listener};
 use crate::usage::Tally;
 
 use super::headers::Peer;
+use super::refusal::Refusal;
 use super::site::Site;
 use super::{Client, Plane};
 
@@ -163,6 +164,7 @@ impl Worker {
     fn admit(self: &Rc<Self>, stream: TcpStream, from: SocketAddr, tasks: &TaskTracker, drain: &CancellationToken) {
         let site = self.site();
         let Some(place) = Place::among(&self.plane, site.config().limits.connections) else {
+            site.route_metrics(None).refused(Refusal::Overloaded.code());
             return turn_away(stream);
         };
         let Some(peer) = Peer::at(from.ip(), &site.config().gateway.trusted_proxies) else { return };
@@ -207,9 +209,13 @@ impl Drop for Place {
 
 /// Tells a client for whom there is no place so, as far as his socket takes it without waiting.
 fn turn_away(stream: TcpStream) {
-    const ANSWER: &[u8] =
-        b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    let body = Refusal::Overloaded.problem().fixed_body();
+    let head = format!(
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 1\r\n\
+         Connection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
     if let Ok(mut stream) = stream.into_std() {
-        stream.write_all(ANSWER).ok(); // the socket does not block: what it does not take is lost
+        stream.write_all(&[head.as_bytes(), body].concat()).ok(); // the socket does not block: what it does not take is lost
     }
 }

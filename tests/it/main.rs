@@ -1,10 +1,12 @@
 //! Behaviour, over real sockets, and the order of the house.
 
+mod demo;
 mod drain;
 mod fire;
 mod floors;
 mod framing;
 mod identity;
+mod kill;
 mod late;
 mod paths;
 mod problems;
@@ -15,3 +17,4 @@ mod replies;
 mod seeds;
 mod support;
 mod time;
+mod watching;

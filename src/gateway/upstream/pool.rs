@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -56,15 +57,23 @@ pub(in crate::gateway) struct Connection {
 }
 
 impl Connection {
-    /// Sends `request`. `None`: the head of the reply did not come within `patience`.
+    /// Sends `request`. `None`: the head of the reply did not come within `patience` of the last progress of the upload,
+    /// of which `moved` tells the bytes so far, twice that at most: a backend may wait for all of it.
     pub(in crate::gateway) async fn send(
         &mut self,
         request: Request<RequestBody>,
         patience: Ticks,
+        moved: impl Fn() -> u64,
     ) -> Option<Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> {
         self.line.replies.expect();
-        let sent = self.line.sender.try_send_request(request);
-        deadline::within(&self.line.deadline, patience, sent).await
+        let mut sent = pin!(self.line.sender.try_send_request(request));
+        loop {
+            let before = moved();
+            let reply = deadline::within(&self.line.deadline, patience, sent.as_mut()).await;
+            if reply.is_some() || moved() == before {
+                return reply;
+            }
+        }
     }
 
     /// Keeps the connection for another exchange. Only after a reply that was read to its end.

@@ -2,6 +2,8 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use relevo::domain::Span;
 use relevo::store::Notice;
@@ -10,7 +12,7 @@ use serde_json::json;
 use super::{Case, problem_of};
 use crate::support::backend::{Backend, Gate, Reply};
 use crate::support::client::RawResponse;
-use crate::support::gateway::{Holder, TestGateway};
+use crate::support::gateway::{Holder, TestGateway, wait_until};
 use crate::support::request::{Request, request};
 use crate::support::store::{Conduct, Misbehaving};
 
@@ -248,4 +250,58 @@ fn a_problem_names_the_request_and_a_head_gets_no_body() {
     assert_eq!((headed.status, headed.header("content-type")), (401, Some("application/problem+json")));
     client.send(&request("HEAD", "/").bytes());
     assert_eq!(client.read_response().status, 401, "the connection goes on");
+}
+
+#[test]
+fn an_upload_that_makes_progress_may_take_longer_than_the_head_of_a_reply() {
+    let backend = Backend::replying(|request| Reply::ok(request.body.len().to_string()));
+    let setup = TestGateway::in_front_of(&backend).upstream("head_timeout = \"200ms\"\nbody_timeout = \"5s\"");
+    let gateway = setup.routes(&route("auth = \"none\"")).start();
+    let mut client = gateway.connect();
+    client.send(b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let begun = Instant::now();
+    let mut chunks = 0;
+    while begun.elapsed() < Duration::from_millis(800) {
+        client.send(b"1\r\nx\r\n");
+        chunks += 1;
+        thread::park_timeout(Duration::from_millis(20));
+    }
+    client.send(b"0\r\n\r\n");
+    let answer = client.read_response();
+    assert_eq!((answer.status, answer.text()), (200, chunks.to_string()));
+}
+
+#[test]
+fn a_backend_that_lets_a_whole_upload_wait_for_its_head_is_too_slow() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let backend = Backend::replying(move |_| Reply::default().then_waiting_for(&held));
+    let setup = TestGateway::in_front_of(&backend).upstream("head_timeout = \"100ms\"");
+    let gateway = setup.routes(&route("auth = \"none\"")).start();
+    let answer = gateway.ask(&request("POST", "/").body("hello"));
+    gate.open();
+    assert_eq!(problem_of(&answer), (504, "upstream_timeout".to_owned()));
+}
+
+#[test]
+fn a_connection_too_many_is_told_so_as_a_problem() {
+    let backend = Backend::answering("hello");
+    let setup = TestGateway::in_front_of(&backend).settings("[limits]\nconnections = 1");
+    let gateway = setup.routes(&route("auth = \"none\"")).start();
+    let mut first = gateway.connect();
+    first.send(&get("/").bytes());
+    assert_eq!(first.read_response().status, 200);
+    // Nothing is sent: what is not read when a connection closes resets it.
+    let answer = gateway.connect().read_response();
+    assert_eq!(problem_of(&answer), (503, "overloaded".to_owned()));
+    assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+    assert_eq!((answer.header("retry-after"), answer.closed), (Some("1"), true));
+    first.send(&get("/").bytes());
+    assert_eq!(first.read_response().status, 200, "the one that has its place keeps it");
+    drop(first);
+    wait_until("the place is free again", || {
+        let mut next = gateway.connect();
+        next.send(&get("/").bytes());
+        next.try_read_response().is_ok_and(|answer| answer.status == 200)
+    });
 }

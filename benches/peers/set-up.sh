@@ -18,14 +18,19 @@ fill() {
 d}" "benches/peers/$2" >"$dir/$2"
 }
 
+# The program of benches/index: $INDEX_BENCH, or built for the occasion.
+index() {
+    if [ -n "${INDEX_BENCH:-}" ]; then "$INDEX_BENCH" "$@"; else cargo bench -q --bench index -- "$@"; fi
+}
+
 make_keys() {
-    cargo bench -q --bench index -- --tokens "$keys" >"$dir/tokens"
+    index --tokens "$keys" >"$dir/tokens"
     sed 's/^rlv_\(.\)/abc_\1/' "$dir/tokens" >"$dir/strangers"
     sed 's/$/;/' "$dir/tokens" >"$dir/nginx.map"
     cp "$dir/tokens" "$dir/haproxy.map"
     awk '{ printf "                        - { key: \"%s\", client: \"%s\" }\n", $1, $2 }' "$dir/tokens" >"$dir/envoy.keys"
     mkdir -p "$dir/store" "$dir/www"
-    cargo bench -q --bench index -- --build "$dir/store/relevo.redb" "$keys"
+    index --build "$dir/store/relevo.redb" "$keys"
     head -c 16384 /dev/zero | tr '\0' x >"$dir/www/16k"
     head -c 1048576 /dev/zero | tr '\0' x >"$dir/www/1m"
 }
@@ -114,4 +119,14 @@ versions() {
     done
     local IFS=,
     echo "${said[*]}" | sed 's/,/, /g'
+}
+
+# `name`: puts $dir/page into docs/performance.md between the marks of benches/name.
+put_page() {
+    awk -v page="$dir/page" -v begin="<!-- benches/$1 -->" -v end="<!-- end of benches/$1 -->" '
+        $0 == end { skip = 0 }
+        !skip { print }
+        $0 == begin { print ""; while ((getline line < page) > 0) print line; print ""; skip = 1 }
+    ' docs/performance.md >"$dir/written"
+    cp "$dir/written" docs/performance.md
 }

@@ -105,7 +105,7 @@ pub struct Config {
 }
 
 /// `[gateway]`
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Gateway {
     /// The addresses of the data plane; port 0 lets the system choose.
     pub listen: Vec<SocketAddr>,
@@ -116,14 +116,14 @@ pub struct Gateway {
 }
 
 /// `[admin]`
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Admin {
     /// The admin port's address: loopback.
     pub listen: SocketAddr,
 }
 
 /// `[probes]`
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Probes {
     /// The probes' address.
     pub listen: SocketAddr,
@@ -132,14 +132,14 @@ pub struct Probes {
 }
 
 /// `[store]`
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Store {
     /// The file of the embedded store.
     pub path: PathBuf,
 }
 
 /// `[tokens]`
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Tokens {
     /// What new tokens begin with.
     pub prefix: Prefix,
@@ -183,7 +183,7 @@ pub enum CredentialForm {
 }
 
 /// `[log]`
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Log {
     /// Where access records go.
     pub access: AccessLog,
@@ -245,10 +245,28 @@ pub struct Limits {
     pub head_bytes: usize,
     /// The most header lines of one request.
     pub header_count: usize,
+    /// The longest request target, in bytes.
+    pub uri_bytes: usize,
+    /// How long a new connection may be silent.
+    pub first_byte: Duration,
+    /// How long a client may take nothing of what is sent to it.
+    pub write_stall: Duration,
+    /// How long a request's body may make no progress.
+    pub body_stall: Duration,
+    /// The least bytes a second of a request's body; 0 is no floor.
+    pub body_rate: u64,
+    /// The time over which that is averaged.
+    pub body_rate_over: Duration,
+    /// How long a stream may be idle, in both directions.
+    pub stream_idle: Duration,
+    /// How old a connection may grow, give or take a tenth.
+    pub connection_life: Duration,
+    /// How long a closing connection is read on, so that the client sees its last reply.
+    pub linger: Duration,
 }
 
 /// `[[upstreams]]`: a backend of one or more endpoints.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Upstream {
     /// The name by which routes refer to it.
     pub name: String,
@@ -260,7 +278,7 @@ pub struct Upstream {
     pub connect_timeout: Duration,
     /// How long the head of a reply may take.
     pub head_timeout: Duration,
-    /// How long neither side of a body may make progress.
+    /// How long a reply's body may make no progress.
     pub body_timeout: Duration,
     /// How long an idle connection is kept.
     pub idle_timeout: Duration,

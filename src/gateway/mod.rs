@@ -1,11 +1,12 @@
 //! The data plane: the story of one request, from its head to the head of the reply.
 //!
-//! route → credential (taken out of the request) → verdict: [`Permit`](verdict::Permit) or [`Refusal`] → forward →
-//! response. One thread per core serves it ([`worker`]); what the threads share is read-only on the path.
+//! route → credential (taken out of the request) → verdict: [`Permit`] or [`Refusal`] → forward →
+//! response. One thread per core serves it (`worker`); what the threads share is read-only on the path.
 //!
 //! Promises: nothing is forwarded without a permit; a refusal is answered before the body is read.
 //! Deliberately does not: know the store or the keyring. Keys are what the index says.
 
+mod answer;
 mod body;
 pub mod credential;
 mod exchange;
@@ -15,6 +16,8 @@ pub mod path;
 pub mod refusal;
 pub mod reply;
 pub mod route;
+mod site;
+mod stall;
 mod upstream;
 pub mod verdict;
 mod worker;
@@ -25,7 +28,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
 
-use http::header::{CONNECTION, CONTENT_LENGTH};
+use arc_swap::ArcSwap;
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, request};
 use http_body::Body;
@@ -35,6 +39,7 @@ use crate::clock::Clock;
 use crate::config::{Auth, Config};
 use crate::domain::Slot;
 use crate::index::Index;
+use crate::net::guard::Heads;
 use crate::observe::{AccessLog, Metrics};
 use crate::usage::{FirstUse, Usage};
 
@@ -42,9 +47,10 @@ use body::{ReplyBody, RequestBody};
 use exchange::Exchange;
 use forward::Reply;
 use headers::{Arrival, Peer, Scheme};
-use path::PathPolicy;
 use refusal::Refusal;
-use route::{Route, RouteTable};
+use route::Route;
+use site::{Setup, Site};
+use stall::Patience;
 use verdict::{Holder, Permit};
 use worker::Worker;
 
@@ -55,14 +61,12 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What all workers share. Read-only on the path of a request, but for counts.
 pub struct Plane {
-    config: Arc<Config>,
-    routes: RouteTable,
+    setup: ArcSwap<Setup>,
     index: Index,
     usage: Usage,
     clock: Clock,
     metrics: Metrics,
     access: AccessLog,
-    upstreams: Vec<Arc<upstream::Shared>>,
     connections: Arc<AtomicUsize>,
 }
 
@@ -86,13 +90,14 @@ impl Plane {
     /// A data plane of `parts`.
     pub fn new(parts: Parts) -> Self {
         let Parts { config, index, usage, clock, metrics, access } = parts;
-        let routes = RouteTable::new(&config);
-        let upstreams = config.upstreams.iter().map(|_| Arc::default()).collect();
-        Self { config, routes, index, usage, clock, metrics, access, upstreams, connections: Arc::default() }
+        let setup = ArcSwap::from_pointee(Setup::new(config, None));
+        Self { setup, index, usage, clock, metrics, access, connections: Arc::default() }
     }
 
-    fn path_policy(&self) -> PathPolicy {
-        PathPolicy { semicolons: self.config.paths.semicolons }
+    /// Routes and forwards by `config` from the next request on.
+    pub fn reload(&self, config: Arc<Config>) {
+        let setup = Setup::new(config, Some(&self.setup.load()));
+        self.setup.store(Arc::new(setup));
     }
 }
 
@@ -100,20 +105,23 @@ impl Plane {
 struct Client {
     address: IpAddr,
     peer: Peer,
+    /// What the guard of the connection tells, where there is one: on HTTP/1.1.
+    heads: Option<Rc<Heads>>,
 }
 
 impl Worker {
     /// One request, from its head to the head of the reply. Never fails: what goes wrong is a reply too.
     async fn serve(self: &Rc<Self>, client: &Client, request: Request<Incoming>) -> Response<ReplyBody> {
         let mut exchange = self.begin(client, &request);
+        let site = Rc::clone(&exchange.site);
         let method = request.method().clone();
-        let response = match self.pass(client, request, &mut exchange).await {
+        let response = match self.pass(client, &site, request, &mut exchange).await {
             Ok(passed) => deliver(passed, &method, &mut exchange),
             Err(refusal) => Err(refusal),
         };
         match response {
             Ok((head, body)) => head.map(|()| body.into_reply(exchange)),
-            Err(refusal) => self.refuse(refusal, &method, exchange),
+            Err(refusal) => refuse(refusal, &method, exchange),
         }
     }
 
@@ -121,19 +129,22 @@ impl Worker {
     async fn pass(
         self: &Rc<Self>,
         client: &Client,
+        site: &Rc<Site>,
         request: Request<Incoming>,
         exchange: &mut Exchange,
     ) -> Result<Passed, Refusal> {
         let (mut head, body) = request.into_parts();
-        let (route, target) = self.route(&head)?;
+        let (route, target) = site.route(&head)?;
         exchange.on_route(route, &target);
-        let permit = self.judge(client, route, &mut head.headers)?;
+        let permit = self.judge(client, site, route, &mut head.headers)?;
         self.note_use(&permit, exchange);
         admit_length(&body, route)?;
 
         let headers = self.headers(client, &permit, &mut head, exchange)?;
-        let upstream = self.upstream(route);
-        let (body, upload) = RequestBody::new(body, route.body_limit, upstream.body_timeout, self);
+        let upstream = site.upstream(route);
+        let stream = route.streaming.then(|| self.stream(client, site));
+        let patience = stream.clone().unwrap_or_else(|| Patience::with_request(&self.wheel, &site.pace));
+        let (body, upload) = RequestBody::new(body, route.body_limit, patience, site);
         exchange.upload.clone_from(&upload);
         let mut request = Request::new(body);
         *request.method_mut() = head.method;
@@ -143,26 +154,23 @@ impl Worker {
         let asked = Instant::now();
         let reply = forward::forward(&permit, upstream, request, upload).await?;
         exchange.answered_by(&reply.endpoint, asked.elapsed());
-        Ok(Passed { permit, reply, stalls_after: upstream.body_timeout })
+        let stream = stream.or_else(|| is_stream(&reply.response).then(|| self.stream(client, site)));
+        let patience = stream.unwrap_or_else(|| Patience::with_reply(&self.wheel, upstream.body_timeout));
+        Ok(Passed { permit, reply, patience })
     }
 
-    /// The route of a request, and the target in the one spelling that is matched, logged and sent on.
-    fn route(&self, head: &request::Parts) -> Result<(&Route, Uri), Refusal> {
-        route::judge_method(&head.method)?;
-        let host = headers::host_of(&head.uri, &head.headers)?;
-        let path = self.plane.path_policy().normalise(head.uri.path())?;
-        let query = head.uri.query();
-        query.map_or(Ok(()), path::judge_query)?;
-        let route = self.plane.routes.choose(&host, &path, &head.method)?;
-        Ok((route, target(&head.uri, path.as_str(), query)?))
+    /// The exchange in progress is a stream: the patience with its bodies.
+    fn stream(&self, client: &Client, site: &Site) -> Patience {
+        client.heads.iter().for_each(|heads| heads.pulse().is_stream());
+        Patience::with_stream(&self.wheel, &site.pace)
     }
 
-    fn judge(&self, client: &Client, route: &Route, headers: &mut HeaderMap) -> Result<Permit, Refusal> {
+    fn judge(&self, client: &Client, site: &Site, route: &Route, headers: &mut HeaderMap) -> Result<Permit, Refusal> {
         if route.auth != Auth::None && !self.plane.index.is_loaded() {
             return Err(Refusal::NotReady);
         }
         let settings = self.plane.index.settings();
-        let presented = credential::take(headers, route, &self.plane.config.credentials, &settings.prefixes)?;
+        let presented = credential::take(headers, route, site.credentials(), &settings.prefixes)?;
         verdict::judge(&presented, route, client.address, self.plane.clock.now(), &self.plane.index)
     }
 
@@ -192,47 +200,18 @@ impl Worker {
             request_id: &exchange.request_id,
             entropy: self.entropy(),
         };
-        let mut headers = headers::sanitise_request(std::mem::take(&mut head.headers), &arrival, self.credentials())?;
+        let mut headers =
+            headers::sanitise_request(std::mem::take(&mut head.headers), &arrival, exchange.credentials())?;
         if let Some(holder) = permit.holder() {
             headers::identify(&mut headers, holder.pass().identity(), holder.slot());
         }
         Ok(headers)
     }
-
-    /// The gateway's own answer.
-    fn refuse(&self, refusal: Refusal, method: &Method, mut exchange: Exchange) -> Response<ReplyBody> {
-        let closes = match refusal {
-            // What is wrong with one request on a connection may be wrong with the next.
-            Refusal::BadRequest(_) | Refusal::BodyTooLarge | Refusal::BodyTimeout | Refusal::Internal => true,
-            Refusal::NotReady
-            | Refusal::CredentialAmbiguous { .. }
-            | Refusal::CredentialMissing
-            | Refusal::CredentialInvalid
-            | Refusal::TokenSuperseded
-            | Refusal::TokenExpired
-            | Refusal::RoleMissing
-            | Refusal::NoRoute
-            | Refusal::MethodNotAllowed { .. }
-            | Refusal::UnknownHost
-            | Refusal::UpstreamFailed
-            | Refusal::UpstreamUnavailable
-            | Refusal::Overloaded
-            | Refusal::UpstreamTimeout => false,
-        };
-        exchange.refused(&refusal);
-        let mut response = reply::reply(refusal, method, self.plane.config.errors.detail);
-        exchange.status = response.status();
-        response.headers_mut().insert(REQUEST_ID, exchange.request_id.clone());
-        if closes {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        response.map(|body| ReplyBody::whole(body, exchange))
-    }
 }
 
 /// The backend's reply as the client gets it.
 fn deliver(passed: Passed, method: &Method, exchange: &mut Exchange) -> Result<(Response<()>, Delivery), Refusal> {
-    let Passed { permit, reply, stalls_after } = passed;
+    let Passed { permit, reply, patience } = passed;
     let (mut head, incoming) = reply.response.into_parts();
     let had_length = head.headers.contains_key(CONTENT_LENGTH);
     // Without a body to measure, the length is the backend's word.
@@ -251,27 +230,62 @@ fn deliver(passed: Passed, method: &Method, exchange: &mut Exchange) -> Result<(
         head.headers.insert(RELEVO_TOKEN, value);
     }
     exchange.status = head.status;
-    let delivery = Delivery { incoming, stalls_after, lease: reply.lease };
+    let delivery = Delivery { incoming, patience, lease: reply.lease };
     Ok((Response::from_parts(head, ()), delivery))
+}
+
+/// The gateway's own answer.
+fn refuse(refusal: Refusal, method: &Method, mut exchange: Exchange) -> Response<ReplyBody> {
+    let closes = match refusal {
+        // What is wrong with one request on a connection may be wrong with the next.
+        Refusal::BadRequest(_)
+        | Refusal::HeadTooLarge
+        | Refusal::UriTooLong
+        | Refusal::BodyTooLarge
+        | Refusal::BodyTimeout
+        | Refusal::Internal => true,
+        Refusal::NotReady
+        | Refusal::CredentialAmbiguous { .. }
+        | Refusal::CredentialMissing
+        | Refusal::CredentialInvalid
+        | Refusal::TokenSuperseded
+        | Refusal::TokenExpired
+        | Refusal::RoleMissing
+        | Refusal::NoRoute
+        | Refusal::MethodNotAllowed { .. }
+        | Refusal::UnknownHost
+        | Refusal::UpstreamFailed
+        | Refusal::UpstreamUnavailable
+        | Refusal::Overloaded
+        | Refusal::UpstreamTimeout => false,
+    };
+    exchange.refused(&refusal);
+    let mut response = reply::reply(refusal, method, exchange.site.config().errors.detail);
+    exchange.status = response.status();
+    response.headers_mut().insert(REQUEST_ID, exchange.request_id.clone());
+    if closes {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response.map(|body| ReplyBody::whole(body, exchange))
 }
 
 /// A request that passed, with its backend's reply.
 struct Passed {
     permit: Permit,
     reply: Reply,
-    stalls_after: std::time::Duration,
+    patience: Patience,
 }
 
 /// A reply's body, about to be delivered.
 struct Delivery {
     incoming: Incoming,
-    stalls_after: std::time::Duration,
+    patience: Patience,
     lease: forward::Lease,
 }
 
 impl Delivery {
     fn into_reply(self, exchange: Exchange) -> ReplyBody {
-        ReplyBody::download(self.incoming, self.stalls_after, self.lease, exchange)
+        ReplyBody::download(self.incoming, self.patience, self.lease, exchange)
     }
 }
 
@@ -282,6 +296,14 @@ fn admit_length(body: &Incoming, route: &Route) -> Result<(), Refusal> {
         Some(limit) if announced > limit => Err(Refusal::BodyTooLarge),
         Some(_) | None => Ok(()),
     }
+}
+
+/// Whether a reply is a stream by what it says of itself.
+fn is_stream(response: &Response<Incoming>) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
+    [&b"text/event-stream"[..], b"application/grpc"]
+        .iter()
+        .any(|stream| kind.get(..stream.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(stream)))
 }
 
 /// The request target in origin form (RFC 9112 §3.2.1).

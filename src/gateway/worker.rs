@@ -4,6 +4,7 @@
 //! lets requests in flight finish, and ends at its deadline.
 
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::rc::Rc;
@@ -22,16 +23,16 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::debug;
 
-use crate::config::Credentials;
+use crate::net::deadline::Wheel;
+use crate::net::guard::Heads;
+use crate::net::pulse::Pulse;
 use crate::net::{connection, listener};
-use crate::observe::metrics::{NO_ROUTE, RouteMetrics};
 use crate::usage::Tally;
 
 use super::headers::Peer;
-use super::route::Route;
-use super::upstream::Upstream;
+use super::refusal::Refusal;
+use super::site::Site;
 use super::{Client, Plane};
 
 /// How often notes are folded and idle connections looked at.
@@ -41,11 +42,11 @@ const TICK: Duration = Duration::from_secs(1);
 pub(super) struct Worker {
     pub(super) plane: Arc<Plane>,
     pub(super) tally: RefCell<Tally>,
-    upstreams: Box<[Upstream]>,
-    routes: Box<[RouteMetrics]>,
-    no_route: RouteMetrics,
+    /// Turns for the deadlines of all its connections.
+    pub(super) wheel: Rc<Wheel>,
+    at: usize,
+    site: RefCell<Rc<Site>>,
     random: RefCell<SmallRng>,
-    bounds: connection::Bounds,
 }
 
 /// The workers' threads.
@@ -74,7 +75,6 @@ pub fn start(plane: &Arc<Plane>, listeners: Vec<Vec<StdListener>>, drain: &Cance
 }
 
 async fn run(at: usize, plane: Arc<Plane>, listeners: Vec<StdListener>, drain: CancellationToken) {
-    let timeout = plane.config.drain.timeout;
     let worker = Rc::new(Worker::new(at, plane));
     let tasks = TaskTracker::new();
     for listener in listeners {
@@ -87,8 +87,10 @@ async fn run(at: usize, plane: Arc<Plane>, listeners: Vec<StdListener>, drain: C
         }
     }
     tokio::task::spawn_local(Rc::clone(&worker).tick());
+    tokio::task::spawn_local(Rc::clone(&worker.wheel).run());
     drain.cancelled().await;
     tasks.close();
+    let timeout = worker.site().config().drain.timeout;
     if tokio::time::timeout(timeout, tasks.wait()).await.is_err() {
         tracing::warn!(worker = at, left = tasks.len(), "requests did not finish within drain.timeout");
     }
@@ -97,41 +99,26 @@ async fn run(at: usize, plane: Arc<Plane>, listeners: Vec<StdListener>, drain: C
 
 impl Worker {
     fn new(at: usize, plane: Arc<Plane>) -> Self {
-        let upstreams = plane.config.upstreams.iter().zip(&plane.upstreams);
-        let upstreams =
-            upstreams.map(|(config, shared)| Upstream::new(config, Arc::clone(shared), &plane.metrics, at)).collect();
-        let routes = plane.routes.routes().iter().map(|route| plane.metrics.route(&route.label)).collect();
-        let limits = &plane.config.limits;
-        let bounds = connection::Bounds {
-            head_timeout: limits.keep_alive,
-            head_bytes: limits.head_bytes,
-            header_count: limits.header_count,
-        };
+        let wheel = Wheel::new();
+        let site = Site::new(plane.setup.load_full(), None, (&plane.metrics, &wheel), at);
         Self {
             tally: RefCell::new(Tally::new(plane.usage.clone())),
-            upstreams,
-            routes,
-            no_route: plane.metrics.route(NO_ROUTE),
+            wheel,
+            at,
+            site: RefCell::new(Rc::new(site)),
             random: RefCell::new(SmallRng::from_rng(&mut rand::rng())),
-            bounds,
             plane,
         }
     }
 
-    pub(super) fn credentials(&self) -> &Credentials {
-        &self.plane.config.credentials
-    }
-
-    pub(super) fn upstream(&self, route: &Route) -> &Upstream {
-        &self.upstreams[route.upstream]
-    }
-
-    pub(super) fn route_metrics(&self, route: Option<usize>) -> &RouteMetrics {
-        route.and_then(|route| self.routes.get(route)).unwrap_or(&self.no_route)
-    }
-
-    pub(super) fn route_label(&self, route: usize) -> &str {
-        self.plane.routes.routes().get(route).map_or(NO_ROUTE, |route| &route.label)
+    /// The configuration in force, as this worker has it.
+    pub(super) fn site(&self) -> Rc<Site> {
+        let setup = self.plane.setup.load();
+        let mut site = self.site.borrow_mut();
+        if !site.is_of(&setup) {
+            *site = Rc::new(Site::new(Arc::clone(&setup), Some(&site), (&self.plane.metrics, &self.wheel), self.at));
+        }
+        Rc::clone(&site)
     }
 
     /// Random bytes for names of requests and traces, which are no secrets.
@@ -156,7 +143,7 @@ impl Worker {
         loop {
             ticks.tick().await;
             self.tally.borrow_mut().fold();
-            self.upstreams.iter().for_each(Upstream::sweep);
+            self.site().sweep();
         }
     }
 
@@ -175,21 +162,24 @@ impl Worker {
     }
 
     fn admit(self: &Rc<Self>, stream: TcpStream, from: SocketAddr, tasks: &TaskTracker, drain: &CancellationToken) {
-        let Some(place) = Place::among(&self.plane) else {
+        let site = self.site();
+        let Some(place) = Place::among(&self.plane, site.config().limits.connections) else {
+            site.route_metrics(None).refused(Refusal::Overloaded.code());
             return turn_away(stream);
         };
-        let Some(peer) = Peer::at(from.ip(), &self.plane.config.gateway.trusted_proxies) else { return };
-        let (worker, drain) = (Rc::clone(self), drain.clone());
-        let client = Rc::new(Client { address: from.ip(), peer });
+        let Some(peer) = Peer::at(from.ip(), &site.config().gateway.trusted_proxies) else { return };
+        let (worker, drain, bounds) = (Rc::clone(self), drain.clone(), site.head_bounds());
+        let heads = Rc::new(Heads::new(Pulse::new(&self.wheel, site.times(), self.entropy()[0])));
+        let client = Rc::new(Client { address: from.ip(), peer, heads: Some(Rc::clone(&heads)) });
         tasks.spawn_local(async move {
             let _place = place;
-            let (serving, bounds) = (Rc::clone(&worker), worker.bounds);
+            let serving = (Rc::clone(&worker), Rc::clone(&client));
             let service = service_fn(move |request: Request<Incoming>| {
-                let (worker, client) = (Rc::clone(&serving), Rc::clone(&client));
-                async move { Ok::<_, std::convert::Infallible>(worker.serve(&client, request).await) }
+                let (worker, client) = serving.clone();
+                async move { Ok::<_, Infallible>(worker.answer(&client, request).await) }
             });
-            if let Err(error) = connection::serve(stream, service, bounds, &drain).await {
-                debug!(client = %from, %error, "connection ended");
+            if let Err(end) = connection::serve(stream, heads, service, bounds, &drain).await {
+                worker.ended(&client, &end);
             }
         });
     }
@@ -202,11 +192,11 @@ struct Place {
 }
 
 impl Place {
-    fn among(plane: &Plane) -> Option<Self> {
+    fn among(plane: &Plane, most: usize) -> Option<Self> {
         let before = plane.connections.fetch_add(1, Ordering::Relaxed);
         plane.metrics.connections.increment(1.0);
         let taken = Self { connections: Arc::clone(&plane.connections), open: plane.metrics.connections.clone() };
-        (before < plane.config.limits.connections).then_some(taken)
+        (before < most).then_some(taken)
     }
 }
 
@@ -219,9 +209,13 @@ impl Drop for Place {
 
 /// Tells a client for whom there is no place so, as far as his socket takes it without waiting.
 fn turn_away(stream: TcpStream) {
-    const ANSWER: &[u8] =
-        b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    let body = Refusal::Overloaded.problem().fixed_body();
+    let head = format!(
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 1\r\n\
+         Connection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
     if let Ok(mut stream) = stream.into_std() {
-        stream.write_all(ANSWER).ok(); // the socket does not block: what it does not take is lost
+        stream.write_all(&[head.as_bytes(), body].concat()).ok(); // the socket does not block: what it does not take is lost
     }
 }

@@ -2,7 +2,11 @@
 //!
 //! Promises: two processes never share a port in silence; accepting survives every error; every connection ends at
 //! its deadline or with the drain.
-//! Deliberately does not: look into a request.
+//! Deliberately does not: look into a request beyond where it ends.
 
 pub mod connection;
+pub mod deadline;
+pub mod guard;
+pub mod interim;
 pub mod listener;
+pub mod pulse;

@@ -66,6 +66,14 @@ const ACCESS_LOG_DROPPED: Metric = counter(
     "Access records lost, because the queue was full or could not be written.",
 );
 const CONNECTIONS: Metric = gauge("relevo_connections", &[], "Client connections open now.");
+const CLOCK_STEPS: Metric =
+    counter("relevo_clock_steps_total", &[], "Steps of the machine's clock by more than 5 s, adopted or not.");
+
+const LATE: Metric = counter(
+    "relevo_late_total",
+    &["wait"],
+    "Connections closed because the client was late, by what he was late with.",
+);
 
 /// Every metric of the gateway's own; the process's come from the system under their usual names.
 pub const ALL: &[Metric] = &[
@@ -80,6 +88,8 @@ pub const ALL: &[Metric] = &[
     STORE_UP,
     ACCESS_LOG_DROPPED,
     CONNECTIONS,
+    LATE,
+    CLOCK_STEPS,
 ];
 
 const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Metric {
@@ -111,6 +121,8 @@ pub struct Metrics {
     pub access_log_dropped: Counter,
     /// Client connections open now.
     pub connections: Gauge,
+    /// Steps of the machine's clock.
+    pub clock_steps: Counter,
 }
 
 /// Tokens that end within a time; each gauge includes those of the shorter times.
@@ -153,8 +165,14 @@ impl Metrics {
             store_up: registry.gauge(&STORE_UP, &[]),
             access_log_dropped: registry.counter(&ACCESS_LOG_DROPPED, &[]),
             connections: registry.gauge(&CONNECTIONS, &[]),
+            clock_steps: registry.counter(&CLOCK_STEPS, &[]),
             registry: Arc::new(registry),
         }
+    }
+
+    /// Connections closed because the client was late with this.
+    pub fn late(&self, wait: &str) -> Counter {
+        self.registry.counter(&LATE, &[wait])
     }
 
     /// A worker's handles for the requests of one route; [`NO_ROUTE`] for those that none took.
@@ -305,6 +323,7 @@ mod tests {
         route.answered(&Method::GET, StatusCode::OK, Duration::from_millis(3));
         route.refused("credential_missing");
         route.used_old_token();
+        metrics.late("head").increment(1);
         metrics.upstream("orders", "127.0.0.1:9000").answered(Duration::from_millis(2));
         metrics
     }

@@ -2,22 +2,50 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::admin::Operations;
 use crate::gateway;
 use crate::observe::{AccessLog, Condition};
 
 use super::StartError;
 use super::announce::Announcement;
 use super::background::Background;
+use super::reload::Process;
 
 /// How long the last access records may take to be written.
 const LAST_RECORDS: Duration = Duration::from_secs(2);
+
+/// The signals that a gateway obeys. Those that come after this was made wait until they are obeyed.
+pub struct Signals {
+    runtime: Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    /// Catches them from now on. To be made before anybody is told that the gateway runs.
+    pub fn catch() -> Result<Self, StartError> {
+        let failed = |error: io::Error| StartError::thread(&error);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let caught = |kind| {
+            let _entered = runtime.enter();
+            signal(kind).map_err(failed)
+        };
+        let terminate = caught(SignalKind::terminate())?;
+        let interrupt = caught(SignalKind::interrupt())?;
+        let hang_up = caught(SignalKind::hangup())?;
+        Ok(Self { runtime, terminate, interrupt, hang_up })
+    }
+}
 
 /// A running gateway. Dropped without [`Running::shutdown`], it goes on until the process ends.
 pub struct Running {
@@ -32,6 +60,7 @@ pub struct Running {
     pub(super) threads: Vec<JoinHandle<()>>,
     pub(super) background: Background,
     pub(super) access: AccessLog,
+    pub(super) process: Arc<Process>,
     pub(super) announcement: Option<Announcement>,
 }
 
@@ -62,23 +91,20 @@ impl Running {
         stdout.flush()
     }
 
-    /// Waits for SIGTERM or SIGINT and shuts down.
-    pub fn wait_for_signal(self) -> Result<(), StartError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| StartError::thread(&error))?;
+    /// Reloads at SIGHUP, and shuts down at SIGTERM or SIGINT.
+    pub fn obey(self, signals: Signals) {
+        let Signals { runtime, mut terminate, mut interrupt, mut hang_up } = signals;
         let name = runtime.block_on(async {
-            let mut terminate = signal(SignalKind::terminate())?;
-            let mut interrupt = signal(SignalKind::interrupt())?;
-            tokio::select! {
-                _ = terminate.recv() => Ok::<_, io::Error>("SIGTERM"),
-                _ = interrupt.recv() => Ok("SIGINT"),
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => return "SIGTERM",
+                    _ = interrupt.recv() => return "SIGINT",
+                    _ = hang_up.recv() => drop(self.process.reload()), // which has logged what came of it
+                }
             }
         });
-        info!(signal = name.map_err(|error| StartError::thread(&error))?, "shutting down");
+        info!(signal = name, "shutting down");
         self.shutdown();
-        Ok(())
     }
 
     /// `/readyz` 503, then `drain.delay`, then an end of accepting, then the requests in flight, then the rest.

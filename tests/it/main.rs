@@ -1,7 +1,19 @@
 //! Behaviour, over real sockets, and the order of the house.
 
+mod demo;
+mod drain;
+mod fire;
 mod floors;
+mod framing;
 mod identity;
+mod kill;
+mod late;
 mod paths;
+mod problems;
+mod readme;
+mod reload;
 mod renewal;
+mod seeds;
 mod support;
+mod time;
+mod watching;

@@ -70,6 +70,15 @@ pub(in crate::gateway) fn config(routes: Vec<config::Route>) -> Config {
             head_timeout: second,
             head_bytes: 1,
             header_count: 1,
+            uri_bytes: 8_192,
+            first_byte: second,
+            write_stall: second,
+            body_stall: second,
+            body_rate: 0,
+            body_rate_over: second,
+            stream_idle: second,
+            connection_life: second,
+            linger: second,
         },
         upstreams: vec![upstream(false), upstream(true)],
         routes,
@@ -233,7 +242,8 @@ fn a_label_names_hosts_and_path() {
     assert_eq!(&*table(vec![route]).routes()[0].label, "a.b,*.c.d/x");
 }
 
-/// The text of `interfaces.md`, "Route choice", sentence by sentence and without any thought of speed.
+/// The text of `docs/configuration.md`, "Which route takes a request", sentence by sentence and without any thought
+/// of speed.
 fn naive(config: &Config, at: &str, path: &[u8], method: &str) -> Result<usize, &'static str> {
     let all = || config.routes.iter().enumerate();
     let exact = |route: &config::Route| route.hosts.contains(&HostPattern::Exact(at.into()));

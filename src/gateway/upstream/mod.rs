@@ -10,11 +10,11 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use http::HeaderValue;
 
 use crate::config;
+use crate::net::deadline::{Ticks, Wheel};
 use crate::observe::{Metrics, UpstreamMetrics};
 
 pub(super) use pool::{Connection, Pool};
@@ -29,8 +29,8 @@ pub(super) struct Shared {
 pub(super) struct Upstream {
     pub(super) name: Rc<str>,
     pub(super) endpoints: Box<[Endpoint]>,
-    pub(super) head_timeout: Duration,
-    pub(super) body_timeout: Duration,
+    pub(super) head_timeout: Ticks,
+    pub(super) body_timeout: Ticks,
     most_in_flight: usize,
     shared: Arc<Shared>,
     turn: Cell<usize>,
@@ -53,20 +53,26 @@ pub(super) struct Endpoint {
 
 impl Upstream {
     /// `config` as a worker sees it that takes its first turn at endpoint `first`.
-    pub(super) fn new(config: &config::Upstream, shared: Arc<Shared>, metrics: &Metrics, first: usize) -> Self {
+    pub(super) fn new(
+        config: &config::Upstream,
+        shared: Arc<Shared>,
+        metrics: &Metrics,
+        wheel: &Rc<Wheel>,
+        first: usize,
+    ) -> Self {
         let endpoint = |endpoint: &config::Endpoint| Endpoint {
             host: host(endpoint),
             label: Rc::new(EndpointLabel {
                 authority: endpoint.authority.as_str().into(),
                 metrics: metrics.upstream(&config.name, endpoint.authority.as_str()),
             }),
-            pool: Rc::new(Pool::new(endpoint, config)),
+            pool: Rc::new(Pool::new(endpoint, config, wheel)),
         };
         Self {
             name: config.name.as_str().into(),
             endpoints: config.endpoints.iter().map(endpoint).collect(),
-            head_timeout: config.head_timeout,
-            body_timeout: config.body_timeout,
+            head_timeout: config.head_timeout.into(),
+            body_timeout: config.body_timeout.into(),
             most_in_flight: config.in_flight,
             shared,
             turn: Cell::new(first),

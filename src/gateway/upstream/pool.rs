@@ -6,16 +6,25 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tracing::debug;
 
 use crate::config;
 use crate::gateway::body::RequestBody;
+use crate::net::deadline::{self, Ticks, Timer, Wheel};
+use crate::net::interim::{Replies, Watched};
 use crate::net::listener;
+
+/// The largest head of a reply, in bytes.
+const REPLY_HEAD: usize = 64 * 1024;
 
 pub(in crate::gateway) struct Pool {
     host: String,
@@ -23,41 +32,69 @@ pub(in crate::gateway) struct Pool {
     connect_timeout: Duration,
     idle_timeout: Duration,
     most_idle: usize,
+    wheel: Rc<Wheel>,
     idle: RefCell<VecDeque<Idle>>,
 }
 
 struct Idle {
-    sender: SendRequest<RequestBody>,
+    line: Line,
     since: Instant,
+}
+
+/// What belongs to a connection as long as it lives.
+struct Line {
+    sender: SendRequest<RequestBody>,
+    replies: Rc<Replies>,
+    deadline: Timer,
 }
 
 /// A connection that carries one exchange. Dropped, it is closed; [`Connection::give_back`] keeps it for another.
 pub(in crate::gateway) struct Connection {
-    pub(in crate::gateway) sender: SendRequest<RequestBody>,
+    line: Line,
     /// Whether it carried an exchange before: the backend may close it at the instant it is used.
     pub(in crate::gateway) reused: bool,
     pool: Rc<Pool>,
 }
 
 impl Connection {
+    /// Sends `request`. `None`: the head of the reply did not come within `patience` of the last progress of the upload,
+    /// of which `moved` tells the bytes so far, twice that at most: a backend may wait for all of it.
+    pub(in crate::gateway) async fn send(
+        &mut self,
+        request: Request<RequestBody>,
+        patience: Ticks,
+        moved: impl Fn() -> u64,
+    ) -> Option<Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> {
+        self.line.replies.expect();
+        let mut sent = pin!(self.line.sender.try_send_request(request));
+        loop {
+            let before = moved();
+            let reply = deadline::within(&self.line.deadline, patience, sent.as_mut()).await;
+            if reply.is_some() || moved() == before {
+                return reply;
+            }
+        }
+    }
+
     /// Keeps the connection for another exchange. Only after a reply that was read to its end.
     pub(in crate::gateway) fn give_back(self) {
-        let Self { sender, pool, .. } = self;
+        let Self { line, pool, .. } = self;
         let mut idle = pool.idle.borrow_mut();
-        if !sender.is_closed() && idle.len() < pool.most_idle {
-            idle.push_back(Idle { sender, since: Instant::now() });
+        if !line.sender.is_closed() && idle.len() < pool.most_idle {
+            idle.push_back(Idle { line, since: Instant::now() });
         }
     }
 }
 
 impl Pool {
-    pub(super) fn new(endpoint: &config::Endpoint, upstream: &config::Upstream) -> Self {
+    pub(super) fn new(endpoint: &config::Endpoint, upstream: &config::Upstream, wheel: &Rc<Wheel>) -> Self {
         Self {
             host: endpoint.host.clone(),
             port: endpoint.port,
             connect_timeout: upstream.connect_timeout,
             idle_timeout: upstream.idle_timeout,
             most_idle: upstream.idle_connections,
+            wheel: Rc::clone(wheel),
             idle: RefCell::default(),
         }
     }
@@ -65,9 +102,9 @@ impl Pool {
     /// A connection that was used before and is ready for another exchange.
     pub(in crate::gateway) async fn idle(self: &Rc<Self>) -> Option<Connection> {
         loop {
-            let Idle { mut sender, since } = self.idle.borrow_mut().pop_back()?;
-            if since.elapsed() < self.idle_timeout && sender.ready().await.is_ok() {
-                return Some(Connection { sender, reused: true, pool: Rc::clone(self) });
+            let Idle { mut line, since } = self.idle.borrow_mut().pop_back()?;
+            if since.elapsed() < self.idle_timeout && line.sender.ready().await.is_ok() {
+                return Some(Connection { line, reused: true, pool: Rc::clone(self) });
             }
         }
     }
@@ -87,14 +124,18 @@ impl Pool {
         let stream = tokio::time::timeout(self.connect_timeout, dial)
             .await
             .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "connecting took too long"))??;
-        let (sender, connection) =
-            http1::Builder::new().handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        let replies = Rc::<Replies>::default();
+        let watched = Watched::new(stream, Rc::clone(&replies));
+        let mut engine = http1::Builder::new();
+        let engine = engine.max_header_size(REPLY_HEAD);
+        let (sender, connection) = engine.handshake(TokioIo::new(watched)).await.map_err(io::Error::other)?;
         tokio::task::spawn_local(async move {
             if let Err(error) = connection.await {
                 debug!(%error, "upstream connection ended");
             }
         });
-        Ok(Connection { sender, reused: false, pool: Rc::clone(self) })
+        let line = Line { sender, replies, deadline: Timer::new(&self.wheel) };
+        Ok(Connection { line, reused: false, pool: Rc::clone(self) })
     }
 
     async fn addresses(&self) -> io::Result<Vec<SocketAddr>> {

@@ -4,11 +4,14 @@
 //! Deliberately does not: reach behind the ports. Keys are made and renewed through the admin port as anybody's are.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use relevo::clock::Clock;
 use relevo::config::Config;
 use relevo::domain::{Span, Timestamp};
 use relevo::serve::{Relevo, Running};
+use relevo::store::{Store, embedded::EmbeddedStore};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
@@ -19,18 +22,37 @@ use super::request::{Request, request};
 /// When the clock of a test begins: 2026-11-23, about noon.
 const BEGINNING: Timestamp = Timestamp::from_millis(1_795_435_200_000);
 
+/// Puts a store of the test's own around the embedded one.
+type Wrap = Box<dyn FnOnce(Arc<dyn Store>) -> Arc<dyn Store>>;
+
 /// A gateway about to be started.
 pub(crate) struct Setup {
     upstreams: String,
     routes: String,
     settings: String,
     clock: Clock,
+    wrap: Option<Wrap>,
+    access: String,
+    folder: Option<PathBuf>,
+    readiness: Readiness,
+}
+
+/// Whether a gateway is handed out when it is ready, or at once.
+enum Readiness {
+    Awaited,
+    NotAwaited,
 }
 
 impl Setup {
     /// These routes, in TOML, instead of one at `/`; their upstream is `backend`.
     pub(crate) fn routes(mut self, toml: &str) -> Self {
         toml.clone_into(&mut self.routes);
+        self
+    }
+
+    /// With these lines for its upstream, in TOML.
+    pub(crate) fn upstream(mut self, toml: &str) -> Self {
+        self.upstreams.extend(["\n", toml]);
         self
     }
 
@@ -46,29 +68,65 @@ impl Setup {
         self
     }
 
+    /// On what `wrap` makes of the embedded store.
+    pub(crate) fn store(mut self, wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store> + 'static) -> Self {
+        self.wrap = Some(Box::new(wrap));
+        self
+    }
+
+    /// With its access log in this file.
+    pub(crate) fn access_log(mut self, file: &Path) -> Self {
+        self.access = format!("'{}'", file.display());
+        self
+    }
+
+    /// With its store in this folder, which outlives it.
+    pub(crate) fn kept_in(mut self, folder: &Path) -> Self {
+        self.folder = Some(folder.to_owned());
+        self
+    }
+
+    /// Handed out without being ready, on a store that had its first start.
+    pub(crate) fn unready(mut self) -> Self {
+        self.readiness = Readiness::NotAwaited;
+        self
+    }
+
     /// The gateway, ready.
     pub(crate) fn start(self) -> TestGateway {
-        let folder = tempfile::tempdir().expect("a folder");
-        let store = folder.path().join("relevo.redb");
+        let own = tempfile::tempdir().expect("a folder");
+        let folder = self.folder.as_deref().unwrap_or(own.path());
+        let store = folder.join("relevo.redb");
         let text = format!(
             "[gateway]\nlisten = [\"127.0.0.1:0\"]\nworkers = 2\n[admin]\nlisten = \"127.0.0.1:0\"\n\
-             [store]\npath = '{}'\n[log]\naccess = false\n[drain]\ndelay = \"0s\"\ntimeout = \"1s\"\n\
+             [store]\npath = '{}'\n[log]\naccess = {}\n[drain]\ndelay = \"0s\"\ntimeout = \"1s\"\n\
              {}\n{}\n{}\n",
             store.display(),
+            self.access,
             self.settings,
             self.upstreams,
             self.routes
         );
         let config = Config::parse(&text, "test", []).unwrap_or_else(|mistakes| panic!("{mistakes}\n{text}"));
         let clock = self.clock;
-        let running = Relevo::start(config, clock.clone(), None).expect("started");
-        let root = std::fs::read_to_string(folder.path().join("admin.token")).expect("the first administrator's token");
+        let store = self.wrap.map(|wrap| wrap(open(&store)));
+        let running = Relevo::start(config, clock.clone(), store).expect("started");
+        let root = std::fs::read_to_string(folder.join("admin.token")).expect("the first administrator's token");
         let (address, admin_address) = (running.gateway_addresses()[0], running.admin_address());
         let root = root.trim().to_owned();
-        let gateway = TestGateway { clock, address, admin_address, root, running: Some(running), _folder: folder };
-        wait_until("the gateway is ready", || gateway.admin("GET", "/readyz", None).status == 200);
+        let gateway = TestGateway { clock, address, admin_address, root, running: Some(running), _folder: own };
+        match self.readiness {
+            Readiness::Awaited => {
+                wait_until("the gateway is ready", || gateway.admin("GET", "/readyz", None).status == 200);
+            }
+            Readiness::NotAwaited => {}
+        }
         gateway
     }
+}
+
+fn open(store: &Path) -> Arc<dyn Store> {
+    Arc::new(EmbeddedStore::open(store).expect("a store"))
 }
 
 /// A running gateway.
@@ -110,14 +168,36 @@ pub(crate) struct AdminReply {
 impl TestGateway {
     /// A gateway whose upstream `backend` is this one.
     pub(crate) fn in_front_of(backend: &Backend) -> Setup {
-        let upstreams = format!("[[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{}\"]", backend.address());
-        let routes = "[[routes]]\npath = \"/\"\nupstream = \"backend\"".to_owned();
-        Setup { upstreams, routes, settings: String::new(), clock: Clock::manual(BEGINNING) }
+        Self::in_front_of_address(backend.address())
+    }
+
+    /// A gateway whose upstream `backend` is at this address.
+    pub(crate) fn in_front_of_address(backend: SocketAddr) -> Setup {
+        Setup {
+            upstreams: format!("[[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{backend}\"]"),
+            routes: "[[routes]]\npath = \"/\"\nupstream = \"backend\"".to_owned(),
+            settings: String::new(),
+            clock: Clock::manual(BEGINNING),
+            wrap: None,
+            access: "false".to_owned(),
+            folder: None,
+            readiness: Readiness::Awaited,
+        }
     }
 
     /// The admin port's address.
     pub(crate) fn admin_address(&self) -> SocketAddr {
         self.admin_address
+    }
+
+    /// The probes' address.
+    pub(crate) fn probes_address(&self) -> Option<SocketAddr> {
+        self.running.as_ref().and_then(Running::probes_address)
+    }
+
+    /// The data plane's address.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// A connection to the data plane.
@@ -139,11 +219,23 @@ impl TestGateway {
 
     /// A call of the admin port, by the first administrator.
     pub(crate) fn admin(&self, method: &str, path: &str, body: Option<&Value>) -> AdminReply {
-        let mut call = request(method, path).token(&self.root);
+        let mut call = self.call(method, path);
         if let Some(body) = body {
             call = call.header("Content-Type", "application/json").body(body.to_string());
         }
         self.admin_raw(&call)
+    }
+
+    /// Every metric, as text.
+    pub(crate) fn metrics(&self) -> String {
+        let mut client = RawClient::connect(self.admin_address);
+        client.send(&request("GET", "/metrics").token(&self.root).bytes());
+        client.read_response().text()
+    }
+
+    /// A request by the first administrator, for [`TestGateway::admin_raw`].
+    pub(crate) fn call(&self, method: &str, path: &str) -> Request {
+        request(method, path).token(&self.root)
     }
 
     /// Any request to the admin port, as it is.

@@ -8,8 +8,9 @@ pub(crate) mod client;
 pub(crate) mod gateway;
 pub(crate) mod process;
 pub(crate) mod request;
+pub(crate) mod store;
 pub(crate) mod trial;
 pub(crate) mod wire;
 
 /// How long anything may take before a test fails.
-pub(crate) const DEADLINE: std::time::Duration = std::time::Duration::from_secs(5);
+pub(crate) const DEADLINE: std::time::Duration = std::time::Duration::from_secs(20);

@@ -8,6 +8,7 @@ mod framing;
 mod identity;
 mod kill;
 mod late;
+mod mistakes;
 mod paths;
 mod problems;
 mod readme;

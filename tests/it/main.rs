@@ -15,6 +15,7 @@ mod readme;
 mod reload;
 mod renewal;
 mod seeds;
+mod settlement;
 mod support;
 mod time;
 mod watching;

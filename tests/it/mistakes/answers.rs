@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::ground::{Ground, SERVED};
+use crate::support::process::settle_in;
 
 #[test]
 fn pages_are_printed() {
@@ -45,7 +46,8 @@ fn an_output_that_is_closed_is_no_error() {
     for words in ["schema", "completions bash", "man", "check", "--help"] {
         let script = format!("set -o pipefail; \"$0\" {words} | head -c 1");
         let mut shell = Command::new("bash");
-        shell.args(["-c", &script, env!("CARGO_BIN_EXE_relevo")]).current_dir(ground.path());
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_relevo")]);
+        settle_in(&mut shell, ground.path());
         let said = ground.ended(&mut shell);
         assert_eq!((said.code, said.err.as_str()), (0, ""), "{words}");
     }

@@ -144,7 +144,7 @@ pub(crate) fn relevo(folder: &Path) -> Command {
 }
 
 /// Has `command` run in `folder`, which is its runtime directory too, without variables of ours.
-fn settle_in(command: &mut Command, folder: &Path) {
+pub(crate) fn settle_in(command: &mut Command, folder: &Path) {
     command.current_dir(folder).env("XDG_RUNTIME_DIR", folder);
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("RELEVO_")) {
         command.env_remove(name);

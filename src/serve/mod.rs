@@ -127,8 +127,8 @@ fn start(beginning: Beginning) -> Result<Running, StartError> {
     let Sockets { workers, gateway, admin: admin_socket, probes: probes_socket } = Sockets::bind(&config)?;
     let admin = admin_socket.local_addr().map_err(|error| StartError::thread(&error))?;
     let probes = probes_socket.as_ref().and_then(|socket| socket.local_addr().ok());
-    let store = store.map_or_else(|| open(&config), Ok)?;
-    let ground = Ground::lay(config, clock)?;
+    let ground = Ground::lay(config, clock)?; // before a store is made: what is wrong here leaves none behind
+    let store = store.map_or_else(|| open(&ground.config), Ok)?;
     let accepting = ground.health.requirement("accepting");
     let keys = Keys::start(&ground, store, given)?;
 

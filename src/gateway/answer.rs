@@ -57,13 +57,11 @@ impl Worker {
     /// The answer, also where it panics.
     async fn outlive(self: &Rc<Self>, client: &Client, request: Request<Incoming>) -> Response<ReplyBody> {
         let method = request.method().clone();
-        match surviving(self.serve(client, request)).await {
-            Some(response) => response,
-            None => {
-                error!(client = %client.address, %method, "a request panicked");
-                refuse(Refusal::Internal, &method, self.begin(client, &unread(method.clone())))
-            }
+        if let Some(response) = surviving(self.serve(client, request)).await {
+            return response;
         }
+        error!(client = %client.address, %method, "a request panicked");
+        refuse(Refusal::Internal, &method, self.begin(client, &unread(method.clone())))
     }
 
     /// A connection did not end well. What the engine answered by itself is counted here, and who was late.

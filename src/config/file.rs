@@ -58,12 +58,36 @@ pub(super) struct File {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Gateway {
-    /// The addresses of the data plane, cleartext HTTP/1.1; port 0 lets the system choose.
+    /// Where clients come in, in clear: `host:port`, port 0 lets the system choose; `unix:/path`; `fd:NAME`. Without it
+    /// and without listeners: `127.0.0.1:8080`.
     pub(super) listen: At<Vec<Text>>,
+    /// Where clients come in, with what there is to say about it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) listeners: Vec<At<Listener>>,
     /// Worker threads; 0 is one per core.
     pub(super) workers: At<u64>,
     /// The networks whose X-Forwarded-* and X-Request-Id are believed.
     pub(super) trusted_proxies: Vec<Text>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Listener {
+    /// `host:port`, `unix:/path`, or `fd:NAME` for a socket that is inherited.
+    pub(super) address: Option<Text>,
+    /// The certificates, chosen by the name that the client asks for; the first is the default. Without: in clear.
+    pub(super) tls: At<Vec<At<Served>>>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Served {
+    /// The file of the certificate and those that it is signed with, in PEM.
+    pub(super) certificate: Option<Text>,
+    /// The file of its key, in PEM.
+    pub(super) key: Option<Text>,
+    /// The names it is shown for, exact or `*.example.com`.
+    pub(super) hosts: Vec<Text>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -160,6 +184,10 @@ pub(super) struct Errors {
 pub(super) struct Limits {
     /// Client connections of the whole process at once.
     pub(super) connections: At<u64>,
+    /// TLS handshakes of the whole process at once.
+    pub(super) handshakes: At<u64>,
+    /// How long a TLS handshake may take, and then how long the first byte.
+    pub(super) handshake_timeout: Text,
     /// How long a connection may be idle between requests.
     pub(super) keep_alive: Text,
     /// How long a request's head may take.
@@ -168,6 +196,31 @@ pub(super) struct Limits {
     pub(super) head_bytes: Text,
     /// The most header lines of one request.
     pub(super) header_count: At<u64>,
+    /// The bounds of one HTTP/2 connection.
+    pub(super) http2: Http2,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Http2 {
+    /// Streams at once.
+    pub(super) streams: At<u64>,
+    /// The largest header list.
+    pub(super) header_list_bytes: Text,
+    /// How much of a request's body may come before some of it went on.
+    pub(super) stream_window_bytes: Text,
+    /// The same over all streams of a connection.
+    pub(super) connection_window_bytes: Text,
+    /// How much of one reply is held for a client that does not read.
+    pub(super) send_buffer_bytes: Text,
+    /// How often a client is asked whether it is there.
+    pub(super) ping_interval: Text,
+    /// How long it may take to answer.
+    pub(super) ping_timeout: Text,
+    /// Streams that a client reset before they were looked at, at once.
+    pub(super) pending_resets: At<u64>,
+    /// Streams that were reset for a client's mistakes, over the life of a connection.
+    pub(super) error_resets: At<u64>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -233,7 +286,12 @@ pub(super) enum Switched {
 
 impl Default for Gateway {
     fn default() -> Self {
-        Self { listen: vec!["127.0.0.1:8080".into()].into(), workers: 0.into(), trusted_proxies: Vec::new() }
+        Self {
+            listen: vec!["127.0.0.1:8080".into()].into(),
+            listeners: Vec::new(),
+            workers: 0.into(),
+            trusted_proxies: Vec::new(),
+        }
     }
 }
 
@@ -283,10 +341,29 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 10_000.into(),
+            handshakes: 1_000.into(),
+            handshake_timeout: "10s".into(),
             keep_alive: "60s".into(),
             head_timeout: "10s".into(),
             head_bytes: "32KiB".into(),
             header_count: 100.into(),
+            http2: Http2::default(),
+        }
+    }
+}
+
+impl Default for Http2 {
+    fn default() -> Self {
+        Self {
+            streams: 100.into(),
+            header_list_bytes: "16KiB".into(),
+            stream_window_bytes: "64KiB".into(),
+            connection_window_bytes: "1MiB".into(),
+            send_buffer_bytes: "64KiB".into(),
+            ping_interval: "20s".into(),
+            ping_timeout: "10s".into(),
+            pending_resets: 20.into(),
+            error_resets: 1_024.into(),
         }
     }
 }
@@ -418,6 +495,9 @@ pub(super) fn schema() -> Json {
     let settings = schemars::generate::SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
     let mut schema = settings.into_generator().into_root_schema_for::<File>().to_value();
     remove_nulls(&mut schema);
+    let listeners = &mut schema["properties"]["gateway"]["properties"]["listeners"]["items"];
+    listeners["required"] = ["address"].as_slice().into();
+    listeners["properties"]["tls"]["items"]["required"] = ["certificate", "key"].as_slice().into();
     for (list, keys) in [("upstreams", ["name", "endpoints"]), ("routes", ["path", "upstream"])] {
         schema["properties"][list]["items"]["required"] = keys.as_slice().into();
     }

@@ -3,8 +3,11 @@
 //! Layers, each over the one before: defaults, the file, the environment.
 //!
 //! Promises: a [`Config`] comes only out of [`load`] or [`Config::parse`], so whoever holds one need not check again.
-//! Deliberately does not: look at sockets, stores or certificates; a legal configuration may still not be servable.
+//! Deliberately does not: look at sockets or stores; a legal configuration may still not be servable. Certificates and
+//! keys are read, and checked as pairs.
 
+mod address;
+pub mod certificate;
 mod check;
 mod effective;
 mod environment;
@@ -23,6 +26,8 @@ use std::time::Duration;
 use http::{HeaderName, Method};
 use ipnet::IpNet;
 
+pub use self::address::ListenAddress;
+pub use self::certificate::Certificate;
 pub use self::mistake::{Mistake, Mistakes, Place};
 use crate::domain::{Lifetime, OnExpiry, Prefix, Role, Span};
 
@@ -107,12 +112,31 @@ pub struct Config {
 /// `[gateway]`
 #[derive(Clone, Debug)]
 pub struct Gateway {
-    /// The addresses of the data plane; port 0 lets the system choose.
-    pub listen: Vec<SocketAddr>,
+    /// Where clients come in; at least one. Those in clear stand first.
+    pub listeners: Vec<Listener>,
     /// How many worker threads; never 0.
     pub workers: usize,
     /// From whom the forwarded family and request ids are believed.
     pub trusted_proxies: Vec<IpNet>,
+}
+
+/// One of `gateway.listen`, or of `[[gateway.listeners]]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listener {
+    /// Where it listens.
+    pub address: ListenAddress,
+    /// The certificates that are shown there, by the name that the client asks for; the first is the default. Empty: in
+    /// clear.
+    pub tls: Vec<Served>,
+}
+
+/// A certificate, and for whom it is shown.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Served {
+    /// The certificate and its key.
+    pub certificate: Certificate,
+    /// The names that it is shown for; never empty but for the first of a listener.
+    pub hosts: Vec<HostPattern>,
 }
 
 /// `[admin]`
@@ -237,6 +261,10 @@ pub enum Detail {
 pub struct Limits {
     /// Client connections of the whole process at once.
     pub connections: usize,
+    /// TLS handshakes of the whole process at once.
+    pub handshakes: usize,
+    /// How long a TLS handshake may take, and then how long the first byte.
+    pub handshake_timeout: Duration,
     /// How long a connection may be idle between requests.
     pub keep_alive: Duration,
     /// How long a request's head may take.
@@ -245,6 +273,31 @@ pub struct Limits {
     pub head_bytes: usize,
     /// The most header lines of one request.
     pub header_count: usize,
+    /// What holds for HTTP/2 only.
+    pub http2: Http2Limits,
+}
+
+/// `[limits.http2]`: the bounds of one HTTP/2 connection.
+#[derive(Clone, Debug)]
+pub struct Http2Limits {
+    /// Streams at once.
+    pub streams: u32,
+    /// The largest header list, in bytes as RFC 9113 §6.5.2 counts them.
+    pub header_list_bytes: u32,
+    /// How much of a request's body may come before some of it went on, in bytes.
+    pub stream_window_bytes: u32,
+    /// The same over all streams of a connection, in bytes.
+    pub connection_window_bytes: u32,
+    /// How much of one reply is held for a client that does not read, in bytes.
+    pub send_buffer_bytes: usize,
+    /// How often a client is asked whether it is there.
+    pub ping_interval: Duration,
+    /// How long it may take to answer.
+    pub ping_timeout: Duration,
+    /// Streams that a client reset before they were looked at, at once.
+    pub pending_resets: usize,
+    /// Streams that were reset for a client's mistakes, over the life of a connection.
+    pub error_resets: usize,
 }
 
 /// `[[upstreams]]`: a backend of one or more endpoints.

@@ -11,6 +11,7 @@ pub mod credential;
 mod exchange;
 mod forward;
 pub mod headers;
+mod http2;
 pub mod path;
 pub mod refusal;
 pub mod reply;
@@ -48,7 +49,7 @@ use route::{Route, RouteTable};
 use verdict::{Holder, Permit};
 use worker::Worker;
 
-pub use worker::{Workers, start};
+pub use worker::{Entrance, Workers, start};
 
 const RELEVO_TOKEN: HeaderName = HeaderName::from_static("relevo-token");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -64,6 +65,7 @@ pub struct Plane {
     access: AccessLog,
     upstreams: Vec<Arc<upstream::Shared>>,
     connections: Arc<AtomicUsize>,
+    handshakes: Arc<AtomicUsize>,
 }
 
 /// What a plane is made of.
@@ -88,7 +90,8 @@ impl Plane {
         let Parts { config, index, usage, clock, metrics, access } = parts;
         let routes = RouteTable::new(&config);
         let upstreams = config.upstreams.iter().map(|_| Arc::default()).collect();
-        Self { config, routes, index, usage, clock, metrics, access, upstreams, connections: Arc::default() }
+        let (connections, handshakes) = Default::default();
+        Self { config, routes, index, usage, clock, metrics, access, upstreams, connections, handshakes }
     }
 
     fn path_policy(&self) -> PathPolicy {
@@ -100,14 +103,20 @@ impl Plane {
 struct Client {
     address: IpAddr,
     peer: Peer,
+    scheme: Scheme,
 }
 
 impl Worker {
     /// One request, from its head to the head of the reply. Never fails: what goes wrong is a reply too.
-    async fn serve(self: &Rc<Self>, client: &Client, request: Request<Incoming>) -> Response<ReplyBody> {
+    async fn serve(self: &Rc<Self>, client: &Client, mut request: Request<Incoming>) -> Response<ReplyBody> {
+        let settled = http2::settle(&mut request, self.plane.config.limits.header_count);
         let mut exchange = self.begin(client, &request);
         let method = request.method().clone();
-        let response = match self.pass(client, request, &mut exchange).await {
+        let passed = match settled {
+            Ok(()) => self.pass(client, request, &mut exchange).await,
+            Err(refusal) => Err(refusal),
+        };
+        let response = match passed {
             Ok(passed) => deliver(passed, &method, &mut exchange),
             Err(refusal) => Err(refusal),
         };
@@ -187,7 +196,7 @@ impl Worker {
     ) -> Result<HeaderMap, Refusal> {
         let arrival = Arrival {
             peer: &client.peer,
-            scheme: Scheme::Http,
+            scheme: client.scheme,
             version: head.version,
             request_id: &exchange.request_id,
             entropy: self.entropy(),
@@ -224,6 +233,7 @@ impl Worker {
         exchange.status = response.status();
         response.headers_mut().insert(REQUEST_ID, exchange.request_id.clone());
         if closes {
+            // On HTTP/2 the engine leaves this out: another stream cannot be confused with this one.
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response.map(|body| ReplyBody::whole(body, exchange))
@@ -286,8 +296,8 @@ fn admit_length(body: &Incoming, route: &Route) -> Result<(), Refusal> {
 
 /// The request target in origin form (RFC 9112 §3.2.1).
 fn target(received: &Uri, path: &str, query: Option<&str>) -> Result<Uri, Refusal> {
-    if received.authority().is_none() && received.path() == path {
-        return Ok(received.clone());
+    if let Some(as_it_came) = received.path_and_query().filter(|_| received.path() == path) {
+        return Ok(Uri::from(as_it_came.clone()));
     }
     let text = match query {
         Some(query) => format!("{path}?{query}"),

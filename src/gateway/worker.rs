@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,24 +18,33 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
 use crate::config::Credentials;
-use crate::net::{connection, listener};
+use crate::net::listener::{Listener, Socket};
+use crate::net::opening::{self, Opened, Protocol};
+use crate::net::stream::Stream;
+use crate::net::tls::Terminator;
+use crate::net::{connection, http2};
 use crate::observe::metrics::{NO_ROUTE, RouteMetrics};
 use crate::usage::Tally;
 
-use super::headers::Peer;
+use super::headers::{Peer, Scheme};
 use super::route::Route;
 use super::upstream::Upstream;
 use super::{Client, Plane};
 
 /// How often notes are folded and idle connections looked at.
 const TICK: Duration = Duration::from_secs(1);
+/// How long a connection that was accepted during a drain may take to say what it wants.
+const LAST_CALL: Duration = Duration::from_secs(1);
+/// How long a client may leave a reply unread.
+const WRITE_STALL: Duration = Duration::from_secs(30);
+/// As whom a client counts that comes through the file system.
+const THIS_MACHINE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// One worker's own things.
 pub(super) struct Worker {
@@ -46,6 +55,15 @@ pub(super) struct Worker {
     no_route: RouteMetrics,
     random: RefCell<SmallRng>,
     bounds: connection::Bounds,
+    http2_bounds: http2::Bounds,
+}
+
+/// Where clients come in, for one worker.
+pub struct Entrance {
+    /// The socket.
+    pub socket: Socket,
+    /// The end of TLS there; `None`: in clear.
+    pub tls: Option<Terminator>,
 }
 
 /// The workers' threads.
@@ -60,27 +78,27 @@ impl Workers {
     }
 }
 
-/// Starts a worker for each item of `listeners`, with the sockets in it. They stop accepting and drain when `drain`
+/// Starts a worker for each item of `entrances`, with the sockets in it. They stop accepting and drain when `drain`
 /// is called.
-pub fn start(plane: &Arc<Plane>, listeners: Vec<Vec<StdListener>>, drain: &CancellationToken) -> io::Result<Workers> {
-    let spawn = |(at, listeners): (usize, Vec<StdListener>)| {
+pub fn start(plane: &Arc<Plane>, entrances: Vec<Vec<Entrance>>, drain: &CancellationToken) -> io::Result<Workers> {
+    let spawn = |(at, entrances): (usize, Vec<Entrance>)| {
         let (plane, drain) = (Arc::clone(plane), drain.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new()
             .name(format!("worker-{at}"))
-            .spawn(move || LocalSet::new().block_on(&runtime, run(at, plane, listeners, drain)))
+            .spawn(move || LocalSet::new().block_on(&runtime, run(at, plane, entrances, drain)))
     };
-    listeners.into_iter().enumerate().map(spawn).collect::<io::Result<_>>().map(Workers)
+    entrances.into_iter().enumerate().map(spawn).collect::<io::Result<_>>().map(Workers)
 }
 
-async fn run(at: usize, plane: Arc<Plane>, listeners: Vec<StdListener>, drain: CancellationToken) {
+async fn run(at: usize, plane: Arc<Plane>, entrances: Vec<Entrance>, drain: CancellationToken) {
     let timeout = plane.config.drain.timeout;
     let worker = Rc::new(Worker::new(at, plane));
     let tasks = TaskTracker::new();
-    for listener in listeners {
-        match TcpListener::from_std(listener) {
+    for Entrance { socket, tls } in entrances {
+        match Listener::new(socket) {
             Ok(listener) => {
-                let accepting = Rc::clone(&worker).accept(listener, tasks.clone(), drain.clone());
+                let accepting = Rc::clone(&worker).accept(listener, tls, tasks.clone(), drain.clone());
                 tasks.spawn_local(accepting);
             }
             Err(error) => tracing::error!(%error, "a listener is lost"),
@@ -107,6 +125,12 @@ impl Worker {
             head_bytes: limits.head_bytes,
             header_count: limits.header_count,
         };
+        let http2_bounds = http2::Bounds {
+            limits: limits.http2.clone(),
+            first: limits.head_timeout,
+            idle: limits.keep_alive,
+            stall: WRITE_STALL,
+        };
         Self {
             tally: RefCell::new(Tally::new(plane.usage.clone())),
             upstreams,
@@ -114,6 +138,7 @@ impl Worker {
             no_route: plane.metrics.route(NO_ROUTE),
             random: RefCell::new(SmallRng::from_rng(&mut rand::rng())),
             bounds,
+            http2_bounds,
             plane,
         }
     }
@@ -160,38 +185,117 @@ impl Worker {
         }
     }
 
-    async fn accept(self: Rc<Self>, listener: TcpListener, tasks: TaskTracker, drain: CancellationToken) {
+    async fn accept(
+        self: Rc<Self>,
+        listener: Listener,
+        tls: Option<Terminator>,
+        tasks: TaskTracker,
+        drain: CancellationToken,
+    ) {
         loop {
             let (stream, from) = tokio::select! {
-                accepted = listener::accept(&listener) => accepted,
+                accepted = listener.accept() => accepted,
                 () = drain.cancelled() => break,
             };
-            self.admit(stream, from, &tasks, &drain);
+            self.admit(stream, from, tls.as_ref(), &tasks, &drain);
         }
         // Closing a listener would reset the connections that wait in its queue.
-        while let Some((stream, from)) = listener::accept(&listener).now_or_never() {
-            self.admit(stream, from, &tasks, &drain);
+        while let Some((stream, from)) = listener.accept().now_or_never() {
+            self.admit(stream, from, tls.as_ref(), &tasks, &drain);
         }
     }
 
-    fn admit(self: &Rc<Self>, stream: TcpStream, from: SocketAddr, tasks: &TaskTracker, drain: &CancellationToken) {
+    fn admit(
+        self: &Rc<Self>,
+        stream: Stream,
+        from: Option<SocketAddr>,
+        tls: Option<&Terminator>,
+        tasks: &TaskTracker,
+        drain: &CancellationToken,
+    ) {
         let Some(place) = Place::among(&self.plane) else {
-            return turn_away(stream);
+            return if tls.is_none() {
+                turn_away(stream)
+            };
         };
-        let Some(peer) = Peer::at(from.ip(), &self.plane.config.gateway.trusted_proxies) else { return };
-        let (worker, drain) = (Rc::clone(self), drain.clone());
-        let client = Rc::new(Client { address: from.ip(), peer });
+        let address = from.map_or(THIS_MACHINE, |from| from.ip());
+        let Some(peer) = Peer::at(address, &self.plane.config.gateway.trusted_proxies) else { return };
+        let scheme = if tls.is_some() { Scheme::Https } else { Scheme::Http };
+        let client = Rc::new(Client { address, peer, scheme });
+        let (worker, tls, drain) = (Rc::clone(self), tls.cloned(), drain.clone());
         tasks.spawn_local(async move {
             let _place = place;
-            let (serving, bounds) = (Rc::clone(&worker), worker.bounds);
-            let service = service_fn(move |request: Request<Incoming>| {
-                let (worker, client) = (Rc::clone(&serving), Rc::clone(&client));
-                async move { Ok::<_, std::convert::Infallible>(worker.serve(&client, request).await) }
-            });
-            if let Err(error) = connection::serve(stream, service, bounds, &drain).await {
-                debug!(client = %from, %error, "connection ended");
+            if let Err(error) = worker.converse(stream, tls, client, &drain).await {
+                debug!(client = %address, %error, "connection ended");
             }
         });
+    }
+
+    /// One connection, from its first byte to its last.
+    async fn converse(
+        self: Rc<Self>,
+        stream: Stream,
+        tls: Option<Terminator>,
+        client: Rc<Client>,
+        drain: &CancellationToken,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let (stream, protocol) = tokio::select! {
+            opened = self.open(stream, tls) => opened?,
+            () = last_call(drain) => return Ok(()),
+        };
+        let serving = Rc::clone(&self);
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (worker, client) = (Rc::clone(&serving), Rc::clone(&client));
+            async move { Ok::<_, std::convert::Infallible>(worker.serve(&client, request).await) }
+        });
+        match protocol {
+            Protocol::Http1 => connection::serve(stream, service, self.bounds, drain).await?,
+            Protocol::Http2 => http2::serve(stream, service, &self.http2_bounds, drain).await?,
+        }
+        Ok(())
+    }
+
+    /// Ends TLS, if there is any, and finds out what is spoken: by ALPN, or by the first bytes.
+    async fn open(&self, stream: Stream, tls: Option<Terminator>) -> io::Result<(Opened<Stream>, Protocol)> {
+        let limits = &self.plane.config.limits;
+        let (stream, agreed) = match tls {
+            Some(tls) => {
+                let _place = Handshake::among(&self.plane)?;
+                tls.accept(stream, limits.handshake_timeout).await?
+            }
+            None => (stream, None),
+        };
+        if agreed == Some(Protocol::Http2) {
+            return Ok((Opened::untouched(stream), Protocol::Http2));
+        }
+        let late = |_| io::Error::new(io::ErrorKind::TimedOut, "the first bytes took too long");
+        let (stream, spoken) =
+            tokio::time::timeout(limits.handshake_timeout, opening::open(stream)).await.map_err(late)??;
+        Ok((stream, agreed.unwrap_or(spoken)))
+    }
+}
+
+/// Resolves a little after the drain has begun: what waited in the queue is still served.
+async fn last_call(drain: &CancellationToken) {
+    drain.cancelled().await;
+    tokio::time::sleep(LAST_CALL).await;
+}
+
+/// A place among the handshakes of the process; given back when dropped.
+struct Handshake(Arc<AtomicUsize>);
+
+impl Handshake {
+    fn among(plane: &Plane) -> io::Result<Self> {
+        let before = plane.handshakes.fetch_add(1, Ordering::Relaxed);
+        let place = Self(Arc::clone(&plane.handshakes));
+        let full = || io::Error::new(io::ErrorKind::QuotaExceeded, "too many TLS handshakes at once");
+        (before < plane.config.limits.handshakes).then_some(place).ok_or_else(full)
+    }
+}
+
+impl Drop for Handshake {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -218,9 +322,10 @@ impl Drop for Place {
 }
 
 /// Tells a client for whom there is no place so, as far as his socket takes it without waiting.
-fn turn_away(stream: TcpStream) {
+fn turn_away(stream: Stream) {
     const ANSWER: &[u8] =
         b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    let Stream::Tcp(stream) = stream else { return };
     if let Ok(mut stream) = stream.into_std() {
         stream.write_all(ANSWER).ok(); // the socket does not block: what it does not take is lost
     }

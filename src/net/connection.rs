@@ -11,7 +11,7 @@ use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::HttpService;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 /// The bounds of one connection.
@@ -26,8 +26,9 @@ pub struct Bounds {
 }
 
 /// Serves `stream` until the client leaves, a deadline passes, or `drain` has been called and the last reply is out.
-pub async fn serve<S, B>(stream: TcpStream, service: S, bounds: Bounds, drain: &CancellationToken) -> hyper::Result<()>
+pub async fn serve<I, S, B>(stream: I, service: S, bounds: Bounds, drain: &CancellationToken) -> hyper::Result<()>
 where
+    I: AsyncRead + AsyncWrite + Unpin,
     S: HttpService<Incoming, ResBody = B>,
     S::Error: Into<Box<dyn StdError + Send + Sync>>,
     B: Body<Data = Bytes> + 'static,

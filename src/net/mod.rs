@@ -5,4 +5,8 @@
 //! Deliberately does not: look into a request.
 
 pub mod connection;
+pub mod http2;
 pub mod listener;
+pub mod opening;
+pub mod stream;
+pub mod tls;

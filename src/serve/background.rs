@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::{Realm, Secret, Span, Timestamp};
 use crate::keyring::{Follower, Keyring, Settler, follow};
+use crate::net::tls::Certificates;
 use crate::observe::{Condition, Health, Metrics};
 use crate::store::Store;
 use crate::usage::Usage;
@@ -26,6 +27,8 @@ use super::{StartError, first};
 const FLUSH: Duration = Duration::from_secs(10);
 /// How often gauges are set and the store is looked at.
 const LOOK: Duration = Duration::from_secs(2);
+/// How often the files of certificates are looked at; a change is taken up at the second look.
+const WATCH: Duration = Duration::from_millis(500);
 /// How often every key is looked at for tokens that end soon.
 const SURVEY: Duration = Duration::from_mins(1);
 
@@ -54,6 +57,7 @@ pub(super) struct Work {
     pub(super) metrics: Metrics,
     pub(super) health: Health,
     pub(super) config: Arc<Config>,
+    pub(super) certificates: Vec<Certificates>,
     pub(super) given: Option<Secret>,
 }
 
@@ -98,10 +102,12 @@ impl Prepared {
 
 impl Work {
     async fn run(self, established: mpsc::SyncSender<Result<(), StartError>>) {
-        let Self { keyring, follower, settler, catalog, store, usage, clock, metrics, health, config, given } = self;
+        let Self { keyring, follower, settler, catalog, store, usage, clock, metrics, health, config, .. } = self;
+        let (certificates, given) = (self.certificates, self.given);
         let _closed = CloseUsage(usage.clone());
         let loaded = health.requirement("keys loaded");
         let store_up = health.condition("store");
+        let shown = health.condition("certificates");
         let feed = store.subscribe();
         let establish = async {
             let done = first::establish(&keyring, &*store, &config, given).await;
@@ -114,6 +120,7 @@ impl Work {
             follow(keyring.clone(), follower, feed),
             establish,
             every(FLUSH, || flush(usage.clone())),
+            every(WATCH, || watch(certificates.clone(), shown.clone())),
             every(LOOK, || look(&keyring, &*store, &clock, &metrics, &store_up)),
             every(SURVEY, || survey(catalog.clone(), keyring.clone(), clock.clone(), metrics.clone())),
         );
@@ -140,6 +147,19 @@ async fn every<F: Future<Output = ()>>(period: Duration, work: impl Fn() -> F) {
 
 async fn flush(usage: Usage) {
     tokio::task::spawn_blocking(move || usage.flush()).await.ok(); // a flush that failed is made again
+}
+
+/// Looks at the files of all certificates, off this thread.
+async fn watch(certificates: Vec<Certificates>, shown: Condition) {
+    if certificates.is_empty() {
+        return;
+    }
+    let look = move || certificates.iter().flat_map(Certificates::look).collect::<Vec<_>>();
+    match tokio::task::spawn_blocking(look).await {
+        Ok(troubles) if troubles.is_empty() => shown.ok(),
+        Ok(troubles) => shown.fail(troubles.join("; ")),
+        Err(_) => {} // looked at again in a moment
+    }
 }
 
 /// Sets the gauges that cost little, and asks the store whether it answers.

@@ -34,7 +34,7 @@ impl Setup {
         self
     }
 
-    /// These tables besides, in TOML: any but `gateway`, `admin`, `store`, `log` and `drain`.
+    /// These tables besides, in TOML: any but `gateway`, `admin`, `store`, `log` and `drain`; `gateway.listeners` too.
     pub(crate) fn settings(mut self, toml: &str) -> Self {
         toml.clone_into(&mut self.settings);
         self
@@ -63,9 +63,9 @@ impl Setup {
         let clock = self.clock;
         let running = Relevo::start(config, clock.clone(), None).expect("started");
         let root = std::fs::read_to_string(folder.path().join("admin.token")).expect("the first administrator's token");
-        let (address, admin_address) = (running.gateway_addresses()[0], running.admin_address());
+        let (addresses, admin_address) = (running.gateway_addresses(), running.admin_address());
         let root = root.trim().to_owned();
-        let gateway = TestGateway { clock, address, admin_address, root, running: Some(running), _folder: folder };
+        let gateway = TestGateway { clock, addresses, admin_address, root, running: Some(running), _folder: folder };
         wait_until("the gateway is ready", || gateway.admin("GET", "/readyz", None).status == 200);
         gateway
     }
@@ -75,7 +75,7 @@ impl Setup {
 pub(crate) struct TestGateway {
     /// Its clock, to be advanced.
     pub(crate) clock: Clock,
-    address: SocketAddr,
+    addresses: Vec<SocketAddr>,
     admin_address: SocketAddr,
     root: String,
     running: Option<Running>,
@@ -120,9 +120,14 @@ impl TestGateway {
         self.admin_address
     }
 
+    /// The data plane's addresses: in clear, and then those of the listeners with TLS.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
     /// A connection to the data plane.
     pub(crate) fn connect(&self) -> RawClient {
-        RawClient::connect(self.address)
+        RawClient::connect(self.addresses[0])
     }
 
     /// What the data plane answers to a request on a connection of its own.

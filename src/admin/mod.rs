@@ -62,6 +62,20 @@ pub trait Operations: Send + Sync {
 
     /// When this process began to serve.
     fn started_at(&self) -> Timestamp;
+
+    /// Reads the configuration again and puts it in force whole, or refuses it whole. Answers its hash.
+    fn reload(&self) -> Result<String, ReloadRefused>;
+}
+
+/// Why the configuration in force stays.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ReloadRefused {
+    /// The new one has these mistakes: each with its key and what is wrong.
+    Mistakes(Vec<(String, String)>),
+    /// The new one changes these keys, and only a restart can.
+    NeedsRestart(Vec<&'static str>),
+    /// There is no file to read again.
+    NoFile,
 }
 
 /// What the admin plane works with. Cheap to clone.
@@ -99,6 +113,7 @@ pub fn router(admin: Admin) -> Router {
         .route("/v1/audit", get(audit::list))
         .route("/v1/settings", get(settings::show).patch(settings::change))
         .route("/v1/status", get(status::show))
+        .route("/v1/reload", post(status::reload))
         .route("/metrics", get(status::metrics))
         .route("/livez", get(status::livez))
         .route("/readyz", get(status::readyz));

@@ -8,7 +8,7 @@ use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
-use crate::domain::{Affected, KeyId, KeyName, Realm, Refusal};
+use crate::domain::{Affected, KeyId, KeyName, Refusal};
 use crate::keyring::Denied;
 use crate::store::{Conflict, StoreError};
 
@@ -23,8 +23,6 @@ pub enum Code {
     Forbidden,
     /// No living API key has this id or name.
     KeyNotFound,
-    /// No living administrator has this id or name.
-    AdminNotFound,
     /// There is nothing at this path.
     NotFound,
     /// There is something at this path, but not for this method.
@@ -41,8 +39,8 @@ pub enum Code {
     NoOldToken,
     /// The old token's duration ended during the renewal.
     OldTokenExpired,
-    /// The last administrator who can write administrators stays.
-    LastAdministrator,
+    /// The new configuration asks for what only a restart can do.
+    NeedsRestart,
     /// `If-Match` names another version.
     VersionMismatch,
     /// The body is longer than this port reads.
@@ -57,12 +55,11 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 18] = [
         Self::InvalidRequest,
         Self::Unauthenticated,
         Self::Forbidden,
         Self::KeyNotFound,
-        Self::AdminNotFound,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::NameTaken,
@@ -71,7 +68,7 @@ impl Code {
         Self::RenewalOpen,
         Self::NoOldToken,
         Self::OldTokenExpired,
-        Self::LastAdministrator,
+        Self::NeedsRestart,
         Self::VersionMismatch,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
@@ -86,7 +83,6 @@ impl Code {
             Self::Unauthenticated => ("unauthenticated", StatusCode::UNAUTHORIZED, "No valid administrator's token"),
             Self::Forbidden => ("forbidden", StatusCode::FORBIDDEN, "Not allowed"),
             Self::KeyNotFound => ("key_not_found", StatusCode::NOT_FOUND, "There is no such key"),
-            Self::AdminNotFound => ("admin_not_found", StatusCode::NOT_FOUND, "There is no such administrator"),
             Self::NotFound => ("not_found", StatusCode::NOT_FOUND, "There is nothing here"),
             Self::MethodNotAllowed => ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
             Self::NameTaken => ("name_taken", StatusCode::CONFLICT, "The name is taken"),
@@ -95,7 +91,7 @@ impl Code {
             Self::RenewalOpen => ("renewal_open", StatusCode::CONFLICT, "A renewal is open"),
             Self::NoOldToken => ("no_old_token", StatusCode::CONFLICT, "There is no old token"),
             Self::OldTokenExpired => ("old_token_expired", StatusCode::CONFLICT, "The old token has expired"),
-            Self::LastAdministrator => ("last_administrator", StatusCode::CONFLICT, "The last administrator stays"),
+            Self::NeedsRestart => ("needs_restart", StatusCode::CONFLICT, "Only a restart can do that"),
             Self::VersionMismatch => ("version_mismatch", StatusCode::PRECONDITION_FAILED, "Another version"),
             Self::BodyTooLarge => ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
             Self::UnsupportedMediaType => {
@@ -243,13 +239,9 @@ impl From<Denied> for Problem {
         match denied {
             Denied::Refused(refusal) => refused(&refusal, detail),
             Denied::TokensAffected { affected, keys } => Self::tokens_affected(affected, keys),
-            Denied::NotFound(Realm::Gateway) => Self::no_key(),
-            Denied::NotFound(Realm::Admin) => {
-                Self::new(Code::AdminNotFound, "no living administrator has this id or name")
-            }
+            Denied::NotFound(_) => Self::no_key(),
             Denied::NameTaken => Self::new(Code::NameTaken, detail),
             Denied::VersionMismatch { .. } => Self::new(Code::VersionMismatch, detail),
-            Denied::LastAdministrator => Self::new(Code::LastAdministrator, detail),
             Denied::Store(error) => of_store(&error),
         }
     }
@@ -324,6 +316,7 @@ pub fn not_found() -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Realm;
     use http_body_util::BodyExt;
     use serde_json::{Value, json};
 
@@ -391,10 +384,8 @@ mod tests {
             (Denied::Refused(Refusal::DigestInUse), Code::DigestInUse),
             (Denied::Refused(Refusal::DeadlinePast { due_at }), Code::InvalidRequest),
             (Denied::NotFound(Realm::Gateway), Code::KeyNotFound),
-            (Denied::NotFound(Realm::Admin), Code::AdminNotFound),
             (Denied::NameTaken, Code::NameTaken),
             (Denied::VersionMismatch { current }, Code::VersionMismatch),
-            (Denied::LastAdministrator, Code::LastAdministrator),
             (Denied::Store(StoreError::Conflict(Conflict::NameTaken)), Code::NameTaken),
             (Denied::Store(StoreError::Conflict(Conflict::DigestInUse)), Code::DigestInUse),
         ] {

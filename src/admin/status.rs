@@ -2,6 +2,8 @@
 //!
 //! Promises: the probes need no credential, wait for nothing, and do not say why something is not well.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -9,10 +11,10 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use serde::Serialize;
 
-use super::Admin;
 use super::call::Call;
-use super::permission::Permission::{KeysRead, MetricsRead};
-use super::problem::Problem;
+use super::permission::Permission::{KeysRead, MetricsRead, SettingsWrite};
+use super::problem::{Code, Mistake, Problem};
+use super::{Admin, ReloadRefused};
 use crate::domain::{Realm, Revision, Timestamp};
 use crate::observe::Health;
 
@@ -72,6 +74,36 @@ pub async fn show(State(admin): State<Admin>, call: Call) -> Result<Json<Status>
         renewals_open,
         health: told(&admin.health),
     }))
+}
+
+/// What `POST /v1/reload` answers.
+#[derive(Serialize)]
+struct Reloaded {
+    config_hash: String,
+}
+
+/// `POST /v1/reload`
+pub async fn reload(State(admin): State<Admin>, call: Call) -> Result<Response, Problem> {
+    call.permit(&[SettingsWrite])?.plain().await?.without_fields()?;
+    // Reading the file blocks, and other calls share this thread.
+    let operations = Arc::clone(&admin.operations);
+    let reloaded = tokio::task::spawn_blocking(move || operations.reload()).await;
+    let config_hash = reloaded.map_err(|_| Problem::internal())??;
+    Ok(Json(Reloaded { config_hash }).into_response())
+}
+
+impl From<ReloadRefused> for Problem {
+    fn from(refused: ReloadRefused) -> Self {
+        match refused {
+            ReloadRefused::Mistakes(mistakes) => {
+                Self::invalid(mistakes.into_iter().map(|(path, message)| Mistake { path, message }).collect())
+            }
+            ReloadRefused::NeedsRestart(keys) => {
+                Self::new(Code::NeedsRestart, format!("{} can change by a restart only", keys.join(", ")))
+            }
+            ReloadRefused::NoFile => Self::mistake("configuration", "was not read from a file"),
+        }
+    }
 }
 
 /// `GET /metrics` on the admin port.

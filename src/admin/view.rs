@@ -127,7 +127,7 @@ impl Sight {
         let Tokens::Renewing { old, renewal, .. } = &key.tokens else { return None };
         let Renewal { opened_at, opened_by, plan, held } = renewal;
         // Quiet is watched for those that wait for it.
-        let quiet_since = plan.when_quiet().map(|_| self.usage.quiet(old.id).1);
+        let quiet_since = plan.when_quiet().map(|_| self.usage.quiet(old.id, renewal.opened_at).1);
         let (due_at, delete_old) = (renewal.due_at(), PlanText::from(*plan));
         Some(RenewalView { opened_at: *opened_at, opened_by, delete_old, due_at, quiet_since, held: *held })
     }

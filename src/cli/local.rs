@@ -19,16 +19,17 @@ use super::shapes::Issued;
 use super::terminal::Terminal;
 use crate::config::{self, Config};
 use crate::domain::Secret;
-use crate::serve;
+use crate::serve::{self, Source};
 
 /// `relevo serve`
 pub(super) fn serve(path: Option<&Path>) -> Result<ExitCode, Failure> {
-    Ok(serve::serve(load(path)?)?)
+    let source = Source::of_process(path.map(Path::to_owned));
+    Ok(serve::serve(load(&source)?, source)?)
 }
 
 /// `relevo check`
 pub(super) fn check(path: Option<&Path>, terminal: &mut Terminal, reader: Reader) -> Result<(), Failure> {
-    let config = load(path)?;
+    let config = load(&Source::of_process(path.map(Path::to_owned)))?;
     match reader {
         Reader::Program => {
             terminal.answer(&json!({"ok": true, "hash": config.hash, "effective": config.effective()}).to_string())
@@ -53,8 +54,8 @@ pub(super) fn demo(demo: &Demo, terminal: &mut Terminal, surroundings: &Surround
     let echo =
         demo::echo::start().map_err(|error| Failure::failed(format!("the echo backend does not start: {error}")))?;
     let path = place.configure(Ports::free()?, echo)?;
-    let config = config::load(Some(&path), []).map_err(|mistakes| Failure::Usage(mistakes.to_string()))?;
-    let running = serve::Relevo::start_as_process(config)?;
+    let source = Source { path: Some(path), variables: Vec::new() };
+    let running = serve::Relevo::start_as_process(load(&source)?, source)?;
     let Some(gateway) = running.gateway_addresses().first().copied() else {
         return Err(Failure::failed("the gateway has no address"));
     };
@@ -87,54 +88,6 @@ fn root_token(place: &Place, surroundings: &Surroundings) -> Result<Secret, Fail
     }
 }
 
-fn load(path: Option<&Path>) -> Result<Config, Failure> {
-    let variables =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    config::load(path, variables).map_err(|mistakes| Failure::Usage(mistakes.to_string()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::terminal::Person;
-    use super::super::terminal::tests::Paper;
-    use super::*;
-
-    fn checked(text: &str, reader: Reader) -> (Result<(), Failure>, String) {
-        let directory = tempfile::tempdir().expect("a directory");
-        let path = directory.path().join("relevo.toml");
-        std::fs::write(&path, text).expect("written");
-        let out = Paper::default();
-        let mut terminal = Terminal::new(Box::new(out.clone()), Box::new(Paper::default()), Person::Absent);
-        (check(Some(&path), &mut terminal, reader), out.text())
-    }
-
-    #[test]
-    fn a_legal_configuration_is_ok_and_its_values_are_shown() {
-        let (outcome, text) = checked("[tokens]\nprefix = \"acme\"\n", Reader::Person);
-        outcome.expect("legal");
-        assert!(text.starts_with("ok\n") && text.contains("acme"), "{text}");
-        let (outcome, text) = checked("", Reader::Program);
-        outcome.expect("legal");
-        let document: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-        assert_eq!(document["ok"], true);
-    }
-
-    #[test]
-    fn every_mistake_is_told_at_once_and_is_exit_code_2() {
-        let (outcome, text) = checked("[gateway]\nlisen = []\n[tokens]\nprefix = \"A\"\n", Reader::Person);
-        let failure = outcome.expect_err("wrong");
-        let told = failure.to_string();
-        assert!(failure.code() == 2 && text.is_empty(), "{told}");
-        assert!(told.contains("lisen") && told.contains("prefix"), "{told}");
-        assert_eq!(load(Some(Path::new("/nowhere/relevo.toml"))).expect_err("missing").code(), 2);
-    }
-
-    #[test]
-    fn the_schema_is_json() {
-        let out = Paper::default();
-        let mut terminal = Terminal::new(Box::new(out.clone()), Box::new(Paper::default()), Person::Absent);
-        schema(&mut terminal).expect("printed");
-        let document: serde_json::Value = serde_json::from_str(&out.text()).expect("JSON");
-        assert!(document.is_object(), "{document}");
-    }
+fn load(source: &Source) -> Result<Config, Failure> {
+    source.load().map_err(|mistakes| Failure::Usage(mistakes.to_string()))
 }

@@ -110,7 +110,7 @@ pub struct Config {
 }
 
 /// `[gateway]`
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Gateway {
     /// Where clients come in; at least one. Those in clear stand first.
     pub listeners: Vec<Listener>,
@@ -140,14 +140,14 @@ pub struct Served {
 }
 
 /// `[admin]`
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Admin {
     /// The admin port's address: loopback.
     pub listen: SocketAddr,
 }
 
 /// `[probes]`
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Probes {
     /// The probes' address.
     pub listen: SocketAddr,
@@ -156,14 +156,14 @@ pub struct Probes {
 }
 
 /// `[store]`
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Store {
     /// The file of the embedded store.
     pub path: PathBuf,
 }
 
 /// `[tokens]`
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Tokens {
     /// What new tokens begin with.
     pub prefix: Prefix,
@@ -207,7 +207,7 @@ pub enum CredentialForm {
 }
 
 /// `[log]`
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Log {
     /// Where access records go.
     pub access: AccessLog,
@@ -301,7 +301,7 @@ pub struct Http2Limits {
 }
 
 /// `[[upstreams]]`: a backend of one or more endpoints.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Upstream {
     /// The name by which routes refer to it.
     pub name: String,

@@ -19,7 +19,7 @@ use crate::config::Credentials;
 use super::exchange::Exchange;
 use super::forward::Lease;
 use super::headers;
-use super::worker::Worker;
+use super::site::Site;
 
 /// Why a body ended before its end.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +64,7 @@ pub(super) struct Upload {
     left_bytes: Option<u64>,
     stall: Stall,
     progress: Rc<Progress>,
-    worker: Rc<Worker>,
+    site: Rc<Site>,
 }
 
 /// How far a body has come, known on both sides of the connection that carries it.
@@ -79,15 +79,15 @@ impl RequestBody {
         incoming: Incoming,
         limit_bytes: Option<u64>,
         stalls_after: Duration,
-        worker: &Rc<Worker>,
+        site: &Rc<Site>,
     ) -> (Self, Option<Rc<Progress>>) {
         if incoming.is_end_stream() {
             return (Self::Empty, None);
         }
         let progress = Rc::new(Progress { fate: Cell::new(Fate::Unfinished), bytes: Cell::new(0) });
         let stall = Stall::after(stalls_after);
-        let worker = Rc::clone(worker);
-        let upload = Upload { incoming, left_bytes: limit_bytes, stall, progress: Rc::clone(&progress), worker };
+        let site = Rc::clone(site);
+        let upload = Upload { incoming, left_bytes: limit_bytes, stall, progress: Rc::clone(&progress), site };
         (Self::Upload(Box::new(upload)), Some(progress))
     }
 }
@@ -122,7 +122,7 @@ impl Upload {
         if let Some(left) = &mut self.left_bytes {
             *left = left.checked_sub(length).ok_or(BodyError::TooLarge)?;
         }
-        Ok(clean_trailers(frame, self.worker.credentials()))
+        Ok(clean_trailers(frame, self.site.credentials()))
     }
 }
 

@@ -20,13 +20,21 @@ use super::body::Progress;
 use super::headers;
 use super::refusal::Refusal;
 use super::route::Route;
+use super::site::Site;
 use super::upstream::EndpointLabel;
 use super::verdict::Holder;
 use super::worker::Worker;
 
+/// What is counted and logged where the client left before there was an answer; never sent.
+const CLIENT_GONE: StatusCode = match StatusCode::from_u16(499) {
+    Ok(status) => status,
+    Err(_) => StatusCode::REQUEST_TIMEOUT,
+};
+
 /// One request being served.
 pub(super) struct Exchange {
     worker: Rc<Worker>,
+    pub(super) site: Rc<Site>,
     begun: Instant,
     method: Method,
     route: Option<usize>,
@@ -66,6 +74,7 @@ impl Worker {
         };
         Exchange {
             worker: Rc::clone(self),
+            site: self.site(),
             begun: Instant::now(),
             method: request.method().clone(),
             route: None,
@@ -73,7 +82,7 @@ impl Worker {
             bytes_out: 0,
             log: self.plane.access.is_on().then(|| Box::new(logged())),
             request_id: headers::request_id(headers, &client.peer).unwrap_or_else(|| self.request_id()),
-            status: StatusCode::INTERNAL_SERVER_ERROR,
+            status: CLIENT_GONE,
             upload: None,
         }
     }
@@ -90,13 +99,13 @@ impl Exchange {
 
     /// The headers that carry credentials.
     pub(super) fn credentials(&self) -> &Credentials {
-        self.worker.credentials()
+        self.site.credentials()
     }
 
     /// It was let through.
     pub(super) fn let_through(&mut self, holder: &Holder) {
         if holder.slot() == Slot::Old {
-            self.worker.route_metrics(self.route).used_old_token();
+            self.site.route_metrics(self.route).used_old_token();
         }
         if let Some(log) = &mut self.log {
             log.holder = Some((holder.pass().clone(), holder.slot()));
@@ -114,7 +123,7 @@ impl Exchange {
     /// It was refused.
     pub(super) fn refused(&mut self, refusal: &Refusal) {
         self.refusal = Some(refusal.code());
-        self.worker.route_metrics(self.route).refused(refusal.code());
+        self.site.route_metrics(self.route).refused(refusal.code());
     }
 
     /// Some more of the reply went out.
@@ -126,7 +135,7 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         let took = self.begun.elapsed();
-        self.worker.route_metrics(self.route).answered(&self.method, self.status, took);
+        self.site.route_metrics(self.route).answered(&self.method, self.status, took);
         let Some(log) = self.log.take() else { return };
         let worker = &self.worker;
         let (pass, slot) = log.holder.map(|(pass, slot)| (Some(pass), Some(slot))).unwrap_or_default();
@@ -138,7 +147,7 @@ impl Drop for Exchange {
             host: log.host.as_ref().map(text).as_deref().unwrap_or_default(),
             path: log.target.path(),
             query: log.target.query(),
-            route: self.route.map(|route| worker.route_label(route)),
+            route: self.route.map(|route| self.site.route_label(route)),
             upstream: log.endpoint.as_deref(),
             status: self.status.as_u16(),
             refusal: self.refusal,

@@ -1,7 +1,7 @@
 //! The data plane: the story of one request, from its head to the head of the reply.
 //!
-//! route → credential (taken out of the request) → verdict: [`Permit`](verdict::Permit) or [`Refusal`] → forward →
-//! response. One thread per core serves it ([`worker`]); what the threads share is read-only on the path.
+//! route → credential (taken out of the request) → verdict: [`Permit`] or [`Refusal`] → forward →
+//! response. One thread per core serves it (`worker`); what the threads share is read-only on the path.
 //!
 //! Promises: nothing is forwarded without a permit; a refusal is answered before the body is read.
 //! Deliberately does not: know the store or the keyring. Keys are what the index says.
@@ -16,6 +16,7 @@ pub mod path;
 pub mod refusal;
 pub mod reply;
 pub mod route;
+mod site;
 mod upstream;
 pub mod verdict;
 mod worker;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use http::header::{CONNECTION, CONTENT_LENGTH};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, request};
@@ -43,9 +45,9 @@ use body::{ReplyBody, RequestBody};
 use exchange::Exchange;
 use forward::Reply;
 use headers::{Arrival, Peer, Scheme};
-use path::PathPolicy;
 use refusal::Refusal;
-use route::{Route, RouteTable};
+use route::Route;
+use site::{Setup, Site};
 use verdict::{Holder, Permit};
 use worker::Worker;
 
@@ -56,14 +58,12 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What all workers share. Read-only on the path of a request, but for counts.
 pub struct Plane {
-    config: Arc<Config>,
-    routes: RouteTable,
+    setup: ArcSwap<Setup>,
     index: Index,
     usage: Usage,
     clock: Clock,
     metrics: Metrics,
     access: AccessLog,
-    upstreams: Vec<Arc<upstream::Shared>>,
     connections: Arc<AtomicUsize>,
     handshakes: Arc<AtomicUsize>,
 }
@@ -88,14 +88,15 @@ impl Plane {
     /// A data plane of `parts`.
     pub fn new(parts: Parts) -> Self {
         let Parts { config, index, usage, clock, metrics, access } = parts;
-        let routes = RouteTable::new(&config);
-        let upstreams = config.upstreams.iter().map(|_| Arc::default()).collect();
+        let setup = ArcSwap::from_pointee(Setup::new(config, None));
         let (connections, handshakes) = Default::default();
-        Self { config, routes, index, usage, clock, metrics, access, upstreams, connections, handshakes }
+        Self { setup, index, usage, clock, metrics, access, connections, handshakes }
     }
 
-    fn path_policy(&self) -> PathPolicy {
-        PathPolicy { semicolons: self.config.paths.semicolons }
+    /// Routes and forwards by `config` from the next request on.
+    pub fn reload(&self, config: Arc<Config>) {
+        let setup = Setup::new(config, Some(&self.setup.load()));
+        self.setup.store(Arc::new(setup));
     }
 }
 
@@ -109,11 +110,12 @@ struct Client {
 impl Worker {
     /// One request, from its head to the head of the reply. Never fails: what goes wrong is a reply too.
     async fn serve(self: &Rc<Self>, client: &Client, mut request: Request<Incoming>) -> Response<ReplyBody> {
-        let settled = http2::settle(&mut request, self.plane.config.limits.header_count);
+        let settled = http2::settle(&mut request, self.site().config().limits.header_count);
         let mut exchange = self.begin(client, &request);
+        let site = Rc::clone(&exchange.site);
         let method = request.method().clone();
         let passed = match settled {
-            Ok(()) => self.pass(client, request, &mut exchange).await,
+            Ok(()) => self.pass(client, &site, request, &mut exchange).await,
             Err(refusal) => Err(refusal),
         };
         let response = match passed {
@@ -122,7 +124,7 @@ impl Worker {
         };
         match response {
             Ok((head, body)) => head.map(|()| body.into_reply(exchange)),
-            Err(refusal) => self.refuse(refusal, &method, exchange),
+            Err(refusal) => refuse(refusal, &method, exchange),
         }
     }
 
@@ -130,19 +132,20 @@ impl Worker {
     async fn pass(
         self: &Rc<Self>,
         client: &Client,
+        site: &Rc<Site>,
         request: Request<Incoming>,
         exchange: &mut Exchange,
     ) -> Result<Passed, Refusal> {
         let (mut head, body) = request.into_parts();
-        let (route, target) = self.route(&head)?;
+        let (route, target) = site.route(&head)?;
         exchange.on_route(route, &target);
-        let permit = self.judge(client, route, &mut head.headers)?;
+        let permit = self.judge(client, site, route, &mut head.headers)?;
         self.note_use(&permit, exchange);
         admit_length(&body, route)?;
 
         let headers = self.headers(client, &permit, &mut head, exchange)?;
-        let upstream = self.upstream(route);
-        let (body, upload) = RequestBody::new(body, route.body_limit, upstream.body_timeout, self);
+        let upstream = site.upstream(route);
+        let (body, upload) = RequestBody::new(body, route.body_limit, upstream.body_timeout, site);
         exchange.upload.clone_from(&upload);
         let mut request = Request::new(body);
         *request.method_mut() = head.method;
@@ -155,23 +158,12 @@ impl Worker {
         Ok(Passed { permit, reply, stalls_after: upstream.body_timeout })
     }
 
-    /// The route of a request, and the target in the one spelling that is matched, logged and sent on.
-    fn route(&self, head: &request::Parts) -> Result<(&Route, Uri), Refusal> {
-        route::judge_method(&head.method)?;
-        let host = headers::host_of(&head.uri, &head.headers)?;
-        let path = self.plane.path_policy().normalise(head.uri.path())?;
-        let query = head.uri.query();
-        query.map_or(Ok(()), path::judge_query)?;
-        let route = self.plane.routes.choose(&host, &path, &head.method)?;
-        Ok((route, target(&head.uri, path.as_str(), query)?))
-    }
-
-    fn judge(&self, client: &Client, route: &Route, headers: &mut HeaderMap) -> Result<Permit, Refusal> {
+    fn judge(&self, client: &Client, site: &Site, route: &Route, headers: &mut HeaderMap) -> Result<Permit, Refusal> {
         if route.auth != Auth::None && !self.plane.index.is_loaded() {
             return Err(Refusal::NotReady);
         }
         let settings = self.plane.index.settings();
-        let presented = credential::take(headers, route, &self.plane.config.credentials, &settings.prefixes)?;
+        let presented = credential::take(headers, route, site.credentials(), &settings.prefixes)?;
         verdict::judge(&presented, route, client.address, self.plane.clock.now(), &self.plane.index)
     }
 
@@ -201,42 +193,12 @@ impl Worker {
             request_id: &exchange.request_id,
             entropy: self.entropy(),
         };
-        let mut headers = headers::sanitise_request(std::mem::take(&mut head.headers), &arrival, self.credentials())?;
+        let mut headers =
+            headers::sanitise_request(std::mem::take(&mut head.headers), &arrival, exchange.credentials())?;
         if let Some(holder) = permit.holder() {
             headers::identify(&mut headers, holder.pass().identity(), holder.slot());
         }
         Ok(headers)
-    }
-
-    /// The gateway's own answer.
-    fn refuse(&self, refusal: Refusal, method: &Method, mut exchange: Exchange) -> Response<ReplyBody> {
-        let closes = match refusal {
-            // What is wrong with one request on a connection may be wrong with the next.
-            Refusal::BadRequest(_) | Refusal::BodyTooLarge | Refusal::BodyTimeout | Refusal::Internal => true,
-            Refusal::NotReady
-            | Refusal::CredentialAmbiguous { .. }
-            | Refusal::CredentialMissing
-            | Refusal::CredentialInvalid
-            | Refusal::TokenSuperseded
-            | Refusal::TokenExpired
-            | Refusal::RoleMissing
-            | Refusal::NoRoute
-            | Refusal::MethodNotAllowed { .. }
-            | Refusal::UnknownHost
-            | Refusal::UpstreamFailed
-            | Refusal::UpstreamUnavailable
-            | Refusal::Overloaded
-            | Refusal::UpstreamTimeout => false,
-        };
-        exchange.refused(&refusal);
-        let mut response = reply::reply(refusal, method, self.plane.config.errors.detail);
-        exchange.status = response.status();
-        response.headers_mut().insert(REQUEST_ID, exchange.request_id.clone());
-        if closes {
-            // On HTTP/2 the engine leaves this out: another stream cannot be confused with this one.
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        response.map(|body| ReplyBody::whole(body, exchange))
     }
 }
 
@@ -263,6 +225,36 @@ fn deliver(passed: Passed, method: &Method, exchange: &mut Exchange) -> Result<(
     exchange.status = head.status;
     let delivery = Delivery { incoming, stalls_after, lease: reply.lease };
     Ok((Response::from_parts(head, ()), delivery))
+}
+
+/// The gateway's own answer.
+fn refuse(refusal: Refusal, method: &Method, mut exchange: Exchange) -> Response<ReplyBody> {
+    let closes = match refusal {
+        // What is wrong with one request on a connection may be wrong with the next.
+        Refusal::BadRequest(_) | Refusal::BodyTooLarge | Refusal::BodyTimeout | Refusal::Internal => true,
+        Refusal::NotReady
+        | Refusal::CredentialAmbiguous { .. }
+        | Refusal::CredentialMissing
+        | Refusal::CredentialInvalid
+        | Refusal::TokenSuperseded
+        | Refusal::TokenExpired
+        | Refusal::RoleMissing
+        | Refusal::NoRoute
+        | Refusal::MethodNotAllowed { .. }
+        | Refusal::UnknownHost
+        | Refusal::UpstreamFailed
+        | Refusal::UpstreamUnavailable
+        | Refusal::Overloaded
+        | Refusal::UpstreamTimeout => false,
+    };
+    exchange.refused(&refusal);
+    let mut response = reply::reply(refusal, method, exchange.site.config().errors.detail);
+    exchange.status = response.status();
+    response.headers_mut().insert(REQUEST_ID, exchange.request_id.clone());
+    if closes {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response.map(|body| ReplyBody::whole(body, exchange))
 }
 
 /// A request that passed, with its backend's reply.

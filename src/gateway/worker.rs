@@ -23,26 +23,22 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
-use crate::config::Credentials;
+use crate::config::Limits;
 use crate::net::listener::{Listener, Socket};
 use crate::net::opening::{self, Opened, Protocol};
 use crate::net::stream::Stream;
 use crate::net::tls::Terminator;
 use crate::net::{connection, http2};
-use crate::observe::metrics::{NO_ROUTE, RouteMetrics};
 use crate::usage::Tally;
 
 use super::headers::{Peer, Scheme};
-use super::route::Route;
-use super::upstream::Upstream;
+use super::site::Site;
 use super::{Client, Plane};
 
 /// How often notes are folded and idle connections looked at.
 const TICK: Duration = Duration::from_secs(1);
 /// How long a connection that was accepted during a drain may take to say what it wants.
 const LAST_CALL: Duration = Duration::from_secs(1);
-/// How long a client may leave a reply unread.
-const WRITE_STALL: Duration = Duration::from_secs(30);
 /// As whom a client counts that comes through the file system.
 const THIS_MACHINE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -50,12 +46,9 @@ const THIS_MACHINE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 pub(super) struct Worker {
     pub(super) plane: Arc<Plane>,
     pub(super) tally: RefCell<Tally>,
-    upstreams: Box<[Upstream]>,
-    routes: Box<[RouteMetrics]>,
-    no_route: RouteMetrics,
+    at: usize,
+    site: RefCell<Rc<Site>>,
     random: RefCell<SmallRng>,
-    bounds: connection::Bounds,
-    http2_bounds: http2::Bounds,
 }
 
 /// Where clients come in, for one worker.
@@ -92,7 +85,6 @@ pub fn start(plane: &Arc<Plane>, entrances: Vec<Vec<Entrance>>, drain: &Cancella
 }
 
 async fn run(at: usize, plane: Arc<Plane>, entrances: Vec<Entrance>, drain: CancellationToken) {
-    let timeout = plane.config.drain.timeout;
     let worker = Rc::new(Worker::new(at, plane));
     let tasks = TaskTracker::new();
     for Entrance { socket, tls } in entrances {
@@ -107,6 +99,7 @@ async fn run(at: usize, plane: Arc<Plane>, entrances: Vec<Entrance>, drain: Canc
     tokio::task::spawn_local(Rc::clone(&worker).tick());
     drain.cancelled().await;
     tasks.close();
+    let timeout = worker.site().config().drain.timeout;
     if tokio::time::timeout(timeout, tasks.wait()).await.is_err() {
         tracing::warn!(worker = at, left = tasks.len(), "requests did not finish within drain.timeout");
     }
@@ -115,48 +108,24 @@ async fn run(at: usize, plane: Arc<Plane>, entrances: Vec<Entrance>, drain: Canc
 
 impl Worker {
     fn new(at: usize, plane: Arc<Plane>) -> Self {
-        let upstreams = plane.config.upstreams.iter().zip(&plane.upstreams);
-        let upstreams =
-            upstreams.map(|(config, shared)| Upstream::new(config, Arc::clone(shared), &plane.metrics, at)).collect();
-        let routes = plane.routes.routes().iter().map(|route| plane.metrics.route(&route.label)).collect();
-        let limits = &plane.config.limits;
-        let bounds = connection::Bounds {
-            head_timeout: limits.keep_alive,
-            head_bytes: limits.head_bytes,
-            header_count: limits.header_count,
-        };
-        let http2_bounds = http2::Bounds {
-            limits: limits.http2.clone(),
-            first: limits.head_timeout,
-            idle: limits.keep_alive,
-            stall: WRITE_STALL,
-        };
+        let site = Site::new(plane.setup.load_full(), None, &plane.metrics, at);
         Self {
             tally: RefCell::new(Tally::new(plane.usage.clone())),
-            upstreams,
-            routes,
-            no_route: plane.metrics.route(NO_ROUTE),
+            at,
+            site: RefCell::new(Rc::new(site)),
             random: RefCell::new(SmallRng::from_rng(&mut rand::rng())),
-            bounds,
-            http2_bounds,
             plane,
         }
     }
 
-    pub(super) fn credentials(&self) -> &Credentials {
-        &self.plane.config.credentials
-    }
-
-    pub(super) fn upstream(&self, route: &Route) -> &Upstream {
-        &self.upstreams[route.upstream]
-    }
-
-    pub(super) fn route_metrics(&self, route: Option<usize>) -> &RouteMetrics {
-        route.and_then(|route| self.routes.get(route)).unwrap_or(&self.no_route)
-    }
-
-    pub(super) fn route_label(&self, route: usize) -> &str {
-        self.plane.routes.routes().get(route).map_or(NO_ROUTE, |route| &route.label)
+    /// The configuration in force, as this worker has it.
+    pub(super) fn site(&self) -> Rc<Site> {
+        let setup = self.plane.setup.load();
+        let mut site = self.site.borrow_mut();
+        if !site.is_of(&setup) {
+            *site = Rc::new(Site::new(Arc::clone(&setup), Some(&site), &self.plane.metrics, self.at));
+        }
+        Rc::clone(&site)
     }
 
     /// Random bytes for names of requests and traces, which are no secrets.
@@ -181,7 +150,7 @@ impl Worker {
         loop {
             ticks.tick().await;
             self.tally.borrow_mut().fold();
-            self.upstreams.iter().for_each(Upstream::sweep);
+            self.site().sweep();
         }
     }
 
@@ -213,13 +182,15 @@ impl Worker {
         tasks: &TaskTracker,
         drain: &CancellationToken,
     ) {
-        let Some(place) = Place::among(&self.plane) else {
-            return if tls.is_none() {
-                turn_away(stream)
-            };
+        let site = self.site();
+        let Some(place) = Place::among(&self.plane, site.config().limits.connections) else {
+            if tls.is_none() {
+                turn_away(stream);
+            }
+            return;
         };
         let address = from.map_or(THIS_MACHINE, |from| from.ip());
-        let Some(peer) = Peer::at(address, &self.plane.config.gateway.trusted_proxies) else { return };
+        let Some(peer) = Peer::at(address, &site.config().gateway.trusted_proxies) else { return };
         let scheme = if tls.is_some() { Scheme::Https } else { Scheme::Http };
         let client = Rc::new(Client { address, peer, scheme });
         let (worker, tls, drain) = (Rc::clone(self), tls.cloned(), drain.clone());
@@ -239,28 +210,35 @@ impl Worker {
         client: Rc<Client>,
         drain: &CancellationToken,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let site = self.site();
         let (stream, protocol) = tokio::select! {
-            opened = self.open(stream, tls) => opened?,
+            opened = self.open(stream, tls, &site.config().limits) => opened?,
             () = last_call(drain) => return Ok(()),
         };
+        let (bounds, http2_bounds) = (site.bounds(), site.http2_bounds());
+        drop(site); // a connection outlives reloads
         let serving = Rc::clone(&self);
         let service = service_fn(move |request: Request<Incoming>| {
             let (worker, client) = (Rc::clone(&serving), Rc::clone(&client));
             async move { Ok::<_, std::convert::Infallible>(worker.serve(&client, request).await) }
         });
         match protocol {
-            Protocol::Http1 => connection::serve(stream, service, self.bounds, drain).await?,
-            Protocol::Http2 => http2::serve(stream, service, &self.http2_bounds, drain).await?,
+            Protocol::Http1 => connection::serve(stream, service, bounds, drain).await?,
+            Protocol::Http2 => http2::serve(stream, service, &http2_bounds, drain).await?,
         }
         Ok(())
     }
 
     /// Ends TLS, if there is any, and finds out what is spoken: by ALPN, or by the first bytes.
-    async fn open(&self, stream: Stream, tls: Option<Terminator>) -> io::Result<(Opened<Stream>, Protocol)> {
-        let limits = &self.plane.config.limits;
+    async fn open(
+        &self,
+        stream: Stream,
+        tls: Option<Terminator>,
+        limits: &Limits,
+    ) -> io::Result<(Opened<Stream>, Protocol)> {
         let (stream, agreed) = match tls {
             Some(tls) => {
-                let _place = Handshake::among(&self.plane)?;
+                let _place = Handshake::among(&self.plane, limits.handshakes)?;
                 tls.accept(stream, limits.handshake_timeout).await?
             }
             None => (stream, None),
@@ -285,11 +263,11 @@ async fn last_call(drain: &CancellationToken) {
 struct Handshake(Arc<AtomicUsize>);
 
 impl Handshake {
-    fn among(plane: &Plane) -> io::Result<Self> {
+    fn among(plane: &Plane, most: usize) -> io::Result<Self> {
         let before = plane.handshakes.fetch_add(1, Ordering::Relaxed);
         let place = Self(Arc::clone(&plane.handshakes));
         let full = || io::Error::new(io::ErrorKind::QuotaExceeded, "too many TLS handshakes at once");
-        (before < plane.config.limits.handshakes).then_some(place).ok_or_else(full)
+        (before < most).then_some(place).ok_or_else(full)
     }
 }
 
@@ -306,11 +284,11 @@ struct Place {
 }
 
 impl Place {
-    fn among(plane: &Plane) -> Option<Self> {
+    fn among(plane: &Plane, most: usize) -> Option<Self> {
         let before = plane.connections.fetch_add(1, Ordering::Relaxed);
         plane.metrics.connections.increment(1.0);
         let taken = Self { connections: Arc::clone(&plane.connections), open: plane.metrics.connections.clone() };
-        (before < plane.config.limits.connections).then_some(taken)
+        (before < most).then_some(taken)
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use crate::domain::{ApiKey, KeyId, Realm, Revision};
+use crate::domain::{ApiKey, KeyId, Realm, Revision, Tokens};
 use crate::index::IndexWriter;
 use crate::store::{Feed, Notice, Stored};
 
@@ -58,6 +58,11 @@ impl Follower {
         let before = keyring.0.parts.catalog.put(realm, key);
         self.writer(realm).replace(before.as_ref(), key);
         keyring.0.renewals.put(realm, key);
+        if let Tokens::Renewing { old, renewal, .. } = &key.tokens
+            && renewal.plan.when_quiet().is_some()
+        {
+            keyring.0.parts.usage.quiet(old.id, renewal.opened_at); // begins to watch
+        }
     }
 
     fn remove(&mut self, keyring: &Keyring, realm: Realm, id: KeyId) {

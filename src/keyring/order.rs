@@ -114,9 +114,6 @@ pub enum Denied {
         /// The version it is at.
         current: Version,
     },
-    /// The last administrator who can write administrators stays.
-    #[error("the last administrator cannot be removed")]
-    LastAdministrator,
     /// The store does not answer, or not sensibly.
     #[error(transparent)]
     Store(StoreError),

@@ -75,13 +75,10 @@ impl Renewals {
         rows.iter().filter(|(_, row)| row.is_due(now, settings)).map(|(place, _)| *place).collect()
     }
 
-    /// The renewals that may end when quiet, with the old token and the quiet asked for.
-    pub(super) fn awaiting_quiet(&self) -> Vec<(Realm, KeyId, TokenId, Span)> {
+    /// The renewals that may end when quiet, with the quiet asked for.
+    pub(super) fn awaiting_quiet(&self) -> Vec<((Realm, KeyId), RenewalRow, Span)> {
         let rows = self.rows();
-        let waiting = |((realm, key), row): (&(Realm, KeyId), &RenewalRow)| {
-            row.when_quiet.map(|quiet| (*realm, *key, row.old, quiet))
-        };
-        rows.iter().filter_map(waiting).collect()
+        rows.iter().filter_map(|(place, row)| Some((*place, *row, row.when_quiet?))).collect()
     }
 
     fn rows(&self) -> MutexGuard<'_, BTreeMap<(Realm, KeyId), RenewalRow>> {

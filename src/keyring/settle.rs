@@ -53,6 +53,9 @@ impl Settler {
     }
 
     async fn look(&mut self) {
+        if !self.keyring.0.parts.clock.is_trusted() {
+            return; // what is settled stays settled: not by a clock in doubt
+        }
         let now = self.keyring.0.parts.clock.now();
         let settings = Arc::clone(&self.keyring.0.settings.load().value);
         for (realm, key) in self.keyring.0.renewals.due(now, &settings) {
@@ -69,8 +72,8 @@ impl Settler {
     }
 
     async fn look_for_quiet(&self, now: Timestamp, settings: &Settings) {
-        for (realm, key, old, asked) in self.keyring.0.renewals.awaiting_quiet() {
-            let (quiet, _) = self.keyring.0.parts.usage.quiet(old);
+        for ((realm, key), row, asked) in self.keyring.0.renewals.awaiting_quiet() {
+            let (quiet, _) = self.keyring.0.parts.usage.quiet(row.old, row.opened_at);
             if quiet >= asked {
                 self.settle(realm, key, &|key| transition::end_quiet(key, quiet, now, settings)).await;
             }

@@ -95,18 +95,17 @@ struct Files {
 type Read = Result<[u8; 32], Unusable>;
 
 impl Certificates {
-    fn load(served: &[Served]) -> Result<Self, Unusable> {
+    /// The certificates of a listener; the first is the default. Reads files.
+    pub fn load(served: &[Served]) -> Result<Self, Unusable> {
         let (shown, files) = load(served)?;
         Ok(Self { shown: Arc::new(ArcSwap::from_pointee(shown)), files: Arc::new(Mutex::new(files)) })
     }
 
-    /// Shows these from now on, all or, where one cannot be used, none of them. Reads files.
-    pub fn replace(&self, served: &[Served]) -> Result<(), Unusable> {
-        let (shown, loaded) = load(served)?;
+    /// Shows these from now on. They were loaded by others before, so that nothing can go wrong any more.
+    pub fn replace(&self, by: Self) {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        *files = loaded;
-        self.shown.store(Arc::new(shown));
-        Ok(())
+        *files = std::mem::take(&mut *by.files.lock().unwrap_or_else(PoisonError::into_inner));
+        self.shown.store(by.shown.load_full());
     }
 
     /// Reads the files again, and shows what has changed in them once it has been the same twice: two files are seldom

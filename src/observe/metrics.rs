@@ -66,6 +66,8 @@ const ACCESS_LOG_DROPPED: Metric = counter(
     "Access records lost, because the queue was full or could not be written.",
 );
 const CONNECTIONS: Metric = gauge("relevo_connections", &[], "Client connections open now.");
+const CLOCK_STEPS: Metric =
+    counter("relevo_clock_steps_total", &[], "Steps of the machine's clock by more than 5 s, adopted or not.");
 
 /// Every metric of the gateway's own; the process's come from the system under their usual names.
 pub const ALL: &[Metric] = &[
@@ -80,6 +82,7 @@ pub const ALL: &[Metric] = &[
     STORE_UP,
     ACCESS_LOG_DROPPED,
     CONNECTIONS,
+    CLOCK_STEPS,
 ];
 
 const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Metric {
@@ -111,6 +114,8 @@ pub struct Metrics {
     pub access_log_dropped: Counter,
     /// Client connections open now.
     pub connections: Gauge,
+    /// Steps of the machine's clock.
+    pub clock_steps: Counter,
 }
 
 /// Tokens that end within a time; each gauge includes those of the shorter times.
@@ -153,6 +158,7 @@ impl Metrics {
             store_up: registry.gauge(&STORE_UP, &[]),
             access_log_dropped: registry.counter(&ACCESS_LOG_DROPPED, &[]),
             connections: registry.gauge(&CONNECTIONS, &[]),
+            clock_steps: registry.counter(&CLOCK_STEPS, &[]),
             registry: Arc::new(registry),
         }
     }

@@ -10,9 +10,10 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
 
 use crate::catalog::Catalog;
-use crate::clock::Clock;
+use crate::clock::{Clock, Look};
 use crate::config::Config;
 use crate::domain::{Realm, Secret, Span, Timestamp};
 use crate::keyring::{Follower, Keyring, Settler, follow};
@@ -23,6 +24,8 @@ use crate::usage::Usage;
 
 use super::{StartError, first};
 
+/// How often the wall clock is looked at.
+const TIME: Duration = Duration::from_secs(1);
 /// How often last uses are written.
 const FLUSH: Duration = Duration::from_secs(10);
 /// How often gauges are set and the store is looked at.
@@ -108,6 +111,7 @@ impl Work {
         let loaded = health.requirement("keys loaded");
         let store_up = health.condition("store");
         let shown = health.condition("certificates");
+        let clock_agrees = health.condition("clock");
         let feed = store.subscribe();
         let establish = async {
             let done = first::establish(&keyring, &*store, &config, given).await;
@@ -119,6 +123,7 @@ impl Work {
         tokio::join!(
             follow(keyring.clone(), follower, feed),
             establish,
+            every(TIME, || async { watch_time(&clock, &metrics, &clock_agrees) }),
             every(FLUSH, || flush(usage.clone())),
             every(WATCH, || watch(certificates.clone(), shown.clone())),
             every(LOOK, || look(&keyring, &*store, &clock, &metrics, &store_up)),
@@ -142,6 +147,26 @@ async fn every<F: Future<Output = ()>>(period: Duration, work: impl Fn() -> F) {
     loop {
         ticks.tick().await;
         work().await;
+    }
+}
+
+/// Reports what the wall clock does.
+fn watch_time(clock: &Clock, metrics: &Metrics, agrees: &Condition) {
+    match clock.watch() {
+        Look::Steady | Look::Waiting => {}
+        Look::Stepped(by_millis) => {
+            warn!(by_millis, "the wall clock has stepped; time is carried on without it");
+            agrees.fail(format!("the wall clock has stepped by {by_millis} ms; nothing is settled until it agrees"));
+            metrics.clock_steps.increment(1);
+        }
+        Look::Withdrawn => {
+            info!("the wall clock is back");
+            agrees.ok();
+        }
+        Look::Adopted(by_millis) => {
+            warn!(by_millis, "the wall clock has agreed with itself for a minute; its time is adopted");
+            agrees.ok();
+        }
     }
 }
 

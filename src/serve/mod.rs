@@ -8,6 +8,7 @@ mod announce;
 mod background;
 mod failure;
 mod first;
+mod reload;
 mod running;
 
 use std::net::{SocketAddr, TcpListener};
@@ -18,11 +19,11 @@ use std::thread::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::admin::{self, Admin, Operations, server};
+use crate::admin::{self, Admin, server};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::domain::{Secret, Timestamp};
+use crate::domain::Secret;
 use crate::gateway;
 use crate::index::Index;
 use crate::keyring::{self, Follower, Keyring, Settler};
@@ -34,13 +35,14 @@ use crate::usage::Usage;
 
 use background::Background;
 pub use failure::StartError;
+use reload::Process;
+pub use reload::Source;
 pub use running::Running;
 
 /// `relevo serve`: runs until SIGTERM or SIGINT. The exit code is that of a failed start, or success.
-pub fn serve(config: Config) -> Result<ExitCode, StartError> {
+pub fn serve(config: Config, source: Source) -> Result<ExitCode, StartError> {
     log::start();
-    prepare_process();
-    let running = Relevo::start_as_process(config)?;
+    let running = Relevo::start_as_process(config, source)?;
     running.print_addresses().map_err(|error| StartError::stdout(&error))?;
     running.wait_for_signal()?;
     Ok(ExitCode::SUCCESS)
@@ -63,15 +65,22 @@ pub struct Relevo;
 impl Relevo {
     /// Starts everything in threads of this process, on `store` or, without one, on the store that `config` names.
     pub fn start(config: Config, clock: Clock, store: Option<Arc<dyn Store>>) -> Result<Running, StartError> {
-        start(config, clock, store, None)
+        start(Beginning { config, clock, store, given: None, source: None })
+    }
+
+    /// The same with a configuration that was read from `source` and can be read from there again.
+    pub fn start_from(source: Source, config: Config, clock: Clock) -> Result<Running, StartError> {
+        start(Beginning { config, clock, store: None, given: None, source: Some(source) })
     }
 
     /// The same for a process of its own: its first administrator's token may come from the environment, and it is
     /// announced to this user's command line.
-    pub fn start_as_process(config: Config) -> Result<Running, StartError> {
+    pub fn start_as_process(config: Config, source: Source) -> Result<Running, StartError> {
+        prepare_process();
         let given = first::given_token()?;
         let path = config.store.path.clone();
-        let mut running = start(config, Clock::system(), None, given)?;
+        let clock = Clock::system();
+        let mut running = start(Beginning { config, clock, store: None, given, source: Some(source) })?;
         running.announcement = announce::write(running.admin, &path);
         Ok(running)
     }
@@ -110,28 +119,18 @@ impl Sockets {
     }
 }
 
-/// What the admin plane may ask of the process.
-struct Process {
-    config_hash: String,
-    started_at: Timestamp,
-}
-
-impl Operations for Process {
-    fn config_hash(&self) -> String {
-        self.config_hash.clone()
-    }
-
-    fn started_at(&self) -> Timestamp {
-        self.started_at
-    }
-}
-
-fn start(
+/// What a start begins with.
+struct Beginning {
     config: Config,
     clock: Clock,
     store: Option<Arc<dyn Store>>,
+    /// The first administrator's token, if somebody else has made it.
     given: Option<Secret>,
-) -> Result<Running, StartError> {
+    source: Option<Source>,
+}
+
+fn start(beginning: Beginning) -> Result<Running, StartError> {
+    let Beginning { config, clock, store, given, source } = beginning;
     let config = Arc::new(config);
     let Sockets { workers, gateway, certificates, admin: admin_socket, probes: probes_socket } =
         Sockets::bind(&config)?;
@@ -140,12 +139,15 @@ fn start(
     let store = store.map_or_else(|| open(&config), Ok)?;
     let ground = Ground::lay(config, clock)?;
     let accepting = ground.health.requirement("accepting");
-    let keys = Keys::start(&ground, store, certificates, given)?;
+    let keys = Keys::start(&ground, store, certificates.clone(), given)?;
 
     let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
     let plane = Arc::new(gateway::Plane::new(ground.plane_parts(&keys)));
     let workers = gateway::start(&plane, workers, &drain).map_err(|error| StartError::thread(&error))?;
-    let threads = serve_admin(ground.admin(&keys, admin), &ground.config, (admin_socket, probes_socket), &stop)?;
+    let (config, now) = (Arc::clone(&ground.config), ground.clock.now());
+    let process = Arc::new(Process::new(source, Arc::clone(&plane), certificates, config, now));
+    let state = ground.admin(&keys, Arc::clone(&process), admin);
+    let threads = serve_admin(state, &ground.config, (admin_socket, probes_socket), &stop)?;
     accepting.ok();
     info!(gateway = ?gateway, %admin, config = ground.config.hash, "serving");
     Ok(Running {
@@ -160,6 +162,7 @@ fn start(
         threads,
         background: keys.background,
         access: ground.access,
+        process,
         announcement: None,
     })
 }
@@ -191,8 +194,7 @@ impl Ground {
         }
     }
 
-    fn admin(&self, keys: &Keys, address: SocketAddr) -> Admin {
-        let process = Process { config_hash: self.config.hash.clone(), started_at: self.clock.now() };
+    fn admin(&self, keys: &Keys, process: Arc<Process>, address: SocketAddr) -> Admin {
         Admin {
             keyring: keys.keyring.clone(),
             catalog: keys.catalog.clone(),
@@ -200,7 +202,7 @@ impl Ground {
             admins: keys.admins.clone(),
             metrics: self.metrics.clone(),
             health: self.health.clone(),
-            operations: Arc::new(process),
+            operations: process,
             clock: self.clock.clone(),
             hosts: admin::Hosts::of(address),
         }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::admin::Operations;
 use crate::gateway;
 use crate::net::listener::Bound;
 use crate::observe::{AccessLog, Condition};
@@ -16,6 +18,7 @@ use crate::observe::{AccessLog, Condition};
 use super::StartError;
 use super::announce::Announcement;
 use super::background::Background;
+use super::reload::Process;
 
 /// How long the last access records may take to be written.
 const LAST_RECORDS: Duration = Duration::from_secs(2);
@@ -33,6 +36,7 @@ pub struct Running {
     pub(super) threads: Vec<JoinHandle<()>>,
     pub(super) background: Background,
     pub(super) access: AccessLog,
+    pub(super) process: Arc<Process>,
     pub(super) announcement: Option<Announcement>,
 }
 
@@ -68,7 +72,7 @@ impl Running {
         stdout.flush()
     }
 
-    /// Waits for SIGTERM or SIGINT and shuts down.
+    /// Reloads at SIGHUP, and shuts down at SIGTERM or SIGINT.
     pub fn wait_for_signal(self) -> Result<(), StartError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -77,9 +81,13 @@ impl Running {
         let name = runtime.block_on(async {
             let mut terminate = signal(SignalKind::terminate())?;
             let mut interrupt = signal(SignalKind::interrupt())?;
-            tokio::select! {
-                _ = terminate.recv() => Ok::<_, io::Error>("SIGTERM"),
-                _ = interrupt.recv() => Ok("SIGINT"),
+            let mut hang_up = signal(SignalKind::hangup())?;
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => return Ok::<_, io::Error>("SIGTERM"),
+                    _ = interrupt.recv() => return Ok("SIGINT"),
+                    _ = hang_up.recv() => drop(self.process.reload()), // which has logged what came of it
+                }
             }
         });
         info!(signal = name.map_err(|error| StartError::thread(&error))?, "shutting down");

@@ -88,16 +88,18 @@ impl Usage {
         self.known().record(token).and_then(|record| record.last_used)
     }
 
-    /// How long, and since when, the old token `token` has not been used, counting only observed time. Begins to
-    /// watch it if it is not watched yet.
-    pub fn quiet(&self, token: TokenId) -> (Span, Timestamp) {
+    /// How long, and since when, the old token `token` of a renewal opened at `opened_at` has not been used, counting
+    /// only observed time. Quiet before the renewal does not count: the first call begins to watch.
+    pub fn quiet(&self, token: TokenId, opened_at: Timestamp) -> (Span, Timestamp) {
         let now = self.0.clock.now();
         let mut known = self.known();
         known.observe(&self.0.clock);
-        let record = known.record(token).unwrap_or_else(|| {
-            let record = Record { last_used: None, quiet_since: now, quiet_from: known.observed };
-            known.keep(token, record);
-            record
+        let record = known.record(token);
+        let record = record.filter(|record| record.quiet_since >= opened_at).unwrap_or_else(|| {
+            let last_used = record.and_then(|record| record.last_used);
+            let watched = Record { last_used, quiet_since: now, quiet_from: known.observed };
+            known.keep(token, watched);
+            watched
         });
         let quiet = Span::millis(known.observed.as_millis().saturating_sub(record.quiet_from.as_millis()));
         (quiet, record.quiet_since)
@@ -216,19 +218,33 @@ mod tests {
         let path = dir.path().join("usage.redb");
         let clock = Clock::manual(START);
         let (usage, _first_uses) = Usage::open(path.clone(), clock.clone());
-        assert_eq!(usage.quiet(token(1)).0, Span::ZERO);
+        assert_eq!(usage.quiet(token(1), START).0, Span::ZERO);
         clock.advance(Span::hours(2));
-        assert_eq!(usage.quiet(token(1)), (Span::hours(2), START));
+        assert_eq!(usage.quiet(token(1), START), (Span::hours(2), START));
         usage.close();
         drop(usage);
 
         clock.advance(Span::days(30)); // the gateway does not run
         let (usage, _first_uses) = Usage::open(path, clock.clone());
-        assert_eq!(usage.quiet(token(1)).0, Span::hours(2));
+        assert_eq!(usage.quiet(token(1), START).0, Span::hours(2));
         clock.advance(Span::hours(1));
-        assert_eq!(usage.quiet(token(1)).0, Span::hours(3));
+        assert_eq!(usage.quiet(token(1), START).0, Span::hours(3));
         used(&usage, token(1), clock.now());
-        assert_eq!(usage.quiet(token(1)), (Span::ZERO, clock.now()));
+        assert_eq!(usage.quiet(token(1), START), (Span::ZERO, clock.now()));
+    }
+
+    #[test]
+    fn quiet_before_the_renewal_does_not_count() {
+        let dir = tempfile::tempdir().expect("dir");
+        let clock = Clock::manual(START);
+        let (usage, _first_uses) = Usage::open(dir.path().join("usage.redb"), clock.clone());
+        used(&usage, token(1), START);
+        clock.advance(Span::days(30));
+        let opened_at = clock.now();
+        assert_eq!(usage.quiet(token(1), opened_at), (Span::ZERO, opened_at));
+        clock.advance(Span::hours(1));
+        assert_eq!(usage.quiet(token(1), opened_at), (Span::hours(1), opened_at));
+        assert_eq!(usage.last_used(token(1)), Some(START));
     }
 
     #[test]
@@ -243,7 +259,7 @@ mod tests {
         drop(usage); // no close: a use after the last flush may have been lost
         clock.advance(Span::hours(2));
         let (usage, _first_uses) = Usage::open(path, clock.clone());
-        assert_eq!(usage.quiet(token(1)), (Span::ZERO, clock.now()));
+        assert_eq!(usage.quiet(token(1), START), (Span::ZERO, clock.now()));
         assert_eq!(usage.last_used(token(1)), Some(START));
     }
 

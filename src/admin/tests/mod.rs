@@ -18,7 +18,7 @@ use tower::Service;
 
 use super::guard::Hosts;
 use super::permission::Permission;
-use super::{Admin, Operations, router};
+use super::{Admin, Operations, ReloadRefused, router};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::domain::{Actor, Edit, Lifetime, Prefix, Realm, Secret, Settings, Span, Status, Timestamp};
@@ -38,6 +38,10 @@ impl Operations for Process {
 
     fn started_at(&self) -> Timestamp {
         self.0
+    }
+
+    fn reload(&self) -> Result<String, ReloadRefused> {
+        Err(ReloadRefused::NoFile)
     }
 }
 

@@ -4,11 +4,14 @@
 //! Deliberately does not: reach behind the ports. Keys are made and renewed through the admin port as anybody's are.
 
 use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
 
 use relevo::clock::Clock;
 use relevo::config::Config;
 use relevo::domain::{Span, Timestamp};
 use relevo::serve::{Relevo, Running};
+use relevo::store::{Store, embedded::EmbeddedStore};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
@@ -19,12 +22,16 @@ use super::request::{Request, request};
 /// When the clock of a test begins: 2026-11-23, about noon.
 const BEGINNING: Timestamp = Timestamp::from_millis(1_795_435_200_000);
 
+/// Puts a store of the test's own around the embedded one.
+type Wrap = Box<dyn FnOnce(Arc<dyn Store>) -> Arc<dyn Store>>;
+
 /// A gateway about to be started.
 pub(crate) struct Setup {
     upstreams: String,
     routes: String,
     settings: String,
     clock: Clock,
+    wrap: Option<Wrap>,
 }
 
 impl Setup {
@@ -46,6 +53,12 @@ impl Setup {
         self
     }
 
+    /// On what `wrap` makes of the embedded store.
+    pub(crate) fn store(mut self, wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store> + 'static) -> Self {
+        self.wrap = Some(Box::new(wrap));
+        self
+    }
+
     /// The gateway, ready.
     pub(crate) fn start(self) -> TestGateway {
         let folder = tempfile::tempdir().expect("a folder");
@@ -61,7 +74,8 @@ impl Setup {
         );
         let config = Config::parse(&text, "test", []).unwrap_or_else(|mistakes| panic!("{mistakes}\n{text}"));
         let clock = self.clock;
-        let running = Relevo::start(config, clock.clone(), None).expect("started");
+        let store = self.wrap.map(|wrap| wrap(open(&store)));
+        let running = Relevo::start(config, clock.clone(), store).expect("started");
         let root = std::fs::read_to_string(folder.path().join("admin.token")).expect("the first administrator's token");
         let (addresses, admin_address) = (running.gateway_addresses(), running.admin_address());
         let root = root.trim().to_owned();
@@ -69,6 +83,10 @@ impl Setup {
         wait_until("the gateway is ready", || gateway.admin("GET", "/readyz", None).status == 200);
         gateway
     }
+}
+
+fn open(store: &Path) -> Arc<dyn Store> {
+    Arc::new(EmbeddedStore::open(store).expect("a store"))
 }
 
 /// A running gateway.
@@ -112,7 +130,7 @@ impl TestGateway {
     pub(crate) fn in_front_of(backend: &Backend) -> Setup {
         let upstreams = format!("[[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{}\"]", backend.address());
         let routes = "[[routes]]\npath = \"/\"\nupstream = \"backend\"".to_owned();
-        Setup { upstreams, routes, settings: String::new(), clock: Clock::manual(BEGINNING) }
+        Setup { upstreams, routes, settings: String::new(), clock: Clock::manual(BEGINNING), wrap: None }
     }
 
     /// The admin port's address.
@@ -123,6 +141,11 @@ impl TestGateway {
     /// The data plane's addresses: in clear, and then those of the listeners with TLS.
     pub(crate) fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The data plane's address in clear.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.addresses[0]
     }
 
     /// A connection to the data plane.
@@ -144,11 +167,16 @@ impl TestGateway {
 
     /// A call of the admin port, by the first administrator.
     pub(crate) fn admin(&self, method: &str, path: &str, body: Option<&Value>) -> AdminReply {
-        let mut call = request(method, path).token(&self.root);
+        let mut call = self.call(method, path);
         if let Some(body) = body {
             call = call.header("Content-Type", "application/json").body(body.to_string());
         }
         self.admin_raw(&call)
+    }
+
+    /// A request by the first administrator, for [`TestGateway::admin_raw`].
+    pub(crate) fn call(&self, method: &str, path: &str) -> Request {
+        request(method, path).token(&self.root)
     }
 
     /// Any request to the admin port, as it is.

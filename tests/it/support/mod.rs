@@ -11,6 +11,7 @@ pub(crate) mod modern;
 pub(crate) mod pairs;
 pub(crate) mod process;
 pub(crate) mod request;
+pub(crate) mod store;
 pub(crate) mod trial;
 pub(crate) mod wire;
 

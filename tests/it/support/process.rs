@@ -64,10 +64,15 @@ impl Process {
         self.end();
     }
 
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.child.id()).expect("a process id");
+        kill(Pid::from_raw(id), signal).expect("told");
+    }
+
     /// Asks it to end and waits for that.
     pub(crate) fn terminate(mut self, patience: Duration) -> ExitStatus {
-        let id = i32::try_from(self.child.id()).expect("a process id");
-        kill(Pid::from_raw(id), Signal::SIGTERM).expect("told");
+        self.signal(Signal::SIGTERM);
         let deadline = std::time::Instant::now() + patience;
         loop {
             if let Some(status) = self.child.try_wait().expect("waited") {

@@ -1,0 +1,29 @@
+# What there is to do: `make demo`, `make test`, `make check`, `make bench`.
+
+CARGO ?= cargo
+
+.PHONY: all demo test check bench
+
+all: check test
+
+# An echo backend, the gateway and a key on this machine.
+demo:
+	$(CARGO) run --release -- demo
+
+# Every test. Installs what they need from Debian's packages where it is missing.
+test:
+	packaging/install-test-tools
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then set -x; $(CARGO) nextest run --locked; \
+	else set -x; $(CARGO) test --locked --no-fail-fast; fi
+
+# Form, lints, documentation, dependencies.
+check:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
+	@if $(CARGO) deny --version >/dev/null 2>&1; then set -x; $(CARGO) deny check bans licenses sources; \
+	else echo "cargo-deny is not installed: licences, sources and banned crates were not checked (deny.toml)"; fi
+
+# Measurements; see benches/run.
+bench:
+	benches/run

@@ -1,0 +1,3 @@
+//! What is held against arbitrary bytes.
+
+pub mod oracles;

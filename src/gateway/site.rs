@@ -1,0 +1,128 @@
+//! What a configuration makes of the data plane, and what one worker makes of that.
+//!
+//! Promises: a reload swaps everything at once, between two requests; one in flight keeps what it began with. An
+//! upstream that did not change keeps its connections and counts.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Uri, request};
+
+use crate::config::{self, Config, Credentials};
+use crate::net::connection::Bounds;
+use crate::net::http2;
+use crate::observe::Metrics;
+use crate::observe::metrics::{NO_ROUTE, RouteMetrics};
+
+use super::headers;
+use super::path::{self, PathPolicy};
+use super::refusal::Refusal;
+use super::route::{self, Route, RouteTable};
+use super::target;
+use super::upstream::{Shared, Upstream};
+
+/// How long a client may leave a reply unread.
+const WRITE_STALL: Duration = Duration::from_secs(30);
+
+/// What all workers share of one configuration. Never changed, only replaced.
+pub(super) struct Setup {
+    pub(super) config: Arc<Config>,
+    routes: RouteTable,
+    upstreams: Vec<Arc<Shared>>,
+}
+
+impl Setup {
+    /// The setup of `config`, keeping the counts of upstreams that `before` had too.
+    pub(super) fn new(config: Arc<Config>, before: Option<&Self>) -> Self {
+        let known = |upstream: &config::Upstream| {
+            let place = before?.config.upstreams.iter().position(|known| known.name == upstream.name)?;
+            before?.upstreams.get(place).cloned()
+        };
+        let upstreams = config.upstreams.iter().map(|upstream| known(upstream).unwrap_or_default()).collect();
+        Self { routes: RouteTable::new(&config), upstreams, config }
+    }
+}
+
+/// One setup as one worker has it: with its own connections and handles.
+pub(super) struct Site {
+    setup: Arc<Setup>,
+    upstreams: Box<[Rc<Upstream>]>,
+    routes: Box<[RouteMetrics]>,
+    no_route: RouteMetrics,
+}
+
+impl Site {
+    /// The site of worker number `at`, keeping the connections of upstreams that `before` had the same.
+    pub(super) fn new(setup: Arc<Setup>, before: Option<&Self>, metrics: &Metrics, at: usize) -> Self {
+        let known = |upstream: &config::Upstream| {
+            let place = before?.config().upstreams.iter().position(|known| known == upstream)?;
+            before?.upstreams.get(place).cloned()
+        };
+        let upstream = |(upstream, shared): (&config::Upstream, &Arc<Shared>)| {
+            known(upstream).unwrap_or_else(|| Rc::new(Upstream::new(upstream, Arc::clone(shared), metrics, at)))
+        };
+        Self {
+            upstreams: setup.config.upstreams.iter().zip(&setup.upstreams).map(upstream).collect(),
+            routes: setup.routes.routes().iter().map(|route| metrics.route(&route.label)).collect(),
+            no_route: metrics.route(NO_ROUTE),
+            setup,
+        }
+    }
+
+    /// Whether it is the site of `setup`.
+    pub(super) fn is_of(&self, setup: &Arc<Setup>) -> bool {
+        Arc::ptr_eq(&self.setup, setup)
+    }
+
+    pub(super) fn config(&self) -> &Config {
+        &self.setup.config
+    }
+
+    /// The headers that carry credentials.
+    pub(super) fn credentials(&self) -> &Credentials {
+        &self.setup.config.credentials
+    }
+
+    /// The bounds of a client's connection.
+    pub(super) fn bounds(&self) -> Bounds {
+        let limits = &self.setup.config.limits;
+        Bounds { head_timeout: limits.keep_alive, head_bytes: limits.head_bytes, header_count: limits.header_count }
+    }
+
+    /// The bounds of a client's connection that speaks HTTP/2.
+    pub(super) fn http2_bounds(&self) -> http2::Bounds {
+        let limits = &self.setup.config.limits;
+        let http2 = limits.http2.clone();
+        http2::Bounds { limits: http2, first: limits.head_timeout, idle: limits.keep_alive, stall: WRITE_STALL }
+    }
+
+    /// The route of a request, and the target in the one spelling that is matched, logged and sent on.
+    pub(super) fn route(&self, head: &request::Parts) -> Result<(&Route, Uri), Refusal> {
+        route::judge_method(&head.method)?;
+        let host = headers::host_of(&head.uri, &head.headers)?;
+        let policy = PathPolicy { semicolons: self.config().paths.semicolons };
+        let path = policy.normalise(head.uri.path())?;
+        let query = head.uri.query();
+        query.map_or(Ok(()), path::judge_query)?;
+        let route = self.setup.routes.choose(&host, &path, &head.method)?;
+        Ok((route, target(&head.uri, path.as_str(), query)?))
+    }
+
+    pub(super) fn upstream(&self, route: &Route) -> &Upstream {
+        &self.upstreams[route.upstream]
+    }
+
+    pub(super) fn route_metrics(&self, route: Option<usize>) -> &RouteMetrics {
+        route.and_then(|route| self.routes.get(route)).unwrap_or(&self.no_route)
+    }
+
+    pub(super) fn route_label(&self, route: usize) -> &str {
+        self.setup.routes.routes().get(route).map_or(NO_ROUTE, |route| &route.label)
+    }
+
+    /// Closes upstream connections that have been idle too long.
+    pub(super) fn sweep(&self) {
+        self.upstreams.iter().for_each(|upstream| upstream.sweep());
+    }
+}

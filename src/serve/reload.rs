@@ -1,0 +1,127 @@
+//! Another configuration for a running gateway.
+//!
+//! Promises: it is read and checked whole, then in force whole, or the one before stays.
+//! Deliberately does not: close a listener or a store. What needs a restart is refused by name.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tracing::{info, warn};
+
+use crate::admin::{Operations, ReloadRefused};
+use crate::config::{self, Config, ListenAddress, Mistakes};
+use crate::domain::Timestamp;
+use crate::gateway::Plane;
+use crate::net::tls::Certificates;
+
+/// Where a configuration comes from, to be read again.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The file; `None`: `./config/relevo.toml` if it is there, else the defaults.
+    pub path: Option<PathBuf>,
+    /// The environment, as it was at the start.
+    pub variables: Vec<(String, String)>,
+}
+
+impl Source {
+    /// The file at `path` and this process's environment.
+    pub fn of_process(path: Option<PathBuf>) -> Self {
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        Self { path, variables: std::env::vars_os().filter_map(text).collect() }
+    }
+
+    /// Reads and checks it.
+    pub fn load(&self) -> Result<Config, Mistakes> {
+        config::load(self.path.as_deref(), self.variables.iter().cloned())
+    }
+}
+
+/// The process, as the admin plane and signals may act on it.
+pub(super) struct Process {
+    source: Option<Source>,
+    plane: Arc<Plane>,
+    /// Those of the listeners with TLS, in their order.
+    certificates: Vec<Certificates>,
+    in_force: Mutex<Arc<Config>>,
+    started_at: Timestamp,
+}
+
+impl Process {
+    pub(super) fn new(
+        source: Option<Source>,
+        plane: Arc<Plane>,
+        certificates: Vec<Certificates>,
+        config: Arc<Config>,
+        started_at: Timestamp,
+    ) -> Self {
+        Self { source, plane, certificates, in_force: Mutex::new(config), started_at }
+    }
+
+    fn try_reload(&self) -> Result<String, ReloadRefused> {
+        let source = self.source.as_ref().ok_or(ReloadRefused::NoFile)?;
+        let config = Arc::new(source.load().map_err(|mistakes| refused(&mistakes))?);
+        let mut in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+        let fixed = needs_restart(&in_force, &config);
+        if !fixed.is_empty() {
+            return Err(ReloadRefused::NeedsRestart(fixed));
+        }
+        let certificates = certificates(&config)?;
+        self.certificates.iter().zip(certificates).for_each(|(shown, loaded)| shown.replace(loaded));
+        self.plane.reload(Arc::clone(&config));
+        in_force.clone_from(&config);
+        Ok(config.hash.clone())
+    }
+}
+
+impl Operations for Process {
+    fn config_hash(&self) -> String {
+        self.in_force.lock().unwrap_or_else(PoisonError::into_inner).hash.clone()
+    }
+
+    fn started_at(&self) -> Timestamp {
+        self.started_at
+    }
+
+    fn reload(&self) -> Result<String, ReloadRefused> {
+        let reloaded = self.try_reload();
+        match &reloaded {
+            Ok(config) => info!(config, "configuration reloaded"),
+            Err(ReloadRefused::Mistakes(mistakes)) => warn!(?mistakes, "configuration not reloaded: it has mistakes"),
+            Err(ReloadRefused::NeedsRestart(keys)) => warn!(?keys, "configuration not reloaded: it needs a restart"),
+            Err(ReloadRefused::NoFile) => warn!("configuration not reloaded: it was not read from a file"),
+        }
+        reloaded
+    }
+}
+
+/// The certificates of every listener with TLS. They were sound when the configuration was checked.
+fn certificates(config: &Config) -> Result<Vec<Certificates>, ReloadRefused> {
+    let listeners = config.gateway.listeners.iter().filter(|listener| !listener.tls.is_empty());
+    let loaded = listeners.map(|listener| Certificates::load(&listener.tls)).collect::<Result<_, _>>();
+    loaded.map_err(|error| ReloadRefused::Mistakes(vec![("gateway.listeners".to_owned(), error.to_string())]))
+}
+
+/// Where each listener listens, and whether with TLS.
+fn places(config: &Config) -> Vec<(&ListenAddress, bool)> {
+    config.gateway.listeners.iter().map(|listener| (&listener.address, listener.tls.is_empty())).collect()
+}
+
+fn refused(mistakes: &Mistakes) -> ReloadRefused {
+    ReloadRefused::Mistakes(mistakes.iter().map(|mistake| (mistake.key.clone(), mistake.message.clone())).collect())
+}
+
+/// The keys that differ and that only a restart can change.
+fn needs_restart(before: &Config, after: &Config) -> Vec<&'static str> {
+    let differs = [
+        ("gateway.listen", places(before) != places(after)),
+        ("gateway.workers", before.gateway.workers != after.gateway.workers),
+        ("admin.listen", before.admin != after.admin),
+        ("probes", before.probes != after.probes),
+        ("store", before.store != after.store),
+        ("tokens", before.tokens != after.tokens),
+        ("log", before.log != after.log),
+    ];
+    differs.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
+}

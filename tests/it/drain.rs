@@ -1,0 +1,88 @@
+//! SIGTERM: what has been asked is answered, nothing else begins, and the process ends by itself.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::support::backend::{Backend, Gate, Reply};
+use crate::support::client::RawClient;
+use crate::support::gateway::wait_until;
+use crate::support::process::Process;
+use crate::support::request::request;
+
+/// How long the process may take to end once nothing is in flight.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn configuration(backend: &Backend, drain: &str) -> String {
+    format!(
+        "[gateway]\nlisten = [\"127.0.0.1:0\"]\nworkers = 2\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+         [store]\npath = \"relevo.redb\"\n[drain]\n{drain}\n[log]\naccess = false\n\
+         [[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{}\"]\n\
+         [[routes]]\npath = \"/\"\nauth = \"none\"\nupstream = \"backend\"\n",
+        backend.address()
+    )
+}
+
+fn readiness(process: &Process) -> u16 {
+    let mut client = RawClient::connect(process.admin);
+    client.send(&request("GET", "/readyz").bytes());
+    client.read_response().status
+}
+
+#[test]
+fn five_hundred_requests_in_flight_all_finish_and_idle_connections_are_closed() {
+    const IN_FLIGHT: usize = 500;
+    let gate = Gate::default();
+    let held = gate.clone();
+    let backend = Backend::replying(move |_| {
+        Reply::default().then_waiting_for(&held).then(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone")
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let process = Process::serve(folder.path(), &configuration(&backend, "delay = \"0s\"\ntimeout = \"20s\""));
+    let mut idle = RawClient::connect(process.gateway);
+    idle.send(&request("TRACE", "/").bytes());
+    assert_eq!(idle.read_response().status, 405);
+    let mut clients: Vec<_> = (0..IN_FLIGHT).map(|_| RawClient::connect(process.gateway)).collect();
+    for client in &mut clients {
+        client.send(&request("GET", "/").bytes());
+    }
+    backend.wait_for(IN_FLIGHT);
+
+    process.signal(Signal::SIGTERM);
+    assert!(idle.is_closed());
+    gate.open();
+    for client in &mut clients {
+        let answer = client.read_response();
+        assert_eq!((answer.status, &*answer.body), (200, &b"done"[..]));
+        assert!(client.is_closed());
+    }
+    assert_eq!(process.terminate(PATIENCE).code(), Some(0));
+}
+
+#[test]
+fn during_the_delay_requests_are_served_while_readiness_says_no() {
+    let backend = Backend::answering("hello");
+    let folder = tempfile::tempdir().expect("a folder");
+    let process = Process::serve(folder.path(), &configuration(&backend, "delay = \"2s\"\ntimeout = \"1s\""));
+    assert_eq!(readiness(&process), 200);
+    process.signal(Signal::SIGTERM);
+    wait_until("readiness says no", || readiness(&process) == 503);
+    let mut client = RawClient::connect(process.gateway);
+    client.send(&request("GET", "/").bytes());
+    assert_eq!(client.read_response().status, 200);
+    assert_eq!(process.terminate(PATIENCE).code(), Some(0));
+}
+
+#[test]
+fn a_request_that_never_ends_does_not_keep_the_process() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let backend = Backend::replying(move |_| Reply::default().then_waiting_for(&held));
+    let folder = tempfile::tempdir().expect("a folder");
+    let process = Process::serve(folder.path(), &configuration(&backend, "delay = \"0s\"\ntimeout = \"500ms\""));
+    let mut client = RawClient::connect(process.gateway);
+    client.send(&request("GET", "/").bytes());
+    backend.wait_for(1);
+    assert_eq!(process.terminate(PATIENCE).code(), Some(0));
+    gate.open();
+}

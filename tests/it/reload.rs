@@ -1,0 +1,132 @@
+//! A configuration read again is in force whole, or the one before stays whole; no request is lost by it.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::support::backend::Backend;
+use crate::support::client::{RawClient, RawResponse};
+use crate::support::gateway::wait_until;
+use crate::support::process::Process;
+use crate::support::request::request;
+
+/// A configuration whose only route, at `path`, leads to `backend` and asks for no token.
+fn configuration(backend: &Backend, path: &str) -> String {
+    format!(
+        "[gateway]\nlisten = [\"127.0.0.1:0\"]\nworkers = 2\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+         [store]\npath = \"relevo.redb\"\n[drain]\ndelay = \"0s\"\n[log]\naccess = false\n\
+         [[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{}\"]\n\
+         [[routes]]\npath = \"{path}\"\nauth = \"none\"\nupstream = \"backend\"\n",
+        backend.address()
+    )
+}
+
+fn call(folder: &Path, process: &Process, method: &str, path: &str) -> (u16, Value) {
+    let root = fs::read_to_string(folder.join("admin.token")).expect("the first administrator's token");
+    let mut client = RawClient::connect(process.admin);
+    client.send(&request(method, path).token(root.trim()).bytes());
+    let RawResponse { status, body, .. } = client.read_response();
+    (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+}
+
+fn hash(folder: &Path, process: &Process) -> String {
+    let (_, status) = call(folder, process, "GET", "/v1/status");
+    status["config_hash"].as_str().expect("a hash").to_owned()
+}
+
+fn ask(process: &Process, path: &str) -> RawResponse {
+    let mut client = RawClient::connect(process.gateway);
+    client.send(&request("GET", path).bytes());
+    client.read_response()
+}
+
+#[test]
+fn a_new_configuration_is_in_force_once_the_call_is_answered() {
+    let (first, second) = (Backend::answering("first"), Backend::answering("second"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let process = Process::serve(folder.path(), &configuration(&first, "/"));
+    let before = hash(folder.path(), &process);
+    assert_eq!(ask(&process, "/a").body, b"first");
+
+    fs::write(folder.path().join("relevo.toml"), configuration(&second, "/a")).expect("written");
+    let (status, reply) = call(folder.path(), &process, "POST", "/v1/reload");
+    assert_eq!(status, 200, "{reply}");
+    assert_eq!(reply["config_hash"].as_str(), Some(&*hash(folder.path(), &process)));
+    assert_ne!(reply["config_hash"].as_str(), Some(&*before));
+    assert_eq!(ask(&process, "/a").body, b"second");
+    assert_eq!(ask(&process, "/b").status, 404);
+
+    fs::write(folder.path().join("relevo.toml"), configuration(&first, "/")).expect("written");
+    process.signal(Signal::SIGHUP);
+    wait_until("the first configuration is back", || hash(folder.path(), &process) == before);
+    assert_eq!(ask(&process, "/b").body, b"first");
+}
+
+#[test]
+fn what_has_mistakes_or_needs_a_restart_is_refused_whole_and_by_name() {
+    let backend = Backend::answering("hello");
+    let folder = tempfile::tempdir().expect("a folder");
+    let good = configuration(&backend, "/");
+    let process = Process::serve(folder.path(), &good);
+    let before = hash(folder.path(), &process);
+
+    fs::write(folder.path().join("relevo.toml"), good.replace("path = \"/\"", "path = \"x\"")).expect("written");
+    let (status, reply) = call(folder.path(), &process, "POST", "/v1/reload");
+    assert_eq!((status, reply["code"].as_str()), (400, Some("invalid_request")));
+    assert_eq!(reply["errors"][0]["path"].as_str(), Some("routes[0].path"), "{reply}");
+
+    for (from, to, key) in [
+        ("workers = 2", "workers = 1", "gateway.workers"),
+        ("relevo.redb", "other.redb", "store"),
+        ("access = false", "access = \"stderr\"", "log"),
+    ] {
+        fs::write(folder.path().join("relevo.toml"), good.replace(from, to)).expect("written");
+        let (status, reply) = call(folder.path(), &process, "POST", "/v1/reload");
+        assert_eq!((status, reply["code"].as_str()), (409, Some("needs_restart")));
+        assert!(reply["detail"].as_str().is_some_and(|detail| detail.contains(key)), "{reply}");
+    }
+    assert_eq!(hash(folder.path(), &process), before);
+    assert_eq!(ask(&process, "/a").body, b"hello");
+}
+
+#[test]
+fn no_request_is_lost_while_the_configuration_is_reloaded_again_and_again() {
+    const RELOADS: usize = 1_000;
+    let (first, second) = (Backend::answering("first"), Backend::answering("second"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let texts = [configuration(&first, "/"), configuration(&second, "/")];
+    let process = Process::serve(folder.path(), &texts[0]);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..3)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut client = RawClient::connect(process.gateway);
+                    let mut seen = [0_usize; 2];
+                    while !done.load(Ordering::Relaxed) {
+                        client.send(&request("GET", "/a").bytes());
+                        let answer = client.read_response();
+                        assert_eq!(answer.status, 200, "{}", answer.text());
+                        seen[usize::from(answer.body == b"second")] += 1;
+                    }
+                    seen
+                })
+            })
+            .collect();
+        for turn in 1..=RELOADS {
+            fs::write(folder.path().join("relevo.toml"), &texts[turn % 2]).expect("written");
+            assert_eq!(call(folder.path(), &process, "POST", "/v1/reload").0, 200);
+            let expected: &[u8] = if turn % 2 == 0 { b"first" } else { b"second" };
+            assert_eq!(ask(&process, "/a").body, expected);
+        }
+        done.store(true, Ordering::Relaxed);
+        for client in clients {
+            let seen = client.join().expect("no request was lost");
+            assert!(seen.iter().all(|count| *count > 0), "{seen:?}");
+        }
+    });
+}

@@ -1,0 +1,60 @@
+//! Somebody sets the machine's clock: no answer changes by it, and nothing is settled until it agrees with itself.
+
+use relevo::domain::Span;
+
+use crate::support::backend::Backend;
+use crate::support::gateway::{TestGateway, wait_until};
+
+/// The health condition of the clock, as `/v1/status` tells it.
+fn clock_is_well(gateway: &TestGateway) -> bool {
+    let status = gateway.admin("GET", "/v1/status", None).json;
+    let conditions = status["health"].as_array().expect("conditions");
+    conditions.iter().any(|condition| condition["name"] == "clock" && condition["ok"] == true)
+}
+
+fn actions(gateway: &TestGateway) -> Vec<String> {
+    let audit = gateway.admin("GET", "/v1/audit", None).json;
+    let events = audit["events"].as_array().expect("events");
+    events.iter().filter_map(|event| event["action"].as_str().map(str::to_owned)).collect()
+}
+
+#[test]
+fn a_clock_set_forward_by_an_hour_ends_no_token_and_settles_nothing() {
+    let backend = Backend::answering("hello");
+    let gateway = TestGateway::in_front_of(&backend).start();
+    let old = gateway.create_key("ci").done();
+    let new = gateway.renew(&old).deleting_old_after(Span::minutes(5)).done();
+    assert_eq!(gateway.status_with(&new), 200); // used: the deadline is armed
+
+    gateway.clock.set_wall(gateway.clock.now().plus(Span::hours(1)));
+    wait_until("the step is noticed", || !clock_is_well(&gateway));
+    assert_eq!((gateway.status_with(&old), gateway.status_with(&new)), (200, 200));
+
+    // The carried time comes to the deadline: the grant ends the old token, but nothing is written of it.
+    gateway.clock.advance(Span::minutes(5));
+    assert_eq!((gateway.status_with(&old), gateway.status_with(&new)), (401, 200));
+    assert!(!actions(&gateway).contains(&"renewal.completed".to_owned()));
+
+    // The wall clock has agreed with itself for five minutes now: its time is adopted, and what is due is settled.
+    wait_until("the step is adopted", || clock_is_well(&gateway));
+    wait_until("the renewal is settled", || actions(&gateway).contains(&"renewal.completed".to_owned()));
+    assert_eq!((gateway.status_with(&old), gateway.status_with(&new)), (401, 200));
+}
+
+#[test]
+fn a_clock_set_back_by_an_hour_revives_no_token() {
+    let backend = Backend::answering("hello");
+    let gateway = TestGateway::in_front_of(&backend).start();
+    let old = gateway.create_key("ci").done();
+    let new = gateway.renew(&old).deleting_old_after(Span::minutes(5)).done();
+    assert_eq!(gateway.status_with(&new), 200);
+    gateway.clock.advance(Span::minutes(5));
+    wait_until("the renewal is settled", || actions(&gateway).contains(&"renewal.completed".to_owned()));
+
+    gateway.clock.set_wall(gateway.clock.now().minus(Span::hours(1)));
+    wait_until("the step is noticed", || !clock_is_well(&gateway));
+    assert_eq!((gateway.status_with(&old), gateway.status_with(&new)), (401, 200));
+    gateway.clock.advance(Span::seconds(61));
+    wait_until("the step is adopted", || clock_is_well(&gateway));
+    assert_eq!((gateway.status_with(&old), gateway.status_with(&new)), (401, 200));
+}

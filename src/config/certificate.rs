@@ -66,14 +66,20 @@ impl Pem {
         let chain = certificates(&self.certificate).map_err(Unusable::Certificate)?;
         let key = PrivateKeyDer::from_pem_slice(&self.key)
             .map_err(|_| Unusable::Key("holds no private key in PEM".to_owned()))?;
-        CertifiedKey::from_der(chain, key, &provider()).map(Arc::new).map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => Unusable::Key("is not the key of the certificate".to_owned()),
-            rustls::Error::InvalidCertificate(reason) => {
-                Unusable::Certificate(format!("holds a malformed certificate: {reason}"))
-            }
-            error => Unusable::Key(format!("cannot be used: {error}")),
-        })
+        CertifiedKey::from_der(chain, key, &provider()).map(Arc::new).map_err(|error| unusable(&error))
     }
+}
+
+fn unusable(error: &rustls::Error) -> Unusable {
+    if let rustls::Error::InvalidCertificate(reason) = error {
+        return Unusable::Certificate(format!("holds a malformed certificate: {reason}"));
+    }
+    let no_pair = matches!(error, rustls::Error::InconsistentKeys(_));
+    Unusable::Key(if no_pair {
+        "is not the key of the certificate".to_owned()
+    } else {
+        format!("cannot be used: {error}")
+    })
 }
 
 /// The certificates in a file of PEM; at least one.

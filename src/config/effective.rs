@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::file::{self, At, File, Switched, Text};
 use super::{
     AccessLog, Auth, Config, CredentialForm, Credentials, Detail, HostPattern, Http2Limits, Route, Served, Upstream,
+    UpstreamTls,
 };
 use crate::domain::{OnExpiry, Span};
 
@@ -139,11 +140,18 @@ fn access(access: &AccessLog) -> Switched {
 }
 
 fn one_upstream(upstream: &Upstream) -> file::Upstream {
-    let endpoints: Vec<Text> =
-        upstream.endpoints.iter().map(|e| text(format_args!("http://{}", e.authority))).collect();
+    let endpoints: Vec<Text> = upstream.endpoints.iter().map(text).collect();
+    let path = |path: &std::path::PathBuf| text(path.display());
+    let UpstreamTls { ca, client, .. } = &upstream.tls;
+    let tls = file::UpstreamTls {
+        ca: ca.as_ref().map(path),
+        certificate: client.as_ref().map(|client| path(&client.certificate)),
+        key: client.as_ref().map(|client| path(&client.key)),
+    };
     file::Upstream {
         name: Some(text(&upstream.name)),
         endpoints: Some(endpoints.into()),
+        tls: (ca.is_some() || client.is_some()).then(|| tls.into()),
         case_insensitive: upstream.case_insensitive,
         connect_timeout: text(Span::from(upstream.connect_timeout)),
         head_timeout: text(Span::from(upstream.head_timeout)),

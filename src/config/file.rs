@@ -228,8 +228,11 @@ pub(super) struct Http2 {
 pub(super) struct Upstream {
     /// The name by which routes refer to it.
     pub(super) name: Option<Text>,
-    /// Where it answers: `http://host:port`, one or more.
+    /// Where it answers, one or more: `http://host:port`, `https://…`, `h2c://…` (HTTP/2 in clear) or `unix:/path`.
     pub(super) endpoints: Option<At<Vec<Text>>>,
+    /// How TLS is spoken with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tls: Option<At<UpstreamTls>>,
     /// Whether its server takes paths without regard to case; its routes then match likewise.
     pub(super) case_insensitive: bool,
     /// How long a connection may take to be made.
@@ -244,6 +247,20 @@ pub(super) struct Upstream {
     pub(super) idle_connections: At<u64>,
     /// How many requests may be in flight to it, over all workers.
     pub(super) in_flight: At<u64>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct UpstreamTls {
+    /// The file of those whose signatures are believed, in PEM; without it the system's roots.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ca: Option<Text>,
+    /// The file of the certificate that is shown to the upstream, in PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) certificate: Option<Text>,
+    /// The file of its key, in PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) key: Option<Text>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -373,6 +390,7 @@ impl Default for Upstream {
         Self {
             name: None,
             endpoints: None,
+            tls: None,
             case_insensitive: false,
             connect_timeout: "2s".into(),
             head_timeout: "60s".into(),

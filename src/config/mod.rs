@@ -307,6 +307,8 @@ pub struct Upstream {
     pub name: String,
     /// Where it answers; at least one.
     pub endpoints: Vec<Endpoint>,
+    /// How TLS is spoken with it; the system's roots and no client certificate unless said otherwise.
+    pub tls: UpstreamTls,
     /// Whether its server takes paths without regard to case, and so its routes match likewise.
     pub case_insensitive: bool,
     /// How long a connection may take to be made.
@@ -323,15 +325,73 @@ pub struct Upstream {
     pub in_flight: usize,
 }
 
-/// One address of an upstream: `http://host:port`, nothing behind it.
+/// One address of an upstream, nothing behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// The host and port as configured, for `Host`, logs and metrics: `127.0.0.1:9000`.
+    /// What is spoken there.
+    pub speech: Speech,
+    /// Where it is.
+    pub reach: Reach,
+    /// The host and port as configured, for `Host`: `127.0.0.1:9000`. Of a socket in the file system: `localhost`.
     pub authority: http::uri::Authority,
-    /// The host to resolve and the port to dial.
-    pub host: String,
-    /// The port to dial.
-    pub port: u16,
+}
+
+/// What is spoken with an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speech {
+    /// HTTP/1.1 in clear.
+    Http,
+    /// HTTP/2 or HTTP/1.1 over TLS, as is agreed upon.
+    Https,
+    /// HTTP/2 in clear.
+    H2c,
+}
+
+/// Where an endpoint is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// At a host, to be resolved, and a port.
+    Tcp {
+        /// A name or an address.
+        host: String,
+        /// Never 0.
+        port: u16,
+    },
+    /// A socket in the file system.
+    Unix(PathBuf),
+}
+
+impl Endpoint {
+    /// What logs and metrics call it.
+    pub fn label(&self) -> String {
+        match &self.reach {
+            Reach::Tcp { .. } => self.authority.to_string(),
+            Reach::Unix(path) => format!("unix:{}", path.display()),
+        }
+    }
+}
+
+impl std::fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let scheme = match (self.speech, &self.reach) {
+            (_, Reach::Unix(_)) => "",
+            (Speech::Http, Reach::Tcp { .. }) => "http://",
+            (Speech::Https, Reach::Tcp { .. }) => "https://",
+            (Speech::H2c, Reach::Tcp { .. }) => "h2c://",
+        };
+        write!(f, "{scheme}{}", self.label())
+    }
+}
+
+/// How TLS is spoken with an upstream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamTls {
+    /// Whose signatures are believed; `None`: the system's roots.
+    pub ca: Option<PathBuf>,
+    /// What is shown to the upstream if it asks.
+    pub client: Option<Certificate>,
+    /// SHA-256 over the content of the files when they were read: a reload tells by it that they have changed.
+    pub content: [u8; 32],
 }
 
 /// `[[routes]]`

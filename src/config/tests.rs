@@ -150,7 +150,7 @@ fn the_effective_values_read_again_are_the_same_configuration() {
                 [probes]\nlisten = \"0.0.0.0:8082\"\nmetrics = true\n[tokens]\nduration = \"never\"\non_expiry = \"warn\"\n\
                 [credentials]\nheader = false\npair = { key = \"X-VTEX-API-AppKey\", token = \"X-VTEX-API-AppToken\" }\n\
                 [log]\naccess = \"logs/access.log\"\n[limits]\nhead_bytes = \"10000\"\n[errors]\ndetail = \"minimal\"\n\
-                [[upstreams]]\nname = \"a\"\nendpoints = [\"http://[::1]:9000\", \"http://a.example\"]\n\
+                [[upstreams]]\nname = \"a\"\nendpoints = [\"http://[::1]:9000\", \"https://a.example\", \"h2c://b\", \"unix:/run/c.sock\"]\n\
                 [[routes]]\npath = \"/x/\"\nhosts = [\"*.Example.com\", \"a.example.com\"]\nmethods = [\"GET\"]\nroles = [\"a\", \"b\"]\ncredentials = [\"pair\"]\nbody_limit = \"unlimited\"\nupstream = \"a\"\n\
                 [[routes]]\npath = \"/\"\nauth = \"none\"\nupstream = \"a\"\n";
     let config = read(text).expect("legal");
@@ -167,7 +167,7 @@ fn the_effective_values_read_again_are_the_same_configuration() {
 #[test]
 fn the_small_file_in_the_repository_is_legal() {
     let config = read(include_str!("../../config/relevo.toml")).expect("legal");
-    assert_eq!(config.upstreams[0].endpoints[0].port, 9000);
+    assert_eq!(config.upstreams[0].endpoints[0].to_string(), "http://127.0.0.1:9000");
     assert_eq!(config.routes[0].path, "/");
 }
 
@@ -197,9 +197,12 @@ fn the_reference_names_every_key_with_its_default() {
         if let Some(header) = line.strip_prefix('[') {
             section = header.trim_matches(['[', ']']).to_owned();
         } else if let Some((key, _)) = line.split_once(" = ").filter(|(key, _)| !key.contains(' ')) {
-            let inner = line.strip_prefix("pair = {").map(|_| &["pair.key", "pair.token"][..]);
-            let inner =
-                inner.or(line.strip_prefix("tls = [{").map(|_| &["tls.certificate", "tls.key", "tls.hosts"][..]));
+            let inner = [
+                ("pair = {", &["pair.key", "pair.token"][..]),
+                ("tls = [{", &["tls.certificate", "tls.key", "tls.hosts"]),
+                ("tls = { ca", &["tls.ca", "tls.certificate", "tls.key"]),
+            ];
+            let inner = inner.into_iter().find_map(|(start, keys)| line.starts_with(start).then_some(keys));
             named.extend(inner.map_or_else(|| vec![key], Vec::from).iter().map(|key| format!("{section}.{key}")));
         }
     }

@@ -273,7 +273,7 @@ mod tests {
         let config = crate::config::load(Some(&path), []).unwrap_or_else(|mistakes| panic!("{mistakes}"));
         let listens: Vec<_> = config.gateway.listeners.iter().map(|listener| listener.address.to_string()).collect();
         assert_eq!((listens, config.admin.listen), (vec!["127.0.0.1:8080".to_owned()], loopback(8081)));
-        assert_eq!(config.upstreams[config.routes[0].upstream].endpoints[0].port, 9);
+        assert_eq!(config.upstreams[config.routes[0].upstream].endpoints[0].to_string(), "http://127.0.0.1:9");
         assert_eq!(config.store.path, place.directory.join(STORE));
         assert_eq!(place.token_file().parent(), config.store.path.parent());
     }

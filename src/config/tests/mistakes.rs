@@ -192,20 +192,28 @@ fn mistakes_of_an_upstream_are_told_with_their_line() {
             "3 upstreams[0].endpoints[0]: holds user information: an endpoint is a host and a port only",
         ),
         (
-            "name = \"a\"\nendpoints = [\"https://a\"]".into(),
-            "3 upstreams[0].endpoints[0]: an endpoint of https is not supported by this version",
+            "name = \"a\"\nendpoints = [\"https://a/b\"]".into(),
+            "3 upstreams[0].endpoints[0]: holds a path or query: an endpoint is a host and a port only",
         ),
         (
-            "name = \"a\"\nendpoints = [\"h2c://a\"]".into(),
-            "3 upstreams[0].endpoints[0]: an endpoint of h2c is not supported by this version",
+            "name = \"a\"\nendpoints = [\"http://a\"]\ntls = {}".into(),
+            "4 upstreams[0].tls: means nothing without an endpoint of https",
         ),
         (
-            "name = \"a\"\nendpoints = [\"unix:/a\"]".into(),
-            "3 upstreams[0].endpoints[0]: an endpoint of unix is not supported by this version",
+            "name = \"a\"\nendpoints = [\"unix:a\"]".into(),
+            "3 upstreams[0].endpoints[0]: is not of the form unix:/path, of at most 107 bytes",
+        ),
+        (
+            "name = \"a\"\nendpoints = [\"https://a\"]\ntls = { ca = \"/none.pem\" }".into(),
+            "4 upstreams[0].tls.ca: cannot be read: No such file or directory (os error 2)",
+        ),
+        (
+            "name = \"a\"\nendpoints = [\"https://a\"]\ntls = { certificate = \"/none.pem\" }".into(),
+            "4 upstreams[0].tls.key: is missing",
         ),
         (
             "name = \"a\"\nendpoints = [\"a:80\"]".into(),
-            "3 upstreams[0].endpoints[0]: is not of the form http://host:port",
+            "3 upstreams[0].endpoints[0]: is not of the form http://host:port, https://host:port, h2c://host:port or unix:/path",
         ),
         (
             "name = \"a\"\nendpoints = [\"http://a\", \"http://a/\"]".into(),

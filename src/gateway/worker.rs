@@ -265,9 +265,9 @@ struct Handshake(Arc<AtomicUsize>);
 impl Handshake {
     fn among(plane: &Plane, most: usize) -> io::Result<Self> {
         let before = plane.handshakes.fetch_add(1, Ordering::Relaxed);
-        let place = Self(Arc::clone(&plane.handshakes));
+        let taken = Self(Arc::clone(&plane.handshakes));
         let full = || io::Error::new(io::ErrorKind::QuotaExceeded, "too many TLS handshakes at once");
-        (before < most).then_some(place).ok_or_else(full)
+        (before < most).then_some(taken).ok_or_else(full)
     }
 }
 

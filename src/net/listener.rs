@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use listenfd::ListenFd;
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
-use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::net::{TcpListener, UnixListener};
 use tracing::warn;
 
 use crate::config::ListenAddress;
@@ -214,15 +214,6 @@ fn is_of_one_connection(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
     )
-}
-
-/// Connects to `address` within `deadline`.
-pub async fn connect(address: SocketAddr, deadline: Duration) -> io::Result<TcpStream> {
-    let stream = tokio::time::timeout(deadline, TcpStream::connect(address))
-        .await
-        .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "connecting took too long"))??;
-    stream.set_nodelay(true)?;
-    Ok(stream)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! Deliberately does not: look into a request.
 
 pub mod connection;
+pub mod dial;
 pub mod http2;
 pub mod listener;
 pub mod opening;

@@ -102,7 +102,7 @@ impl Certificates {
     }
 
     /// Shows these from now on. They were loaded by others before, so that nothing can go wrong any more.
-    pub fn replace(&self, by: Self) {
+    pub fn replace(&self, by: &Self) {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         *files = std::mem::take(&mut *by.files.lock().unwrap_or_else(PoisonError::into_inner));
         self.shown.store(by.shown.load_full());

@@ -68,7 +68,7 @@ impl Process {
             return Err(ReloadRefused::NeedsRestart(fixed));
         }
         let certificates = certificates(&config)?;
-        self.certificates.iter().zip(certificates).for_each(|(shown, loaded)| shown.replace(loaded));
+        self.certificates.iter().zip(certificates).for_each(|(shown, loaded)| shown.replace(&loaded));
         self.plane.reload(Arc::clone(&config));
         in_force.clone_from(&config);
         Ok(config.hash.clone())

@@ -1,7 +1,12 @@
 //! HTTP/2 at the door: the same answers as over HTTP/1.1, and floods that drown nobody.
 
-use crate::support::backend::Backend;
-use crate::support::frames::{CONTINUATION, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, block, frame, get};
+use std::time::{Duration, Instant};
+
+use crate::support::backend::{Backend, Gate, Reply};
+use crate::support::frames::{
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, PING, PRIORITY, RST_STREAM, SETTINGS,
+    WINDOW_UPDATE, block, frame, get,
+};
 use crate::support::gateway::TestGateway;
 use crate::support::modern::Modern;
 use crate::support::request::request;
@@ -130,4 +135,98 @@ fn more_headers_than_are_allowed_are_refused_and_so_is_a_list_without_end() {
     assert_eq!(backend.requests().len(), 2);
     // Whether it is told why depends on how much was still on its way.
     assert!(client.until(GOAWAY).is_none_or(|frame| frame.payload.len() >= 8));
+}
+
+/// Keeps sending what `next` makes until the other end closes or `most` pieces are sent; beside it a good client asks all
+/// the while and gets every answer. How many pieces were sent.
+fn flood(gateway: &TestGateway, opening: &[u8], most: u32, next: impl Fn(u32) -> Vec<u8> + Send + 'static) -> u32 {
+    let address = gateway.addresses()[0];
+    let opening = opening.to_vec();
+    let attack = std::thread::spawn(move || {
+        let mut frames = Frames::connect(address);
+        frames.send(&opening);
+        let reading = frames.read_aside();
+        let sent = (0..most).take_while(|number| frames.send(&next(*number))).count();
+        frames.close();
+        reading.join().expect("read to the end");
+        u32::try_from(sent).expect("few")
+    });
+    let mut asked = 0;
+    let mut good = Modern::in_clear(address).expect("connected");
+    while !attack.is_finished() || asked < 20 {
+        let answer = good.ask(good.request("/good"), "").expect("an answer for the good client");
+        assert_eq!(answer.status, 200);
+        asked += 1;
+    }
+    attack.join().expect("sent")
+}
+
+#[test]
+fn floods_drown_nobody() {
+    let backend = Backend::answering("hello");
+    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).start();
+    let open = |stream: u32, flags: u8| frame(HEADERS, flags, stream, &get("/flood", &[]));
+    let reset = |stream: u32| frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes());
+    let whole = END_HEADERS | END_STREAM;
+
+    // Rapid reset: the limit of streams never holds, because each ends at once.
+    let sent = flood(&gateway, b"", 20_000, move |number| {
+        let each = (0..50).map(|place| 1 + 2 * (number * 50 + place));
+        each.flat_map(|stream| [open(stream, whole), reset(stream)].concat()).collect()
+    });
+    assert!(sent < 20_000, "rapid reset goes on for ever");
+    // Made you reset: the client sends what the server must reset (RFC 9113 §5.1).
+    let sent = flood(&gateway, b"", 20_000, move |number| {
+        let each = (0..50).map(|place| 1 + 2 * (number * 50 + place));
+        each.flat_map(|stream| [open(stream, END_HEADERS), frame(WINDOW_UPDATE, 0, stream, &[0; 4])].concat()).collect()
+    });
+    assert!(sent < 20_000, "made-you-reset goes on for ever");
+    flood(&gateway, b"", 2_000, |_| frame(PING, 0, 0, &[0; 8]).repeat(20));
+    flood(&gateway, b"", 2_000, |_| frame(SETTINGS, 0, 0, &[0, 4, 0, 1, 0, 0]).repeat(20));
+    flood(&gateway, b"", 2_000, |_| frame(PRIORITY, 0, 1, &[0, 0, 0, 0, 7]).repeat(20));
+    flood(&gateway, &open(1, END_HEADERS), 2_000, |_| frame(DATA, 0, 1, b"").repeat(20));
+    assert_eq!(backend.faults(), [""; 0]);
+}
+
+#[test]
+fn a_client_that_takes_nothing_holds_little_and_is_let_go_of() {
+    let backend = Backend::replying(|_| Reply::ok("0123456789".repeat(20_000)));
+    let settings = "[limits]\nkeep_alive = \"1s\"\n";
+    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).settings(settings).start();
+    let address = gateway.addresses()[0];
+    let mut client = Frames::connect(address);
+    // SETTINGS_INITIAL_WINDOW_SIZE of nothing.
+    client.send(&frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]));
+    for place in 0..50 {
+        client.send(&frame(HEADERS, END_HEADERS | END_STREAM, 1 + 2 * place, &get("/", &[])));
+    }
+    for _ in 0..50 {
+        let frame = client.until(HEADERS).expect("a head");
+        assert_eq!(frame.flags & END_STREAM, 0);
+    }
+    let mut good = Modern::in_clear(address).expect("connected");
+    for _ in 0..10 {
+        assert_eq!(good.ask(good.request("/"), "").expect("an answer").body.len(), 200_000);
+    }
+}
+
+#[test]
+fn an_idle_client_is_told_to_go_and_a_busy_one_is_not() {
+    let gate = Gate::default();
+    let reply = Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n").then_waiting_for(&gate).then("hello");
+    let backend = Backend::replying(move |_| reply.clone());
+    let settings = "[limits]\nkeep_alive = \"1s\"\n";
+    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).settings(settings).start();
+    let mut client = Frames::connect(gateway.addresses()[0]);
+    client.send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &get("/", &[])));
+    assert_eq!(client.answer(1), Some(Ok(200)));
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(1_500) {
+        client.send(&frame(PING, 0, 0, &[1; 8]));
+        assert!(client.until(PING).is_some(), "told to go while it is busy");
+    }
+    gate.open();
+    assert_eq!(client.until(DATA).map(|frame| frame.payload), Some(b"hello".to_vec()));
+    assert!(client.until(GOAWAY).is_some(), "idle and not told to go");
+    assert!(std::iter::from_fn(|| client.next()).count() < 10, "told to go and not closed");
 }

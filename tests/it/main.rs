@@ -13,3 +13,4 @@ mod seeds;
 mod support;
 mod time;
 mod tls;
+mod upstream;

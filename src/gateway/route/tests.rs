@@ -34,6 +34,7 @@ pub(in crate::gateway) fn config(routes: Vec<config::Route>) -> Config {
     let upstream = |case_insensitive| config::Upstream {
         name: "orders".to_owned(),
         endpoints: Vec::new(),
+        tls: config::UpstreamTls::default(),
         case_insensitive,
         connect_timeout: second,
         head_timeout: second,

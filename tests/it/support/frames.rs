@@ -1,13 +1,15 @@
 //! HTTP/2 frame by frame: what no client library sends.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 use super::DEADLINE;
 
 pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
+pub(crate) const PRIORITY: u8 = 2;
 pub(crate) const RST_STREAM: u8 = 3;
 pub(crate) const SETTINGS: u8 = 4;
 pub(crate) const PING: u8 = 6;
@@ -17,7 +19,6 @@ pub(crate) const CONTINUATION: u8 = 9;
 
 pub(crate) const END_STREAM: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
-pub(crate) const ACK: u8 = 1;
 
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -101,6 +102,21 @@ impl Frames {
     /// Sends bytes; false once the other end has closed.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> bool {
         self.stream.write_all(bytes).is_ok()
+    }
+
+    /// Reads and forgets in another thread, so that the other end can always write.
+    pub(crate) fn read_aside(&self) -> JoinHandle<()> {
+        let mut stream = self.stream.try_clone().expect("cloned");
+        std::thread::spawn(move || {
+            let mut buffer = [0; 16 * 1024];
+            while matches!(stream.read(&mut buffer), Ok(length) if length > 0) {}
+        })
+    }
+
+    /// Ends both directions.
+    pub(crate) fn close(&self) {
+        // It fails where the other end has closed already.
+        drop(self.stream.shutdown(Shutdown::Both));
     }
 
     /// The next frame; `None` once the other end has closed.

@@ -128,7 +128,15 @@ pub(crate) struct AdminReply {
 impl TestGateway {
     /// A gateway whose upstream `backend` is this one.
     pub(crate) fn in_front_of(backend: &Backend) -> Setup {
-        let upstreams = format!("[[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{}\"]", backend.address());
+        Self::with_upstreams(&format!(
+            "[[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{}\"]",
+            backend.address()
+        ))
+    }
+
+    /// A gateway with these upstreams, in TOML, one of which is `backend`.
+    pub(crate) fn with_upstreams(toml: &str) -> Setup {
+        let upstreams = toml.to_owned();
         let routes = "[[routes]]\npath = \"/\"\nupstream = \"backend\"".to_owned();
         Setup { upstreams, routes, settings: String::new(), clock: Clock::manual(BEGINNING), wrap: None }
     }

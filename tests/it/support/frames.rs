@@ -191,14 +191,14 @@ fn status(block: &[u8]) -> u16 {
 
 /// Three digits in the Huffman code of RFC 7541, appendix B: 0, 1 and 2 have five bits, the others six.
 fn digits(bytes: &[u8]) -> u16 {
-    let bits: String = bytes.iter().map(|byte| format!("{byte:08b}")).collect();
-    let (mut rest, mut status) = (&*bits, 0);
+    let bits = |from: usize, count: usize| {
+        let bit = |at: usize| u16::from(bytes[at / 8] >> (7 - at % 8) & 1);
+        (from..from + count).fold(0, |value, at| value << 1 | bit(at))
+    };
+    let (mut at, mut status) = (0, 0);
     for _ in 0..3 {
-        let five = u16::from_str_radix(&rest[..5], 2).expect("bits");
-        let (digit, length) =
-            if five <= 2 { (five, 5) } else { (u16::from_str_radix(&rest[..6], 2).expect("bits") - 0x19 + 3, 6) };
-        status = status * 10 + digit;
-        rest = &rest[length..];
+        let (digit, length) = if bits(at, 5) <= 2 { (bits(at, 5), 5) } else { (bits(at, 6) - 0x19 + 3, 6) };
+        (status, at) = (status * 10 + digit, at + length);
     }
     status
 }

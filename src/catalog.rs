@@ -3,10 +3,11 @@
 //! Promises: lists and look-ups by name read it and never the store; it is as new as the index.
 //! Deliberately does not: answer for commands, which load what they change from the store.
 //!
-//! Keys are kept in the store's own compact encoding and decoded when read: ten million of them fit.
+//! Keys are kept in the store's own compact encoding, side by side, and decoded when read: ten million of them fit.
 
-use std::collections::BTreeMap;
-use std::ops::{Bound, ControlFlow};
+mod shelves;
+
+use std::ops::ControlFlow;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use foldhash::fast::FixedState;
@@ -14,6 +15,8 @@ use hashbrown::HashTable;
 
 use crate::domain::{ApiKey, KeyId, Realm};
 use crate::store::{KeyRef, record};
+
+use shelves::Shelves;
 
 /// How many keys are read under one lock: a long list never holds up a change.
 const SLICE: usize = 256;
@@ -30,13 +33,13 @@ struct Tables {
 
 #[derive(Default)]
 struct Table {
-    by_id: BTreeMap<KeyId, Box<[u8]>>,
+    by_id: Shelves,
     by_name: HashTable<NameRow>,
 }
 
 /// A name's hash, so that the table can grow without reading records, and whose it is.
 struct NameRow {
-    hash: u64,
+    hash: u32,
     id: [u8; 16],
 }
 
@@ -67,9 +70,7 @@ impl Catalog {
 
     fn slice(&self, realm: Realm, before: Option<KeyId>) -> Vec<ApiKey> {
         let table = self.read(realm);
-        let end = before.map_or(Bound::Unbounded, Bound::Excluded);
-        let range = table.by_id.range((Bound::Unbounded, end)).rev();
-        range.filter_map(|(_, record)| decode(record)).take(SLICE).collect()
+        table.by_id.newest_first(before).filter_map(decode).take(SLICE).collect()
     }
 
     /// How many keys there are.
@@ -84,13 +85,16 @@ impl Catalog {
 
     /// The ids of all keys.
     pub fn ids(&self, realm: Realm) -> Vec<KeyId> {
-        self.read(realm).by_id.keys().copied().collect()
+        self.read(realm).by_id.ids()
     }
 
     /// Takes in `key` as it is now. Answers what it was.
     pub fn put(&self, realm: Realm, key: &ApiKey) -> Option<ApiKey> {
         let mut table = self.write(realm);
-        let before = table.remove(key.id);
+        let before = table.key(key.id);
+        if let Some(before) = &before {
+            table.forget_name(before);
+        }
         table.insert(key);
         before
     }
@@ -119,13 +123,14 @@ impl Catalog {
 
 impl Table {
     fn key(&self, id: KeyId) -> Option<ApiKey> {
-        self.by_id.get(&id).and_then(|record| decode(record))
+        self.by_id.find(id).and_then(decode)
     }
 
     fn named(&self, folded: &str) -> Option<ApiKey> {
-        let mut found = None;
-        self.by_name.find(hash(folded), |row| {
-            found = self.key(row.id()).filter(|key| key.name.folded() == folded);
+        let (hash, mut found) = (hash(folded), None);
+        self.by_name.find(spread(hash), |row| {
+            let key = (row.hash == hash).then(|| self.key(row.id())).flatten();
+            found = key.filter(|key| key.name.folded() == folded);
             found.is_some()
         });
         found
@@ -133,17 +138,23 @@ impl Table {
 
     fn insert(&mut self, key: &ApiKey) {
         let hash = hash(&key.name.folded());
-        self.by_id.insert(key.id, record::encode_key(key).into());
-        self.by_name.insert_unique(hash, NameRow { hash, id: key.id.as_bits().to_be_bytes() }, |row| row.hash);
+        self.by_id.put(key.id, &record::encode_key(key));
+        let row = NameRow { hash, id: key.id.as_bits().to_be_bytes() };
+        self.by_name.insert_unique(spread(hash), row, |row| spread(row.hash));
     }
 
     fn remove(&mut self, id: KeyId) -> Option<ApiKey> {
-        let key = self.by_id.remove(&id).and_then(|record| decode(&record))?;
+        let key = self.by_id.find(id).and_then(decode)?;
+        self.by_id.remove(id);
+        self.forget_name(&key);
+        Some(key)
+    }
+
+    fn forget_name(&mut self, key: &ApiKey) {
         let hash = hash(&key.name.folded());
-        if let Ok(row) = self.by_name.find_entry(hash, |row| row.id() == id) {
+        if let Ok(row) = self.by_name.find_entry(spread(hash), |row| row.id() == key.id) {
             row.remove();
         }
-        Some(key)
     }
 }
 
@@ -153,12 +164,22 @@ impl NameRow {
     }
 }
 
-fn hash(folded: &str) -> u64 {
+/// Half of a hash is enough to tell names apart, and costs half.
+fn hash(folded: &str) -> u32 {
     use std::hash::BuildHasher;
-    FixedState::default().hash_one(folded)
+    let [_, _, _, _, upper @ ..] = FixedState::default().hash_one(folded).to_le_bytes();
+    u32::from_le_bytes(upper)
+}
+
+/// The hash as the table takes it, which looks at the lowest bits and the highest.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// What was encoded here is decoded here; a record that cannot be is treated as absent.
 fn decode(record: &[u8]) -> Option<ApiKey> {
     record::decode_key(record).ok()
 }
+
+#[cfg(test)]
+mod tests;

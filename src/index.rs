@@ -4,20 +4,23 @@
 //! sees; at most two digests of a key are accepted.
 //! Deliberately does not: judge a request (roles, addresses, status are the caller's), or know names or secrets.
 
+use std::borrow::Borrow;
 use std::collections::HashSet;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
+use bytes::{BufMut, Bytes, BytesMut};
 use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
 use http::HeaderValue;
 use ipnet::IpNet;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 
 use crate::domain::{
-    ApiKey, Digest, Grant, KeyId, KeyName, Role, Settings, Status, Timestamp, TokenId, Tokens, Verdict, grant,
+    Acceptance, ApiKey, Deadline, Digest, EndReason, Grant, KeyId, KeyName, Lifetime, Role, Settings, Slot, Status,
+    Timestamp, TokenId, Tokens, Verdict, grant,
 };
 
 /// At least as many shards as make two writers rarely meet, and a growing shard short.
@@ -26,7 +29,7 @@ const SHARDS: usize = 1_024;
 /// Everything but RFC 3986's unreserved characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'~').remove(b'-');
 
-type Map = DashMap<Digest, Arc<Pass>, BuildHasherDefault<DigestHasher>>;
+type Map = DashMap<Held, (), BuildHasherDefault<DigestHasher>>;
 
 /// The read side. Cheap to clone; every clone sees the same.
 #[derive(Clone)]
@@ -55,7 +58,7 @@ impl Index {
 
     /// What is known of the token with this digest.
     pub fn find(&self, digest: &Digest) -> Option<Arc<Pass>> {
-        self.0.map.get(digest).map(|pass| Arc::clone(&pass))
+        self.0.map.get(digest).map(|held| Arc::clone(&held.key().0))
     }
 
     /// The settings in force.
@@ -75,44 +78,80 @@ impl Index {
 }
 
 /// What is known of one token.
+///
+/// 112 bytes, and 16 of its counts. The counts and the digest begin it: a look-up reads no other cache line.
+#[repr(C)]
 pub struct Pass {
-    key: KeyId,
-    token: TokenId,
+    digest: Digest,
+    key: [u8; 16],
+    token: [u8; 16],
     name: KeyName,
     roles: Arc<RoleSet>,
+    created_at: Timestamp,
+    rare: Option<Box<Rare>>,
+    standing: Standing,
     active: bool,
-    addresses: Option<Box<[IpNet]>>,
-    grant: Grant,
-    adoption: Option<Arc<Adoption>>,
     first_use_told: AtomicBool,
-    identity: OnceLock<Box<Identity>>,
+}
+
+/// What few tokens have.
+#[derive(Default)]
+struct Rare {
+    addresses: Box<[IpNet]>,
+    duration: Option<Lifetime>,
+    deadline: Option<Deadline>,
+    adoption: Option<Arc<Adoption>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Living(Slot),
+    Ended(EndReason),
+}
+
+impl Rare {
+    fn is_empty(&self) -> bool {
+        self.addresses.is_empty() && self.duration.is_none() && self.deadline.is_none() && self.adoption.is_none()
+    }
 }
 
 impl Pass {
-    fn of(key: &ApiKey, token: TokenId, grant: Grant, roles: Arc<RoleSet>, adoption: Option<Arc<Adoption>>) -> Self {
+    fn of(
+        key: &ApiKey,
+        (digest, token, grant): (Digest, TokenId, Grant),
+        roles: Arc<RoleSet>,
+        adoption: Option<Arc<Adoption>>,
+    ) -> Self {
         let used = key.tokens.each().any(|kept| kept.id == token && kept.first_used_at.is_some());
+        let addresses = key.allowed_addresses.as_slice().into();
+        let (standing, created_at, rare) = match grant {
+            Grant::Living(Acceptance { slot, created_at, duration, deadline }) => {
+                (Standing::Living(slot), created_at, Rare { addresses, duration, deadline, adoption })
+            }
+            Grant::Ended(reason) => (Standing::Ended(reason), key.created_at, Rare { addresses, ..Rare::default() }),
+        };
         Self {
-            key: key.id,
-            token,
+            digest,
+            key: key.id.as_bits().to_ne_bytes(),
+            token: token.as_bits().to_ne_bytes(),
             name: key.name.clone(),
             roles,
+            created_at,
+            rare: (!rare.is_empty()).then(|| Box::new(rare)),
+            standing,
             active: key.status == Status::Active,
-            addresses: (!key.allowed_addresses.is_empty()).then(|| key.allowed_addresses.as_slice().into()),
-            grant,
-            adoption,
             first_use_told: AtomicBool::new(used || matches!(grant, Grant::Ended(_))),
-            identity: OnceLock::new(),
         }
     }
 
     /// The key's id.
     pub fn key(&self) -> KeyId {
-        self.key
+        KeyId::from_bits(u128::from_ne_bytes(self.key))
     }
 
     /// The token's id.
     pub fn token(&self) -> TokenId {
-        self.token
+        TokenId::from_bits(u128::from_ne_bytes(self.token))
     }
 
     /// The key's name.
@@ -132,26 +171,25 @@ impl Pass {
 
     /// Whether the key's tokens are accepted from `address`.
     pub fn is_allowed_from(&self, address: std::net::IpAddr) -> bool {
+        let Some(rare) = &self.rare else { return true };
         let address = address.to_canonical();
-        self.addresses.as_ref().is_none_or(|nets| nets.iter().any(|net| net.contains(&address)))
+        rare.addresses.is_empty() || rare.addresses.iter().any(|net| net.contains(&address))
     }
 
     /// Judges the token alone at `now`.
     pub fn judge(&self, now: Timestamp, settings: &Settings) -> Verdict {
-        match &self.grant {
-            Grant::Ended(reason) => Err(*reason),
-            Grant::Living(acceptance) => {
-                acceptance.judge(now, settings.duration, settings.on_expiry, self.new_first_used())
-            }
-        }
+        let slot = match self.standing {
+            Standing::Living(slot) => slot,
+            Standing::Ended(reason) => return Err(reason),
+        };
+        let (duration, deadline) = self.rare.as_ref().map(|rare| (rare.duration, rare.deadline)).unwrap_or_default();
+        let acceptance = Acceptance { slot, created_at: self.created_at, duration, deadline };
+        acceptance.judge(now, settings.duration, settings.on_expiry, self.new_first_used())
     }
 
     /// When the old token that this is ends by its renewal's plan, if it will.
     pub fn due_at(&self) -> Option<Timestamp> {
-        match &self.grant {
-            Grant::Living(acceptance) => acceptance.deadline.map(|deadline| deadline.at),
-            Grant::Ended(_) => None,
-        }
+        self.rare.as_ref()?.deadline.map(|deadline| deadline.at)
     }
 
     /// Notes that a request carried the token at `now`. Answers `true` if nobody has been told of a first use yet:
@@ -160,8 +198,8 @@ impl Pass {
         if self.first_use_told.load(Ordering::Relaxed) {
             return false;
         }
-        if let (Some(adoption), Grant::Living(acceptance)) = (&self.adoption, &self.grant)
-            && acceptance.slot == crate::domain::Slot::New
+        if let Some(adoption) = self.adoption()
+            && self.standing == Standing::Living(Slot::New)
         {
             adoption.note(now);
         }
@@ -175,14 +213,41 @@ impl Pass {
 
     /// When the renewal's new token was first used.
     pub fn new_first_used(&self) -> Option<Timestamp> {
-        self.adoption.as_ref().and_then(|adoption| adoption.first_used())
+        self.adoption().and_then(|adoption| adoption.first_used())
     }
 
-    /// How a backend learns the caller; made at the first call.
-    pub fn identity(&self) -> &Identity {
-        self.identity.get_or_init(|| Box::new(Identity::of(self.key, &self.name, self.roles.iter())))
+    /// How a backend learns the caller. Made at each call: kept, it would cost a token more than all the rest.
+    pub fn identity(&self) -> Identity {
+        Identity::of(self.key(), &self.name, self.roles.iter())
+    }
+
+    fn adoption(&self) -> Option<&Arc<Adoption>> {
+        self.rare.as_ref()?.adoption.as_ref()
     }
 }
+
+/// A pass under its own digest.
+struct Held(Arc<Pass>);
+
+impl Borrow<Digest> for Held {
+    fn borrow(&self) -> &Digest {
+        &self.0.digest
+    }
+}
+
+impl Hash for Held {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.digest.hash(state);
+    }
+}
+
+impl PartialEq for Held {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.digest == other.0.digest
+    }
+}
+
+impl Eq for Held {}
 
 /// The roles of a key, sorted; shared by all keys with the same ones.
 #[derive(PartialEq, Eq, Hash)]
@@ -213,17 +278,32 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The identity of the key with this id, name and roles.
+    /// The identity of the key with this id, name and roles. Its texts are one piece of memory.
     pub fn of<'a>(key: KeyId, name: &KeyName, roles: impl IntoIterator<Item = &'a Role>) -> Self {
-        let name = percent_encoding::utf8_percent_encode(name.as_str(), RESERVED).to_string();
-        let roles: Vec<_> = roles.into_iter().map(Role::as_str).collect();
-        Self { key_id: header(&key.to_string()), key_name: header(&name), roles: header(&roles.join(",")) }
+        let mut text = BytesMut::with_capacity(128);
+        let mut digits = [0; 32];
+        hex::encode_to_slice(key.as_bits().to_be_bytes(), &mut digits).unwrap_or_default(); // they fit
+        text.put_slice(b"key_");
+        text.put_slice(&digits);
+        let key_end = text.len();
+        percent_encoding::utf8_percent_encode(name.as_str(), RESERVED).for_each(|part| text.put_slice(part.as_bytes()));
+        let name_end = text.len();
+        for role in roles {
+            if text.len() > name_end {
+                text.put_u8(b',');
+            }
+            text.put_slice(role.as_str().as_bytes());
+        }
+        let text = text.freeze();
+        let [key_id, key_name, roles] =
+            [0..key_end, key_end..name_end, name_end..text.len()].map(|part| header(text.slice(part)));
+        Self { key_id, key_name, roles }
     }
 }
 
 /// Ids, encoded names and roles are visible ASCII, so the empty value is never taken.
-fn header(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
+fn header(text: Bytes) -> HeaderValue {
+    HeaderValue::from_maybe_shared(text).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// When the new token of a renewal was first used, shared by the passes of both its tokens.
@@ -260,9 +340,12 @@ impl IndexWriter {
     pub fn replace(&mut self, before: Option<&ApiKey>, after: &ApiKey) {
         let adoption = self.adoption_of(after);
         let roles = self.intern(after);
-        for (digest, token, grant) in grant::grants(after) {
-            let pass = Pass::of(after, token, grant, Arc::clone(&roles), adoption.clone());
-            self.index.0.map.insert(digest, Arc::new(pass));
+        for granted in grant::grants(after) {
+            let pass = Pass::of(after, granted, Arc::clone(&roles), adoption.clone());
+            match self.index.0.map.entry(Held(Arc::new(pass))) {
+                Entry::Occupied(known) => drop(known.replace_entry(())), // at once: no look-up finds neither
+                Entry::Vacant(place) => drop(place.insert(())),
+            }
         }
         for digest in before.into_iter().flat_map(ApiKey::digests) {
             if after.digests().all(|kept| kept != digest) {
@@ -292,7 +375,7 @@ impl IndexWriter {
     /// The adoption cell of `key`'s renewal: the one already there, so that no use of the new token is lost.
     fn adoption_of(&self, key: &ApiKey) -> Option<Arc<Adoption>> {
         let Tokens::Renewing { new, .. } = &key.tokens else { return None };
-        let known = self.index.find(&new.digest).and_then(|pass| pass.adoption.clone());
+        let known = self.index.find(&new.digest).and_then(|pass| pass.adoption().cloned());
         let adoption = known
             .filter(|adoption| adoption.new == new.id)
             .unwrap_or_else(|| Arc::new(Adoption { new: new.id, first_used_millis: AtomicU64::new(Adoption::NEVER) }));
@@ -331,3 +414,6 @@ impl Hasher for DigestHasher {
         self.0
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -61,8 +61,9 @@ pub(super) fn demo(demo: &Demo, terminal: &mut Terminal, surroundings: &Surround
     };
     let ports = Ports { gateway, admin: running.admin_address() };
     let token = super::block_on(demo_token(&place, ports, surroundings))??;
+    let signals = serve::Signals::catch()?;
     terminal.answer(&demo::greeting(ports, token.as_deref(), surroundings.program()))?;
-    running.wait_for_signal()?;
+    running.obey(signals);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -104,6 +104,15 @@ fn limits(config: &Config) -> file::Limits {
         head_timeout: text(Span::from(limits.head_timeout)),
         head_bytes: bytes(limits.head_bytes as u64),
         header_count: (limits.header_count as u64).into(),
+        uri_bytes: bytes(limits.uri_bytes as u64),
+        first_byte: text(Span::from(limits.first_byte)),
+        write_stall: text(Span::from(limits.write_stall)),
+        body_stall: text(Span::from(limits.body_stall)),
+        body_rate: limits.body_rate.into(),
+        body_rate_over: text(Span::from(limits.body_rate_over)),
+        stream_idle: text(Span::from(limits.stream_idle)),
+        connection_life: text(Span::from(limits.connection_life)),
+        linger: text(Span::from(limits.linger)),
         http2: http2(&limits.http2),
     }
 }

@@ -186,7 +186,7 @@ pub(super) struct Limits {
     pub(super) connections: At<u64>,
     /// TLS handshakes of the whole process at once.
     pub(super) handshakes: At<u64>,
-    /// How long a TLS handshake may take, and then how long the first byte.
+    /// How long a TLS handshake may take.
     pub(super) handshake_timeout: Text,
     /// How long a connection may be idle between requests.
     pub(super) keep_alive: Text,
@@ -196,6 +196,24 @@ pub(super) struct Limits {
     pub(super) head_bytes: Text,
     /// The most header lines of one request.
     pub(super) header_count: At<u64>,
+    /// The longest request target.
+    pub(super) uri_bytes: Text,
+    /// How long a new connection may be silent.
+    pub(super) first_byte: Text,
+    /// How long a client may take nothing of what is sent to it.
+    pub(super) write_stall: Text,
+    /// How long a request's body may make no progress.
+    pub(super) body_stall: Text,
+    /// The least bytes a second of a request's body; 0 is no floor.
+    pub(super) body_rate: At<u64>,
+    /// The time over which that is averaged.
+    pub(super) body_rate_over: Text,
+    /// How long a stream may be idle, in both directions.
+    pub(super) stream_idle: Text,
+    /// How old a connection may grow, give or take a tenth.
+    pub(super) connection_life: Text,
+    /// How long a closing connection is read on, so that the client sees its last reply.
+    pub(super) linger: Text,
     /// The bounds of one HTTP/2 connection.
     pub(super) http2: Http2,
 }
@@ -239,7 +257,7 @@ pub(super) struct Upstream {
     pub(super) connect_timeout: Text,
     /// How long the head of a reply may take.
     pub(super) head_timeout: Text,
-    /// How long a body may make no progress.
+    /// How long a reply's body may make no progress.
     pub(super) body_timeout: Text,
     /// How long an idle connection is kept.
     pub(super) idle_timeout: Text,
@@ -364,6 +382,15 @@ impl Default for Limits {
             head_timeout: "10s".into(),
             head_bytes: "32KiB".into(),
             header_count: 100.into(),
+            uri_bytes: "8KiB".into(),
+            first_byte: "10s".into(),
+            write_stall: "30s".into(),
+            body_stall: "30s".into(),
+            body_rate: 500.into(),
+            body_rate_over: "20s".into(),
+            stream_idle: "5m".into(),
+            connection_life: "1h".into(),
+            linger: "10s".into(),
             http2: Http2::default(),
         }
     }

@@ -263,7 +263,7 @@ pub struct Limits {
     pub connections: usize,
     /// TLS handshakes of the whole process at once.
     pub handshakes: usize,
-    /// How long a TLS handshake may take, and then how long the first byte.
+    /// How long a TLS handshake may take.
     pub handshake_timeout: Duration,
     /// How long a connection may be idle between requests.
     pub keep_alive: Duration,
@@ -273,6 +273,24 @@ pub struct Limits {
     pub head_bytes: usize,
     /// The most header lines of one request.
     pub header_count: usize,
+    /// The longest request target, in bytes.
+    pub uri_bytes: usize,
+    /// How long a new connection may be silent.
+    pub first_byte: Duration,
+    /// How long a client may take nothing of what is sent to it.
+    pub write_stall: Duration,
+    /// How long a request's body may make no progress.
+    pub body_stall: Duration,
+    /// The least bytes a second of a request's body; 0 is no floor.
+    pub body_rate: u64,
+    /// The time over which that is averaged.
+    pub body_rate_over: Duration,
+    /// How long a stream may be idle, in both directions.
+    pub stream_idle: Duration,
+    /// How old a connection may grow, give or take a tenth.
+    pub connection_life: Duration,
+    /// How long a closing connection is read on, so that the client sees its last reply.
+    pub linger: Duration,
     /// What holds for HTTP/2 only.
     pub http2: Http2Limits,
 }
@@ -315,7 +333,7 @@ pub struct Upstream {
     pub connect_timeout: Duration,
     /// How long the head of a reply may take.
     pub head_timeout: Duration,
-    /// How long neither side of a body may make progress.
+    /// How long a reply's body may make no progress.
     pub body_timeout: Duration,
     /// How long an idle connection is kept.
     pub idle_timeout: Duration,

@@ -1,4 +1,4 @@
-//! A naive model of a key's life, written from the rules of `domain.md` alone, against which `model_test` holds
+//! A naive model of a key's life, written from the rules of `docs/domain.md` alone, against which `model_test` holds
 //! the real thing.
 //!
 //! Promises: one flat list of every token there ever was, and time replayed from event to event.
@@ -300,7 +300,10 @@ impl Ledger {
             return Said::Done;
         }
         // Rule 7: the last renewal ended because its old token reached its end.
-        let cut_short = self.endings.last().is_some_and(|last| self.coins[*last].cut_short);
+        // An ending of before the present token is another renewal's: that of this one may be forgotten.
+        let born = self.at(Place::Current).map(|current| self.coins[current].born);
+        let last = self.endings.last().map(|last| &self.coins[*last]);
+        let cut_short = last.is_some_and(|last| last.cut_short && Some(last.left) > born);
         if cut_short { Said::OldTokenExpired } else { Said::NoOldToken }
     }
 

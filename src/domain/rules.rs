@@ -1,4 +1,4 @@
-//! The numbered rules of `domain.md`, each with an example that a reader can check by hand.
+//! The numbered rules of `docs/domain.md`, each with an example that a reader can check by hand.
 //!
 //! Deliberately does not: look for the odd case; `model_test` does that.
 

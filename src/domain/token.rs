@@ -159,22 +159,22 @@ fn checksum(text: &[u8]) -> [u8; CHECK_CHARACTERS] {
     digits
 }
 
-/// Replaces everything in `text` that has the shape of a token by `***`, for logs.
+/// Replaces what is secret of everything in `text` that has the shape of a token by `***`, for logs. The prefix stays:
+/// it is public, and its first letter may be the last of an escape (`\t`) that must stay whole.
 pub fn mask(text: &str) -> std::borrow::Cow<'_, str> {
-    let tail = RANDOM_CHARACTERS + CHECK_CHARACTERS;
-    let is_token = |word: &str| {
-        word.rsplit_once('_').is_some_and(|(prefix, rest)| {
-            !prefix.is_empty() && rest.len() >= tail && rest.bytes().all(|b| b.is_ascii_alphanumeric())
-        })
-    };
     let in_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if !text.split(|c| !in_word(c)).any(is_token) {
+    let is_secret = |part: &str| part.len() >= RANDOM_CHARACTERS + CHECK_CHARACTERS;
+    // Of a word, every part that follows an underscore.
+    if !text.split(|c| !in_word(c)).any(|word| word.split('_').skip(1).any(is_secret)) {
         return text.into();
     }
     let mut masked = String::with_capacity(text.len());
     for piece in text.split_inclusive(|c| !in_word(c)) {
         let word = piece.trim_end_matches(|c| !in_word(c));
-        masked.push_str(if is_token(word) { "***" } else { word });
+        for (at, part) in word.split('_').enumerate() {
+            masked.push_str(if at > 0 { "_" } else { "" });
+            masked.push_str(if at > 0 && is_secret(part) { "***" } else { part });
+        }
         masked.push_str(&piece[word.len()..]);
     }
     masked.into()
@@ -381,8 +381,17 @@ mod tests {
     fn a_mask_hides_tokens_and_nothing_else() {
         let secret = minted(3);
         let line = format!("GET /a?t={} x_y", secret.reveal());
-        assert_eq!(mask(&line), "GET /a?t=*** x_y");
+        assert_eq!(mask(&line), "GET /a?t=rlv_*** x_y");
         assert_eq!(mask("plain text_with words"), "plain text_with words");
-        assert_eq!(mask(&format!("é{}é", secret.reveal())), "é***é");
+        assert_eq!(mask(&format!("é{}é", secret.reveal())), "érlv_***é");
+    }
+
+    #[test]
+    fn a_token_that_is_part_of_a_longer_word_is_masked_too() {
+        let (one, other) = (minted(4), minted(5));
+        let (one, other) = (one.reveal(), other.reveal());
+        assert_eq!(mask(&format!("/{one}_1/x")), "/rlv_***_1/x");
+        assert_eq!(mask(&format!("app_{one}")), "app_rlv_***");
+        assert_eq!(mask(&format!("{one}_{other}, {one}{other}")), "rlv_***_rlv_***, rlv_***_***");
     }
 }

@@ -155,7 +155,7 @@ pub fn apply(
     Ok(outcome)
 }
 
-/// The table of `domain.md`, a line per line.
+/// The table of `docs/domain.md`, a line per line.
 fn apply_renewal(
     outcome: &mut Outcome,
     command: Command,

@@ -7,19 +7,19 @@ use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::Sleep;
 
 use crate::config::Credentials;
 
+use super::answer::InProgress;
 use super::exchange::Exchange;
 use super::forward::Lease;
 use super::headers;
 use super::site::Site;
+use super::stall::{Patience, Stall};
 
 /// Why a body ended before its end.
 #[derive(Debug, thiserror::Error)]
@@ -78,14 +78,14 @@ impl RequestBody {
     pub(super) fn new(
         incoming: Incoming,
         limit_bytes: Option<u64>,
-        stalls_after: Duration,
+        patience: Patience,
         site: &Rc<Site>,
     ) -> (Self, Option<Rc<Progress>>) {
         if incoming.is_end_stream() {
             return (Self::Empty, None);
         }
         let progress = Rc::new(Progress { fate: Cell::new(Fate::Unfinished), bytes: Cell::new(0) });
-        let stall = Stall::after(stalls_after);
+        let stall = Stall::new(patience);
         let site = Rc::clone(site);
         let upload = Upload { incoming, left_bytes: limit_bytes, stall, progress: Rc::clone(&progress), site };
         (Self::Upload(Box::new(upload)), Some(progress))
@@ -156,6 +156,7 @@ impl Body for RequestBody {
 pub(super) struct ReplyBody {
     content: Content,
     exchange: Exchange,
+    _in_progress: Option<InProgress>,
 }
 
 enum Content {
@@ -173,17 +174,28 @@ pub(super) struct Download {
 impl ReplyBody {
     /// A body that is here as a whole.
     pub(super) fn whole(bytes: Bytes, exchange: Exchange) -> Self {
-        Self { content: Content::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())), exchange }
+        let content = Content::Whole(Some(bytes).filter(|bytes| !bytes.is_empty()));
+        Self { content, exchange, _in_progress: None }
+    }
+
+    /// The same; `in_progress` is dropped with it.
+    pub(super) fn holding(self, in_progress: InProgress) -> Self {
+        Self { _in_progress: Some(in_progress), ..self }
+    }
+
+    /// Whether it is the gateway's own answer.
+    pub(super) fn is_refusal(&self) -> bool {
+        self.exchange.is_refused()
     }
 
     /// A body that comes from a backend; `lease` is given back once it has been read to its end.
-    pub(super) fn download(incoming: Incoming, stalls_after: Duration, lease: Lease, exchange: Exchange) -> Self {
+    pub(super) fn download(incoming: Incoming, patience: Patience, lease: Lease, exchange: Exchange) -> Self {
         if incoming.is_end_stream() {
             lease.read_to_the_end();
             return Self::whole(Bytes::new(), exchange);
         }
-        let download = Download { incoming, stall: Stall::after(stalls_after), lease: Some(lease) };
-        Self { content: Content::Download(Box::new(download)), exchange }
+        let download = Download { incoming, stall: Stall::new(patience), lease: Some(lease) };
+        Self { content: Content::Download(Box::new(download)), exchange, _in_progress: None }
     }
 }
 
@@ -207,7 +219,7 @@ impl Body for ReplyBody {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Self { content, exchange } = &mut *self;
+        let Self { content, exchange, .. } = &mut *self;
         let frame = match content {
             Content::Whole(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
             Content::Download(download) => ready!(download.poll(cx, exchange.credentials())),
@@ -238,32 +250,5 @@ fn clean_trailers(frame: Frame<Bytes>, credentials: &Credentials) -> Frame<Bytes
     match frame.into_trailers() {
         Ok(trailers) => Frame::trailers(headers::sanitise_trailers(trailers, credentials)),
         Err(frame) => frame,
-    }
-}
-
-/// Ends a body that makes no progress. The timer runs only while there is something to wait for.
-struct Stall {
-    after: Duration,
-    waiting: Option<Pin<Box<Sleep>>>,
-}
-
-impl Stall {
-    fn after(after: Duration) -> Self {
-        Self { after, waiting: None }
-    }
-
-    fn poll_frame(
-        &mut self,
-        incoming: &mut Incoming,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if let Poll::Ready(frame) = Pin::new(incoming).poll_frame(cx) {
-            self.waiting = None;
-            return Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Broken)));
-        }
-        let after = self.after;
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(after)));
-        ready!(waiting.as_mut().poll(cx));
-        Poll::Ready(Some(Err(BodyError::Stalled)))
     }
 }

@@ -1,6 +1,6 @@
 //! The credential of a request: found, judged in its form, and taken out of the headers.
 //!
-//! Promises: `domain.md`, "Presenting a token". A header is a credential only where the route accepts its form; of
+//! Promises: `docs/gateway.md`, "Presenting a token". A header is a credential only where the route accepts its form; of
 //! two there is no choosing. What is taken is marked sensitive and, unless the route forwards it, no longer in the
 //! headers: its line is left empty and marked, which keeps the order of the others, and [`super::headers`] drops it.
 //! Deliberately does not: know keys. Whether a token is anybody's is the index's to say.

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use http::header::{HOST, USER_AGENT};
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
-use hyper::body::Incoming;
 
 use crate::config::Credentials;
 use crate::domain::{Slot, Timestamp};
@@ -60,7 +59,7 @@ struct Logged {
 
 impl Worker {
     /// Begins to remember `request`.
-    pub(super) fn begin(self: &Rc<Self>, client: &Client, request: &Request<Incoming>) -> Exchange {
+    pub(super) fn begin<B>(self: &Rc<Self>, client: &Client, request: &Request<B>) -> Exchange {
         let headers = request.headers();
         let logged = || Logged {
             at: self.plane.clock.now(),
@@ -126,6 +125,11 @@ impl Exchange {
         self.site.route_metrics(self.route).refused(refusal.code());
     }
 
+    /// Whether it was refused.
+    pub(super) fn is_refused(&self) -> bool {
+        self.refusal.is_some()
+    }
+
     /// Some more of the reply went out.
     pub(super) fn sent(&mut self, bytes: u64) {
         self.bytes_out += bytes;
@@ -134,6 +138,9 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            return; // the answer to the panic counts
+        }
         let took = self.begun.elapsed();
         self.site.route_metrics(self.route).answered(&self.method, self.status, took);
         let Some(log) = self.log.take() else { return };

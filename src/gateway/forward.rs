@@ -96,14 +96,14 @@ impl Attempt {
             address(&mut self.request, endpoint, connection.protocol());
             let may_repeat = !self.repeated && is_repeatable(&self.request, &connection);
             let spare = may_repeat.then(|| head_of(&self.request));
-            let sent = connection.send(self.request);
-            let mut error = match tokio::time::timeout(upstream.head_timeout, sent).await {
-                Ok(Ok(response)) => {
+            let moved = || self.upload.as_ref().map_or(0, |upload| upload.bytes.get());
+            let mut error = match connection.send(self.request, upstream.head_timeout, moved).await {
+                Some(Ok(response)) => {
                     let response = judged(response)?;
                     return Ok(Progressed::Answered(response, connection, self.upload));
                 }
-                Ok(Err(error)) => error,
-                Err(_) => return Err(Refusal::UpstreamTimeout),
+                Some(Err(error)) => error,
+                None => return Err(Refusal::UpstreamTimeout),
             };
             self.request = match (error.take_message(), spare) {
                 (Some(unsent), _) if connection.reused => unsent,

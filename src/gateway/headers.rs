@@ -1,7 +1,7 @@
 //! What passes between client and backend in headers and trailers, and what the gateway adds.
 //!
-//! Promises: rule 2 of `proxy-rules.md`. No protected name passes in any spelling, whether or not it is then set;
-//! hop-by-hop headers and framing never pass; the order of the others is kept.
+//! Promises: no protected name passes in any spelling, whether or not it is then set; hop-by-hop headers and framing
+//! never pass; the order of the others is kept.
 //! Deliberately does not: write framing (`Content-Length`, `Transfer-Encoding`) or the backend's `Host`, which the
 //! forwarder knows; look at credentials beyond dropping the lines that were taken.
 

@@ -6,8 +6,10 @@
 //! Promises: nothing is forwarded without a permit; a refusal is answered before the body is read.
 //! Deliberately does not: know the store or the keyring. Keys are what the index says.
 
+mod answer;
 mod body;
 pub mod credential;
+mod entrance;
 mod exchange;
 mod forward;
 pub mod headers;
@@ -17,6 +19,7 @@ pub mod refusal;
 pub mod reply;
 pub mod route;
 mod site;
+mod stall;
 mod upstream;
 pub mod verdict;
 mod worker;
@@ -28,7 +31,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use http::header::{CONNECTION, CONTENT_LENGTH};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, request};
 use http_body::Body;
@@ -38,6 +41,7 @@ use crate::clock::Clock;
 use crate::config::{Auth, Config};
 use crate::domain::Slot;
 use crate::index::Index;
+use crate::net::guard::Heads;
 use crate::observe::{AccessLog, Metrics};
 use crate::usage::{FirstUse, Usage};
 
@@ -48,10 +52,12 @@ use headers::{Arrival, Peer, Scheme};
 use refusal::Refusal;
 use route::Route;
 use site::{Setup, Site};
+use stall::Patience;
 use verdict::{Holder, Permit};
 use worker::Worker;
 
-pub use worker::{Entrance, Workers, start};
+pub use entrance::Entrance;
+pub use worker::{Workers, start};
 
 const RELEVO_TOKEN: HeaderName = HeaderName::from_static("relevo-token");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -105,6 +111,8 @@ struct Client {
     address: IpAddr,
     peer: Peer,
     scheme: Scheme,
+    /// What the guard of the connection tells, where there is one: on HTTP/1.1.
+    heads: Option<Rc<Heads>>,
 }
 
 impl Worker {
@@ -145,7 +153,9 @@ impl Worker {
 
         let headers = self.headers(client, &permit, &mut head, exchange)?;
         let upstream = site.upstream(route);
-        let (body, upload) = RequestBody::new(body, route.body_limit, upstream.body_timeout, site);
+        let stream = route.streaming.then(|| self.stream(client, site));
+        let patience = stream.clone().unwrap_or_else(|| Patience::with_request(&self.wheel, &site.pace));
+        let (body, upload) = RequestBody::new(body, route.body_limit, patience, site);
         exchange.upload.clone_from(&upload);
         let mut request = Request::new(body);
         *request.method_mut() = head.method;
@@ -155,7 +165,15 @@ impl Worker {
         let asked = Instant::now();
         let reply = forward::forward(&permit, upstream, request, upload).await?;
         exchange.answered_by(&reply.endpoint, asked.elapsed());
-        Ok(Passed { permit, reply, stalls_after: upstream.body_timeout })
+        let stream = stream.or_else(|| is_stream(&reply.response).then(|| self.stream(client, site)));
+        let patience = stream.unwrap_or_else(|| Patience::with_reply(&self.wheel, upstream.body_timeout));
+        Ok(Passed { permit, reply, patience })
+    }
+
+    /// The exchange in progress is a stream: the patience with its bodies.
+    fn stream(&self, client: &Client, site: &Site) -> Patience {
+        client.heads.iter().for_each(|heads| heads.pulse().is_stream());
+        Patience::with_stream(&self.wheel, &site.pace)
     }
 
     fn judge(&self, client: &Client, site: &Site, route: &Route, headers: &mut HeaderMap) -> Result<Permit, Refusal> {
@@ -204,7 +222,7 @@ impl Worker {
 
 /// The backend's reply as the client gets it.
 fn deliver(passed: Passed, method: &Method, exchange: &mut Exchange) -> Result<(Response<()>, Delivery), Refusal> {
-    let Passed { permit, reply, stalls_after } = passed;
+    let Passed { permit, reply, patience } = passed;
     let (mut head, incoming) = reply.response.into_parts();
     let had_length = head.headers.contains_key(CONTENT_LENGTH);
     // Without a body to measure, the length is the backend's word.
@@ -223,7 +241,7 @@ fn deliver(passed: Passed, method: &Method, exchange: &mut Exchange) -> Result<(
         head.headers.insert(RELEVO_TOKEN, value);
     }
     exchange.status = head.status;
-    let delivery = Delivery { incoming, stalls_after, lease: reply.lease };
+    let delivery = Delivery { incoming, patience, lease: reply.lease };
     Ok((Response::from_parts(head, ()), delivery))
 }
 
@@ -231,7 +249,12 @@ fn deliver(passed: Passed, method: &Method, exchange: &mut Exchange) -> Result<(
 fn refuse(refusal: Refusal, method: &Method, mut exchange: Exchange) -> Response<ReplyBody> {
     let closes = match refusal {
         // What is wrong with one request on a connection may be wrong with the next.
-        Refusal::BadRequest(_) | Refusal::BodyTooLarge | Refusal::BodyTimeout | Refusal::Internal => true,
+        Refusal::BadRequest(_)
+        | Refusal::HeadTooLarge
+        | Refusal::UriTooLong
+        | Refusal::BodyTooLarge
+        | Refusal::BodyTimeout
+        | Refusal::Internal => true,
         Refusal::NotReady
         | Refusal::CredentialAmbiguous { .. }
         | Refusal::CredentialMissing
@@ -261,19 +284,19 @@ fn refuse(refusal: Refusal, method: &Method, mut exchange: Exchange) -> Response
 struct Passed {
     permit: Permit,
     reply: Reply,
-    stalls_after: std::time::Duration,
+    patience: Patience,
 }
 
 /// A reply's body, about to be delivered.
 struct Delivery {
     incoming: Incoming,
-    stalls_after: std::time::Duration,
+    patience: Patience,
     lease: forward::Lease,
 }
 
 impl Delivery {
     fn into_reply(self, exchange: Exchange) -> ReplyBody {
-        ReplyBody::download(self.incoming, self.stalls_after, self.lease, exchange)
+        ReplyBody::download(self.incoming, self.patience, self.lease, exchange)
     }
 }
 
@@ -284,6 +307,14 @@ fn admit_length(body: &Incoming, route: &Route) -> Result<(), Refusal> {
         Some(limit) if announced > limit => Err(Refusal::BodyTooLarge),
         Some(_) | None => Ok(()),
     }
+}
+
+/// Whether a reply is a stream by what it says of itself.
+fn is_stream(response: &Response<Incoming>) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
+    [&b"text/event-stream"[..], b"application/grpc"]
+        .iter()
+        .any(|stream| kind.get(..stream.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(stream)))
 }
 
 /// The request target in origin form (RFC 9112 §3.2.1).

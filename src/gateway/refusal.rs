@@ -1,7 +1,7 @@
 //! Every reason for which the gateway itself answers a request, with what it tells the client.
 //!
-//! Promises: code, status and texts of a refusal are fixed and public (`domain.md`, "Presenting a token";
-//! `interfaces.md`, "Gateway"); nothing of a credential, a key or a backend ever stands in them.
+//! Promises: code, status and texts of a refusal are fixed and public (`docs/gateway.md`, "Refusals"); nothing of a
+//! credential, a key or a backend ever stands in them.
 //! Deliberately does not: build a response (`reply`), or decide what becomes of the connection.
 
 use std::fmt;
@@ -36,6 +36,10 @@ pub enum Refusal {
     RoleMissing,
     /// Framing, Host, header and path rules; the text says which, as a whole sentence without the period.
     BadRequest(&'static str),
+    /// The request's head has too many bytes or lines (RFC 6585 §5).
+    HeadTooLarge,
+    /// The request's target is too long.
+    UriTooLong,
     /// No route's path fits.
     NoRoute,
     /// Routes fit, but none takes the method.
@@ -125,6 +129,18 @@ static ROLE_MISSING: Problem = Problem::new(
 );
 static BAD_REQUEST: Problem =
     Problem::new(StatusCode::BAD_REQUEST, "bad_request", "Bad request", "The request is malformed.");
+static HEAD_TOO_LARGE: Problem = Problem::new(
+    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+    "head_too_large",
+    "Head too large",
+    "The head of the request has more bytes or lines than are taken here.",
+);
+static URI_TOO_LONG: Problem = Problem::new(
+    StatusCode::URI_TOO_LONG,
+    "uri_too_long",
+    "URI too long",
+    "The target of the request is longer than is taken here.",
+);
 static NO_ROUTE: Problem =
     Problem::new(StatusCode::NOT_FOUND, "no_route", "No route", "Nothing is served at this path.");
 static METHOD_NOT_ALLOWED: Problem = Problem::new(
@@ -204,6 +220,8 @@ impl Refusal {
             | Self::TokenSuperseded
             | Self::TokenExpired
             | Self::RoleMissing
+            | Self::HeadTooLarge
+            | Self::UriTooLong
             | Self::NoRoute
             | Self::MethodNotAllowed { .. }
             | Self::BodyTimeout
@@ -234,6 +252,8 @@ impl Refusal {
             Self::NotReady | Self::UpstreamUnavailable | Self::Overloaded => Some((RETRY_AFTER, ONE_SECOND)),
             Self::CredentialAmbiguous { .. }
             | Self::BadRequest(_)
+            | Self::HeadTooLarge
+            | Self::UriTooLong
             | Self::NoRoute
             | Self::BodyTimeout
             | Self::BodyTooLarge
@@ -263,6 +283,8 @@ impl Refusal {
             Self::TokenExpired => &TOKEN_EXPIRED,
             Self::RoleMissing => &ROLE_MISSING,
             Self::BadRequest(_) => &BAD_REQUEST,
+            Self::HeadTooLarge => &HEAD_TOO_LARGE,
+            Self::UriTooLong => &URI_TOO_LONG,
             Self::NoRoute => &NO_ROUTE,
             Self::MethodNotAllowed { .. } => &METHOD_NOT_ALLOWED,
             Self::BodyTimeout => &BODY_TIMEOUT,
@@ -301,6 +323,8 @@ pub(super) mod tests {
             Refusal::TokenExpired,
             Refusal::RoleMissing,
             Refusal::BadRequest("the path holds a \"quote\""),
+            Refusal::HeadTooLarge,
+            Refusal::UriTooLong,
             Refusal::NoRoute,
             Refusal::MethodNotAllowed { allow: HeaderValue::from_static("GET, HEAD") },
             Refusal::BodyTimeout,
@@ -326,6 +350,8 @@ pub(super) mod tests {
             ("token_expired", 401),
             ("role_missing", 403),
             ("bad_request", 400),
+            ("head_too_large", 431),
+            ("uri_too_long", 414),
             ("no_route", 404),
             ("method_not_allowed", 405),
             ("body_timeout", 408),

@@ -1,7 +1,7 @@
 //! Which route a request takes: host, then path, then method, without falling back.
 //!
-//! Promises: the choice of `interfaces.md`, "Route choice", for every request and without an allocation (but for
-//! the `Allow` of a 405 where routes of both kinds of case meet).
+//! Promises: the choice of `docs/configuration.md`, "Which route takes a request", for every request and without an
+//! allocation (but for the `Allow` of a 405 where routes of both kinds of case meet).
 //! Deliberately does not: judge credentials, or know backends beyond their place in the configuration.
 
 mod prefix;

@@ -5,15 +5,16 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::{Uri, request};
 use tracing::error;
 
 use crate::config::{self, Config, Credentials, Speech};
-use crate::net::connection::Bounds;
+use crate::net::deadline::Wheel;
 use crate::net::dial::Connector;
+use crate::net::guard::HeadBounds;
 use crate::net::http2;
+use crate::net::pulse::Times;
 use crate::observe::Metrics;
 use crate::observe::metrics::{NO_ROUTE, RouteMetrics};
 
@@ -21,11 +22,9 @@ use super::headers;
 use super::path::{self, PathPolicy};
 use super::refusal::Refusal;
 use super::route::{self, Route, RouteTable};
+use super::stall::Pace;
 use super::target;
 use super::upstream::{Shared, Upstream};
-
-/// How long a client may leave a reply unread.
-const WRITE_STALL: Duration = Duration::from_secs(30);
 
 /// What all workers share of one configuration. Never changed, only replaced.
 pub(super) struct Setup {
@@ -85,17 +84,23 @@ pub(super) struct Site {
     upstreams: Box<[Rc<Upstream>]>,
     routes: Box<[RouteMetrics]>,
     no_route: RouteMetrics,
+    pub(super) pace: Pace,
 }
 
 impl Site {
     /// The site of worker number `at`, keeping the connections of upstreams that `before` had the same.
-    pub(super) fn new(setup: Arc<Setup>, before: Option<&Self>, metrics: &Metrics, at: usize) -> Self {
+    pub(super) fn new(
+        setup: Arc<Setup>,
+        before: Option<&Self>,
+        (metrics, wheel): (&Metrics, &Rc<Wheel>),
+        at: usize,
+    ) -> Self {
         let known = |upstream: &config::Upstream| {
             let place = before?.config().upstreams.iter().position(|known| known == upstream)?;
             before?.upstreams.get(place).cloned()
         };
         let upstream = |((upstream, shared), connector): ((&config::Upstream, &Arc<Shared>), &Option<Connector>)| {
-            let new = || Upstream::new(upstream, Arc::clone(shared), connector.as_ref(), metrics, at);
+            let new = || Upstream::new(upstream, Arc::clone(shared), connector.as_ref(), (metrics, wheel), at);
             known(upstream).unwrap_or_else(|| Rc::new(new()))
         };
         Self {
@@ -109,6 +114,7 @@ impl Site {
                 .collect(),
             routes: setup.routes.routes().iter().map(|route| metrics.route(&route.label)).collect(),
             no_route: metrics.route(NO_ROUTE),
+            pace: Pace::from(&setup.config.limits),
             setup,
         }
     }
@@ -127,17 +133,38 @@ impl Site {
         &self.setup.config.credentials
     }
 
-    /// The bounds of a client's connection.
-    pub(super) fn bounds(&self) -> Bounds {
+    /// The bounds of a request's head.
+    pub(super) fn head_bounds(&self) -> HeadBounds {
         let limits = &self.setup.config.limits;
-        Bounds { head_timeout: limits.keep_alive, head_bytes: limits.head_bytes, header_count: limits.header_count }
+        HeadBounds { head_bytes: limits.head_bytes, header_count: limits.header_count, uri_bytes: limits.uri_bytes }
+    }
+
+    /// How long a client's connection waits for what.
+    pub(super) fn times(&self) -> Times {
+        let limits = &self.setup.config.limits;
+        Times {
+            first_byte: limits.first_byte.into(),
+            head: limits.head_timeout.into(),
+            keep_alive: limits.keep_alive.into(),
+            write_stall: limits.write_stall.into(),
+            stream_idle: limits.stream_idle.into(),
+            linger: limits.linger.into(),
+            life: limits.connection_life.into(),
+        }
     }
 
     /// The bounds of a client's connection that speaks HTTP/2.
-    pub(super) fn http2_bounds(&self) -> http2::Bounds {
+    ///
+    /// `spread` makes its life up to a tenth shorter or longer.
+    pub(super) fn http2_bounds(&self, spread: u8) -> http2::Bounds {
         let limits = &self.setup.config.limits;
-        let http2 = limits.http2.clone();
-        http2::Bounds { limits: http2, first: limits.head_timeout, idle: limits.keep_alive, stall: WRITE_STALL }
+        http2::Bounds {
+            limits: limits.http2.clone(),
+            first: limits.head_timeout,
+            idle: limits.keep_alive,
+            stall: limits.write_stall,
+            life: limits.connection_life.mul_f64(0.9 + f64::from(spread) / 255.0 / 5.0),
+        }
     }
 
     /// The route of a request, and the target in the one spelling that is matched, logged and sent on.

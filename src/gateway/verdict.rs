@@ -1,7 +1,7 @@
 //! The verdict: whether one request may pass, and as whom.
 //!
 //! Promises: nothing is forwarded without a [`Permit`], and only [`judge`] makes one; it reads memory and waits for
-//! nothing; refusals come in the order of `domain.md`'s table.
+//! nothing; refusals come in the order of the table in `docs/gateway.md`.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -98,3 +98,6 @@ fn announce(keyring: &Keyring, revision: Revision) {
         newer
     });
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,50 +1,68 @@
 //! One client connection: its HTTP/1.1 engine, its deadlines, its end.
 //!
-//! Promises: a head that does not come ends the connection; a drain lets the request in flight finish and no other
-//! begin.
+//! Promises: a client that is late ends the connection, whatever he is late with; a drain lets the request in flight
+//! finish and no other begin.
 
 use std::error::Error as StdError;
-use std::time::Duration;
+use std::future::poll_fn;
+use std::rc::Rc;
 
 use bytes::Bytes;
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::HttpService;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-/// The bounds of one connection.
-#[derive(Clone, Copy, Debug)]
-pub struct Bounds {
-    /// How long a request's head may take, and how long the connection may be idle before it.
-    pub head_timeout: Duration,
-    /// The largest request head in bytes; 8 KiB at least.
-    pub head_bytes: usize,
-    /// The most header lines of one request.
-    pub header_count: usize,
+use super::guard::{Guard, HeadBounds, Heads};
+use super::pulse::Late;
+
+/// How a connection ended, if not well.
+#[derive(Debug, thiserror::Error)]
+pub enum End {
+    /// The engine gave it up.
+    #[error(transparent)]
+    Broken(#[from] hyper::Error),
+    /// The client was late.
+    #[error("the client was late: {}", .0.word())]
+    Late(Late),
 }
 
-/// Serves `stream` until the client leaves, a deadline passes, or `drain` has been called and the last reply is out.
-pub async fn serve<I, S, B>(stream: I, service: S, bounds: Bounds, drain: &CancellationToken) -> hyper::Result<()>
+/// Serves `stream` until the client leaves or is late, or `drain` has been called and the last reply is out. The
+/// service learns from `heads` which requests it must refuse.
+pub async fn serve<IO, S, B>(
+    stream: IO,
+    heads: Rc<Heads>,
+    service: S,
+    bounds: HeadBounds,
+    drain: &CancellationToken,
+) -> Result<(), End>
 where
-    I: AsyncRead + AsyncWrite + Unpin,
+    IO: AsyncRead + AsyncWrite + Unpin,
     S: HttpService<Incoming, ResBody = B>,
     S::Error: Into<Box<dyn StdError + Send + Sync>>,
     B: Body<Data = Bytes> + 'static,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(bounds.head_timeout)
-        .max_buf_size(bounds.head_bytes.max(8_192))
-        .max_headers(bounds.header_count)
-        .serve_connection(TokioIo::new(stream), service);
+    let mut engine = http1::Builder::new();
+    engine.max_buf_size(bounds.head_bytes.max(8_192));
+    if bounds.header_count > 100 {
+        engine.max_headers(bounds.header_count); // costs an allocation per request; the guard counts anyhow
+    }
+    let guard = Guard::new(stream, bounds, Rc::clone(&heads));
+    let connection = engine.serve_connection(TokioIo::new(guard), service);
     let mut connection = std::pin::pin!(connection);
+    let mut late = std::pin::pin!(poll_fn(|cx| heads.pulse().poll(cx)));
     tokio::select! {
         biased;
-        ended = connection.as_mut() => return ended,
+        ended = connection.as_mut() => return Ok(ended?),
+        late = late.as_mut() => return Err(End::Late(late)),
         () = drain.cancelled() => connection.as_mut().graceful_shutdown(),
     }
-    connection.await
+    tokio::select! {
+        biased;
+        ended = connection => Ok(ended?),
+        late = late => Err(End::Late(late)),
+    }
 }

@@ -42,6 +42,8 @@ pub struct Bounds {
     pub idle: Duration,
     /// How long a client may leave a reply unread.
     pub stall: Duration,
+    /// How old the connection may grow.
+    pub life: Duration,
 }
 
 /// Serves `stream` until the client leaves, a deadline passes, or `drain` has been called and the last reply is out.
@@ -61,6 +63,7 @@ where
         biased;
         ended = connection.as_mut() => return ended,
         () = streams.idle(bounds.first, bounds.idle) => {}
+        () = tokio::time::sleep(bounds.life) => {}
         () = drain.cancelled() => {}
     }
     connection.as_mut().graceful_shutdown();

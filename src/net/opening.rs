@@ -1,14 +1,18 @@
 //! The first bytes of a connection: which HTTP the client speaks.
 //!
 //! Promises: what was read to find out is read again by whoever serves the connection; the first byte that cannot belong
-//! to the preface of HTTP/2 decides, so that nobody waits for more than it takes.
-//! Deliberately does not: keep time. Whoever calls puts a deadline around it.
+//! to the preface of HTTP/2 decides, so that nobody waits for more than it takes; half a preface ends at its deadline.
+//! Deliberately does not: look further than that.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+use super::pulse::Late;
 
 /// How an HTTP/2 client begins (RFC 9113 §3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -31,13 +35,39 @@ pub struct Opened<I> {
     io: I,
 }
 
+/// How long a client may take to say what it speaks.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For the first byte.
+    pub first_byte: Duration,
+    /// From there.
+    pub rest: Duration,
+}
+
+/// Why a connection never came to speak HTTP.
+#[derive(Debug, thiserror::Error)]
+pub enum Unopened {
+    /// The client was late.
+    #[error("the client was late: {}", .0.word())]
+    Late(Late),
+    /// It left, or what it sent is no TLS.
+    #[error(transparent)]
+    Broken(#[from] io::Error),
+}
+
 /// Reads from `io` until it is known what is spoken. Ends with an error where the client left without a byte.
-pub async fn open<I: AsyncRead + Unpin>(mut io: I) -> io::Result<(Opened<I>, Protocol)> {
+pub async fn open<I: AsyncRead + Unpin>(mut io: I, patience: Patience) -> Result<(Opened<I>, Protocol), Unopened> {
     let (mut first, mut length) = ([0; PREFACE.len()], 0);
+    let mut deadline = Instant::now() + patience.first_byte;
     loop {
-        let count = io.read(&mut first[length..]).await?;
+        let late = if length == 0 { Late::FirstByte } else { Late::Head };
+        let read = tokio::time::timeout_at(deadline, io.read(&mut first[length..]));
+        let count = read.await.map_err(|_| Unopened::Late(late))??;
         if length + count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+            return Err(Unopened::Broken(io::ErrorKind::UnexpectedEof.into()));
+        }
+        if length == 0 {
+            deadline = Instant::now() + patience.rest;
         }
         length += count;
         let protocol = match PREFACE.strip_prefix(&first[..length]) {
@@ -102,19 +132,22 @@ mod tests {
 
     use super::*;
 
+    const PATIENCE: Patience = Patience { first_byte: Duration::from_secs(10), rest: Duration::from_secs(3) };
+
     /// What is found of a client that sends `bytes` one by one and leaves, and what is read afterwards.
-    async fn opened(bytes: &[u8]) -> io::Result<(Protocol, Vec<u8>)> {
+    async fn opened(bytes: &[u8]) -> Result<(Protocol, Vec<u8>), Unopened> {
         let (mut client, server) = tokio::io::duplex(1);
         let sent = bytes.to_vec();
         let sending = async move { client.write_all(&sent).await };
         let reading = async {
-            let (mut stream, protocol) = open(server).await?;
+            let (mut stream, protocol) = open(server, PATIENCE).await?;
             let mut read = Vec::new();
             stream.read_to_end(&mut read).await?;
             Ok((protocol, read))
         };
         let (sent, read) = tokio::join!(sending, reading);
-        sent.and(read)
+        sent?;
+        read
     }
 
     #[tokio::test]
@@ -130,6 +163,17 @@ mod tests {
         ] {
             assert_eq!(opened(bytes).await.expect("opened"), (protocol, bytes.to_vec()));
         }
-        assert_eq!(opened(b"").await.expect_err("nothing").kind(), io::ErrorKind::UnexpectedEof);
+        assert!(matches!(opened(b"").await, Err(Unopened::Broken(_))));
+    }
+
+    #[tokio::test]
+    async fn silence_and_half_a_preface_are_late_each_with_its_own() {
+        let patience = Patience { first_byte: Duration::from_millis(20), rest: Duration::from_millis(20) };
+        for (bytes, late) in [(&b""[..], Late::FirstByte), (b"PRI * HTTP/2.0\r\n", Late::Head)] {
+            let (mut client, server) = tokio::io::duplex(64);
+            client.write_all(bytes).await.expect("sent");
+            let opened = open(server, patience).await.map(|(_, protocol)| protocol);
+            assert!(matches!(opened, Err(Unopened::Late(found)) if found == late), "{opened:?}");
+        }
     }
 }

@@ -20,7 +20,8 @@ use tracing::{info, warn};
 use crate::config::certificate::{self, Pem, Unusable};
 use crate::config::{Certificate, HostPattern, Served};
 
-use super::opening::Protocol;
+use super::opening::{Protocol, Unopened};
+use super::pulse::Late;
 use super::stream::Stream;
 
 /// The end of TLS on one listener. Cheap to clone.
@@ -50,10 +51,9 @@ impl Terminator {
     }
 
     /// Shakes hands within `deadline`. The protocol is that of ALPN (RFC 7301), if the client spoke of it.
-    pub async fn accept(&self, stream: Stream, deadline: Duration) -> io::Result<(Stream, Option<Protocol>)> {
+    pub async fn accept(&self, stream: Stream, deadline: Duration) -> Result<(Stream, Option<Protocol>), Unopened> {
         let shaken = tokio::time::timeout(deadline, self.acceptor.accept(stream));
-        let late = |_| io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake took too long");
-        let stream = shaken.await.map_err(late)??;
+        let stream = shaken.await.map_err(|_| Unopened::Late(Late::Handshake))??;
         let protocol = stream.get_ref().1.alpn_protocol().map(|name| match name {
             b"h2" => Protocol::Http2,
             _ => Protocol::Http1,

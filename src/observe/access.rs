@@ -344,6 +344,14 @@ mod tests {
     }
 
     #[test]
+    fn a_masked_line_is_still_json_where_a_token_follows_an_escape() {
+        let secret = Secret::mint(&Prefix::default(), &mut rand::rng());
+        let agent = format!("a\t{}\t_", secret.reveal());
+        let line = &in_file(&[Record { user_agent: Some(&agent), ..record() }])[0];
+        assert_eq!(line["user_agent"], "a\trlv_***\t_");
+    }
+
+    #[test]
     fn what_a_stuck_writer_cannot_take_is_dropped_and_counted() {
         let metrics = Metrics::install();
         let (leave, held) = sync_channel(100);

@@ -69,6 +69,12 @@ const CONNECTIONS: Metric = gauge("relevo_connections", &[], "Client connections
 const CLOCK_STEPS: Metric =
     counter("relevo_clock_steps_total", &[], "Steps of the machine's clock by more than 5 s, adopted or not.");
 
+const LATE: Metric = counter(
+    "relevo_late_total",
+    &["wait"],
+    "Connections closed because the client was late, by what he was late with.",
+);
+
 /// Every metric of the gateway's own; the process's come from the system under their usual names.
 pub const ALL: &[Metric] = &[
     REQUESTS,
@@ -82,6 +88,7 @@ pub const ALL: &[Metric] = &[
     STORE_UP,
     ACCESS_LOG_DROPPED,
     CONNECTIONS,
+    LATE,
     CLOCK_STEPS,
 ];
 
@@ -161,6 +168,11 @@ impl Metrics {
             clock_steps: registry.counter(&CLOCK_STEPS, &[]),
             registry: Arc::new(registry),
         }
+    }
+
+    /// Connections closed because the client was late with this.
+    pub fn late(&self, wait: &str) -> Counter {
+        self.registry.counter(&LATE, &[wait])
     }
 
     /// A worker's handles for the requests of one route; [`NO_ROUTE`] for those that none took.
@@ -311,6 +323,7 @@ mod tests {
         route.answered(&Method::GET, StatusCode::OK, Duration::from_millis(3));
         route.refused("credential_missing");
         route.used_old_token();
+        metrics.late("head").increment(1);
         metrics.upstream("orders", "127.0.0.1:9000").answered(Duration::from_millis(2));
         metrics
     }

@@ -37,14 +37,15 @@ use background::Background;
 pub use failure::StartError;
 use reload::Process;
 pub use reload::Source;
-pub use running::Running;
+pub use running::{Running, Signals};
 
 /// `relevo serve`: runs until SIGTERM or SIGINT. The exit code is that of a failed start, or success.
 pub fn serve(config: Config, source: Source) -> Result<ExitCode, StartError> {
     log::start();
     let running = Relevo::start_as_process(config, source)?;
+    let signals = Signals::catch()?;
     running.print_addresses().map_err(|error| StartError::stdout(&error))?;
-    running.wait_for_signal()?;
+    running.obey(signals);
     Ok(ExitCode::SUCCESS)
 }
 

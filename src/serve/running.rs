@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -22,6 +23,30 @@ use super::reload::Process;
 
 /// How long the last access records may take to be written.
 const LAST_RECORDS: Duration = Duration::from_secs(2);
+
+/// The signals that a gateway obeys. Those that come after this was made wait until they are obeyed.
+pub struct Signals {
+    runtime: Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    /// Catches them from now on. To be made before anybody is told that the gateway runs.
+    pub fn catch() -> Result<Self, StartError> {
+        let failed = |error: io::Error| StartError::thread(&error);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let caught = |kind| {
+            let _entered = runtime.enter();
+            signal(kind).map_err(failed)
+        };
+        let terminate = caught(SignalKind::terminate())?;
+        let interrupt = caught(SignalKind::interrupt())?;
+        let hang_up = caught(SignalKind::hangup())?;
+        Ok(Self { runtime, terminate, interrupt, hang_up })
+    }
+}
 
 /// A running gateway. Dropped without [`Running::shutdown`], it goes on until the process ends.
 pub struct Running {
@@ -73,26 +98,19 @@ impl Running {
     }
 
     /// Reloads at SIGHUP, and shuts down at SIGTERM or SIGINT.
-    pub fn wait_for_signal(self) -> Result<(), StartError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| StartError::thread(&error))?;
+    pub fn obey(self, signals: Signals) {
+        let Signals { runtime, mut terminate, mut interrupt, mut hang_up } = signals;
         let name = runtime.block_on(async {
-            let mut terminate = signal(SignalKind::terminate())?;
-            let mut interrupt = signal(SignalKind::interrupt())?;
-            let mut hang_up = signal(SignalKind::hangup())?;
             loop {
                 tokio::select! {
-                    _ = terminate.recv() => return Ok::<_, io::Error>("SIGTERM"),
-                    _ = interrupt.recv() => return Ok("SIGINT"),
+                    _ = terminate.recv() => return "SIGTERM",
+                    _ = interrupt.recv() => return "SIGINT",
                     _ = hang_up.recv() => drop(self.process.reload()), // which has logged what came of it
                 }
             }
         });
-        info!(signal = name.map_err(|error| StartError::thread(&error))?, "shutting down");
+        info!(signal = name, "shutting down");
         self.shutdown();
-        Ok(())
     }
 
     /// `/readyz` 503, then `drain.delay`, then an end of accepting, then the requests in flight, then the rest.

@@ -2,7 +2,8 @@
 //!
 //! Promises: a file that cannot be read or written costs what it knew and nothing else.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use redb::{Database, ReadableDatabase, TableDefinition};
 use tracing::warn;
@@ -16,9 +17,12 @@ const TOKENS: TableDefinition<u128, (u64, u64, u64)> = TableDefinition::new("tok
 /// `distrusted_observed`: where the last run ended that was not closed.
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 
+/// How much of the file is kept in memory.
+const CACHE_BYTES: usize = 4 * 1024 * 1024;
+
 pub(super) struct UsageFile {
     path: PathBuf,
-    database: Option<Database>,
+    database: Mutex<Option<Arc<Database>>>,
     /// Quiet that began before this (wall, observed) cannot be trusted: a run ended there without a last flush.
     distrusted: (Timestamp, Span),
 }
@@ -26,14 +30,14 @@ pub(super) struct UsageFile {
 impl UsageFile {
     /// The file and the observed time it remembers.
     pub(super) fn open(path: PathBuf, now: Timestamp) -> (Self, Span) {
-        let database = open_or_replace(&path);
-        let meta = |name| database.as_ref().and_then(|db| meta(db, name)).unwrap_or_default();
+        let database = open_or_replace(&path).map(Arc::new);
+        let meta = |name| database.as_deref().and_then(|db| meta(db, name)).unwrap_or_default();
         let observed = Span::millis(meta("observed"));
         let distrusted = match meta("open") {
             0 => (Timestamp::from_millis(meta("distrusted_at")), Span::millis(meta("distrusted_observed"))),
             _ => (now, observed),
         };
-        let file = Self { path, database, distrusted };
+        let file = Self { path, database: Mutex::new(database), distrusted };
         let (at, until) = (distrusted.0.as_millis(), distrusted.1.as_millis());
         if !file.write_meta(&[("open", 1), ("distrusted_at", at), ("distrusted_observed", until)]) {
             warn!(path = %file.path.display(), "last uses cannot be written; they are known only until the next start");
@@ -42,7 +46,7 @@ impl UsageFile {
     }
 
     pub(super) fn record(&self, token: TokenId) -> Option<Record> {
-        let read = self.database.as_ref()?.begin_read().ok()?;
+        let read = self.database()?.begin_read().ok()?;
         let row = read.open_table(TOKENS).ok()?.get(token.as_bits()).ok()??.value();
         let (last_used, since, from) = row;
         let record = Record {
@@ -59,11 +63,8 @@ impl UsageFile {
     }
 
     /// Writes `records` and the observed time. `false` if it could not.
-    pub(super) fn write(&mut self, records: impl Iterator<Item = (TokenId, Record)>, observed: Span) -> bool {
-        if self.database.is_none() {
-            self.database = Database::create(&self.path).ok();
-        }
-        let Some(database) = &self.database else { return false };
+    pub(super) fn write(&self, records: &[(TokenId, Record)], observed: Span) -> bool {
+        let Some(database) = self.database().or_else(|| self.open_again()) else { return false };
         let written = (|| -> Result<(), redb::Error> {
             let transaction = database.begin_write()?;
             {
@@ -79,19 +80,32 @@ impl UsageFile {
         })();
         if let Err(error) = &written {
             warn!(path = %self.path.display(), %error, "last uses could not be written; trying again");
-            self.database = None; // after an I/O error only a fresh handle writes again
+            self.set(None); // after an I/O error only a fresh handle writes again
         }
         written.is_ok()
     }
 
     /// Says that nothing will be missed between the last write and the next opening.
-    pub(super) fn close(&mut self) {
+    pub(super) fn close(&self) {
         self.write_meta(&[("open", 0)]);
-        self.database = None;
+        self.set(None);
+    }
+
+    fn database(&self) -> Option<Arc<Database>> {
+        self.database.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, database: Option<Arc<Database>>) {
+        *self.database.lock().unwrap_or_else(PoisonError::into_inner) = database;
+    }
+
+    fn open_again(&self) -> Option<Arc<Database>> {
+        self.set(create(&self.path).ok().map(Arc::new));
+        self.database()
     }
 
     fn write_meta(&self, rows: &[(&str, u64)]) -> bool {
-        let Some(database) = &self.database else { return false };
+        let Some(database) = self.database() else { return false };
         let written = (|| -> Result<(), redb::Error> {
             let transaction = database.begin_write()?;
             {
@@ -113,8 +127,8 @@ fn meta(database: &Database, name: &str) -> Option<u64> {
 }
 
 /// Opens the file; one that is damaged is put aside under another name.
-fn open_or_replace(path: &PathBuf) -> Option<Database> {
-    let error = match Database::create(path) {
+fn open_or_replace(path: &Path) -> Option<Database> {
+    let error = match create(path) {
         Ok(database) => return Some(database),
         Err(redb::DatabaseError::DatabaseAlreadyOpen) => return None,
         Err(error) => error,
@@ -122,5 +136,9 @@ fn open_or_replace(path: &PathBuf) -> Option<Database> {
     let aside = path.with_extension("redb.damaged");
     warn!(path = %path.display(), aside = %aside.display(), %error, "last uses cannot be read; starting anew");
     std::fs::rename(path, aside).ok()?;
-    Database::create(path).ok()
+    create(path).ok()
+}
+
+fn create(path: &Path) -> Result<Database, redb::DatabaseError> {
+    Database::builder().set_cache_size(CACHE_BYTES).create(path)
 }

@@ -8,10 +8,11 @@
 
 mod file;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use foldhash::fast::RandomState;
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
@@ -24,6 +25,8 @@ const FIRST_USES: usize = 16_384;
 
 /// Tokens not used for so long are known by the file alone.
 const IN_MEMORY: Span = Span::hours(24);
+/// How often they are looked for: it is a look at every token.
+const SWEEP: Span = Span::hours(1);
 
 /// A token was used for the first time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,13 +48,15 @@ pub struct Usage(Arc<Shared>);
 struct Shared {
     clock: Clock,
     known: Mutex<Known>,
+    file: UsageFile,
     first_uses: mpsc::Sender<FirstUse>,
 }
 
 struct Known {
-    records: HashMap<TokenId, Record>,
-    changed: HashSet<TokenId>,
-    file: UsageFile,
+    tokens: HashMap<[u8; 16], Seen, RandomState>,
+    /// The tokens whose [`Seen::changed`] is set.
+    changed: Vec<[u8; 16]>,
+    swept_at: Timestamp,
     /// Observed time up to the uptime `counted_to`.
     observed: Span,
     counted_to: Span,
@@ -68,14 +73,46 @@ struct Record {
     quiet_from: Span,
 }
 
+/// A record to the second, as it is kept for each of many tokens. Quiet is never told too long.
+#[derive(Clone, Copy)]
+struct Seen {
+    /// 0: never.
+    last_used_s: u32,
+    quiet_since_s: u32,
+    quiet_from_s: u32,
+    changed: bool,
+}
+
+impl Seen {
+    fn of(record: Record) -> Self {
+        let seconds = |millis: u64| u32::try_from(millis / 1_000).unwrap_or(u32::MAX);
+        Self {
+            last_used_s: record.last_used.map_or(0, |at| seconds(at.as_millis())),
+            quiet_since_s: seconds(record.quiet_since.as_millis()),
+            quiet_from_s: seconds(record.quiet_from.as_millis().saturating_add(999)),
+            changed: false,
+        }
+    }
+
+    fn record(self) -> Record {
+        let at = |seconds: u32| Timestamp::from_millis(u64::from(seconds) * 1_000);
+        Record {
+            last_used: (self.last_used_s != 0).then(|| at(self.last_used_s)),
+            quiet_since: at(self.quiet_since_s),
+            quiet_from: Span::seconds(self.quiet_from_s.into()),
+        }
+    }
+}
+
 impl Usage {
     /// What `path` remembers, and the other end of the queue of first uses.
     pub fn open(path: PathBuf, clock: Clock) -> (Self, mpsc::Receiver<FirstUse>) {
         let (first_uses, receiver) = mpsc::channel(FIRST_USES);
         let (file, observed) = UsageFile::open(path, clock.now());
         let counted_to = clock.uptime();
-        let known = Known { records: HashMap::new(), changed: HashSet::new(), file, observed, counted_to };
-        (Self(Arc::new(Shared { clock, known: Mutex::new(known), first_uses })), receiver)
+        let tokens = HashMap::default();
+        let known = Known { tokens, changed: Vec::new(), swept_at: clock.now(), observed, counted_to };
+        (Self(Arc::new(Shared { clock, known: Mutex::new(known), file, first_uses })), receiver)
     }
 
     /// Tells the keyring of a first use. `false` if it has no room: somebody must tell it again.
@@ -85,7 +122,8 @@ impl Usage {
 
     /// When `token` was last used, to the second, up to the last fold of each worker.
     pub fn last_used(&self, token: TokenId) -> Option<Timestamp> {
-        self.known().record(token).and_then(|record| record.last_used)
+        let known = self.known().record(token);
+        known.or_else(|| self.0.file.record(token)).and_then(|record| record.last_used)
     }
 
     /// How long, and since when, the old token `token` of a renewal opened at `opened_at` has not been used, counting
@@ -94,8 +132,10 @@ impl Usage {
         let now = self.0.clock.now();
         let mut known = self.known();
         known.observe(&self.0.clock);
-        let record = known.record(token);
-        let record = record.filter(|record| record.quiet_since >= opened_at).unwrap_or_else(|| {
+        let record = known.record(token).or_else(|| self.0.file.record(token));
+        // To the second, as it is kept.
+        let counts = |record: &Record| record.quiet_since.as_seconds() >= opened_at.as_seconds();
+        let record = record.filter(counts).unwrap_or_else(|| {
             let last_used = record.and_then(|record| record.last_used);
             let watched = Record { last_used, quiet_since: now, quiet_from: known.observed };
             known.keep(token, watched);
@@ -106,17 +146,29 @@ impl Usage {
     }
 
     /// Writes what has changed to the file, and lets go of what has long been quiet. Blocks on the disk.
+    ///
+    /// No lock is held meanwhile: a fold never waits for the disk.
     pub fn flush(&self) {
-        let now = self.0.clock.now();
+        let (rows, observed) = {
+            let mut known = self.known();
+            known.observe(&self.0.clock);
+            (known.take_changed(), known.observed)
+        };
+        let written = self.0.file.write(&rows, observed);
         let mut known = self.known();
-        known.observe(&self.0.clock);
-        known.flush(now);
+        if written {
+            known.sweep(self.0.clock.now());
+        } else {
+            for (token, _) in rows {
+                known.mark(token.as_bits().to_be_bytes());
+            }
+        }
     }
 
     /// The last flush: from now on nothing is observed, and the file says that nothing was missed.
     pub fn close(&self) {
         self.flush();
-        self.known().file.close();
+        self.0.file.close();
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -133,19 +185,39 @@ impl Known {
     }
 
     fn record(&self, token: TokenId) -> Option<Record> {
-        self.records.get(&token).copied().or_else(|| self.file.record(token))
+        self.tokens.get(&token.as_bits().to_be_bytes()).map(|seen| seen.record())
     }
 
     fn keep(&mut self, token: TokenId, record: Record) {
-        self.records.insert(token, record);
-        self.changed.insert(token);
+        let token = token.as_bits().to_be_bytes();
+        let changed = self.tokens.get(&token).is_some_and(|seen| seen.changed);
+        self.tokens.insert(token, Seen { changed, ..Seen::of(record) });
+        self.mark(token);
     }
 
-    fn flush(&mut self, now: Timestamp) {
-        let changed = self.changed.iter().filter_map(|token| Some((*token, *self.records.get(token)?)));
-        if self.file.write(changed, self.observed) {
-            self.changed.clear();
-            self.records.retain(|_, record| now.since(record.quiet_since) < IN_MEMORY);
+    fn mark(&mut self, token: [u8; 16]) {
+        if let Some(seen) = self.tokens.get_mut(&token).filter(|seen| !seen.changed) {
+            seen.changed = true;
+            self.changed.push(token);
+        }
+    }
+
+    fn take_changed(&mut self) -> Vec<(TokenId, Record)> {
+        let mut rows = Vec::with_capacity(self.changed.len());
+        for token in std::mem::take(&mut self.changed) {
+            if let Some(seen) = self.tokens.get_mut(&token) {
+                seen.changed = false;
+                rows.push((TokenId::from_bits(u128::from_be_bytes(token)), seen.record()));
+            }
+        }
+        rows
+    }
+
+    /// Lets go of what has long been quiet and is in the file.
+    fn sweep(&mut self, now: Timestamp) {
+        if now.since(self.swept_at) >= SWEEP {
+            self.swept_at = now;
+            self.tokens.retain(|_, seen| seen.changed || now.since(seen.record().quiet_since) < IN_MEMORY);
         }
     }
 }
@@ -153,7 +225,7 @@ impl Known {
 /// One worker's own note of the tokens it has seen since the last fold.
 pub struct Tally {
     usage: Usage,
-    seen: HashMap<TokenId, Timestamp, foldhash::fast::RandomState>,
+    seen: HashMap<TokenId, Timestamp, RandomState>,
 }
 
 impl Tally {
@@ -261,6 +333,50 @@ mod tests {
         let (usage, _first_uses) = Usage::open(path, clock.clone());
         assert_eq!(usage.quiet(token(1), START), (Span::ZERO, clock.now()));
         assert_eq!(usage.last_used(token(1)), Some(START));
+    }
+
+    #[test]
+    fn the_last_use_of_a_token_long_quiet_is_in_the_file_alone() {
+        let dir = tempfile::tempdir().expect("dir");
+        let clock = Clock::manual(START);
+        let (usage, _first_uses) = Usage::open(dir.path().join("usage.redb"), clock.clone());
+        used(&usage, token(1), START);
+        clock.advance(Span::hours(23));
+        used(&usage, token(2), clock.now());
+        clock.advance(Span::hours(2));
+        usage.flush();
+        assert_eq!(usage.known().record(token(1)), None);
+        assert!(usage.known().record(token(2)).is_some());
+        assert_eq!(usage.last_used(token(1)), Some(START));
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_written_later() {
+        let dir = tempfile::tempdir().expect("dir");
+        let folder = dir.path().join("away");
+        let (path, clock) = (folder.join("usage.redb"), Clock::manual(START));
+        let (usage, _first_uses) = Usage::open(path.clone(), clock.clone()); // there is no such folder
+        used(&usage, token(1), START);
+        usage.flush();
+        assert_eq!(usage.last_used(token(1)), Some(START));
+        std::fs::create_dir(folder).expect("folder");
+        usage.close();
+        drop(usage);
+        let (usage, _first_uses) = Usage::open(path, clock);
+        assert_eq!(usage.last_used(token(1)), Some(START));
+    }
+
+    #[test]
+    fn quiet_that_began_within_a_second_is_never_told_too_long() {
+        let dir = tempfile::tempdir().expect("dir");
+        let clock = Clock::manual(START.plus(Span::millis(1)));
+        let (usage, _first_uses) = Usage::open(dir.path().join("usage.redb"), clock.clone());
+        clock.advance(Span::millis(1));
+        assert_eq!(usage.quiet(token(1), clock.now()).0, Span::ZERO);
+        clock.advance(Span::minutes(1));
+        let (quiet, since) = usage.quiet(token(1), START.plus(Span::millis(2)));
+        assert!(quiet <= Span::minutes(1) && quiet >= Span::seconds(59), "{quiet}");
+        assert_eq!(since, START);
     }
 
     #[test]

@@ -86,3 +86,13 @@ fn a_request_that_never_ends_does_not_keep_the_process() {
     assert_eq!(process.terminate(PATIENCE).code(), Some(0));
     gate.open();
 }
+
+#[test]
+fn a_signal_is_obeyed_from_the_moment_the_addresses_are_told() {
+    let backend = Backend::answering("hello");
+    for _ in 0..5 {
+        let folder = tempfile::tempdir().expect("a folder");
+        let process = Process::serve(folder.path(), &configuration(&backend, "delay = \"0s\"\ntimeout = \"500ms\""));
+        assert_eq!(process.terminate(PATIENCE).code(), Some(0));
+    }
+}

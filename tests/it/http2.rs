@@ -191,7 +191,7 @@ fn floods_drown_nobody() {
 #[test]
 fn a_client_that_takes_nothing_holds_little_and_is_let_go_of() {
     let backend = Backend::replying(|_| Reply::ok("0123456789".repeat(20_000)));
-    let settings = "[limits]\nkeep_alive = \"1s\"\n";
+    let settings = "[limits]\nwrite_stall = \"1s\"\n";
     let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).settings(settings).start();
     let address = gateway.addresses()[0];
     let mut client = Frames::connect(address);
@@ -208,6 +208,13 @@ fn a_client_that_takes_nothing_holds_little_and_is_let_go_of() {
     for _ in 0..10 {
         assert_eq!(good.ask(good.request("/"), "").expect("an answer").body.len(), 200_000);
     }
+    for _ in 0..50 {
+        assert!(client.until(RST_STREAM).is_some(), "the connection was closed, not only its streams");
+    }
+    client.send(&frame(WINDOW_UPDATE, 0, 0, &[0, 1, 0, 0]));
+    client.send(&frame(SETTINGS, 0, 0, &[0, 4, 0, 4, 0, 0]));
+    client.send(&frame(HEADERS, END_HEADERS | END_STREAM, 201, &get("/", &[])));
+    assert_eq!(client.answer(201), Some(Ok(200)));
 }
 
 #[test]

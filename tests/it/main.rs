@@ -1,11 +1,16 @@
 //! Behaviour, over real sockets, and the order of the house.
 
+mod demo;
 mod drain;
 mod fire;
 mod floors;
+mod framing;
 mod http2;
 mod identity;
+mod kill;
+mod late;
 mod paths;
+mod problems;
 mod readme;
 mod reload;
 mod renewal;
@@ -14,3 +19,4 @@ mod support;
 mod time;
 mod tls;
 mod upstream;
+mod watching;

@@ -4,6 +4,7 @@
 //! object for one with at least these fields. What a page leaves running ends with its test.
 //! Deliberately does not: run what is not marked as `sh`.
 
+mod links;
 mod page;
 mod shell;
 

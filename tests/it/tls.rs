@@ -145,7 +145,7 @@ fn half_a_handshake_and_half_a_preface_end_at_their_deadline_beside_a_good_clien
     let pair = Pair::of(&["localhost"]);
     pair.write(folder.path(), "a");
     let settings = format!(
-        "{}[limits]\nhandshake_timeout = \"1s\"\nhead_timeout = \"1s\"\n",
+        "{}[limits]\nhandshake_timeout = \"1s\"\nfirst_byte = \"1s\"\nhead_timeout = \"1s\"\n",
         listener(folder.path(), &[("a", "localhost")])
     );
     let gateway = TestGateway::in_front_of(&backend).settings(&settings).clock(Clock::system()).start();

@@ -17,6 +17,15 @@ pub(super) fn check(file: &file::Limits, findings: &mut Findings) -> Option<Limi
     // hyper's own buffer is never smaller than 8 KiB.
     let head_bytes = bytes("limits.head_bytes", &file.head_bytes, 8..=1024, findings);
     let header_count = number("limits.header_count", &file.header_count, 1..=1_000, findings);
+    let uri_bytes = findings.keep("limits.uri_bytes", &file.uri_bytes.span, uri_size(&file.uri_bytes.value));
+    let first_byte = timeout("limits.first_byte", &file.first_byte, findings);
+    let write_stall = timeout("limits.write_stall", &file.write_stall, findings);
+    let body_stall = timeout("limits.body_stall", &file.body_stall, findings);
+    let body_rate = number("limits.body_rate", &file.body_rate, 0..=1_000_000_000, findings);
+    let body_rate_over = timeout("limits.body_rate_over", &file.body_rate_over, findings);
+    let stream_idle = timeout("limits.stream_idle", &file.stream_idle, findings);
+    let connection_life = timeout("limits.connection_life", &file.connection_life, findings);
+    let linger = timeout("limits.linger", &file.linger, findings);
     let http2 = http2(&file.http2, findings);
     Some(Limits {
         connections: connections?,
@@ -26,8 +35,24 @@ pub(super) fn check(file: &file::Limits, findings: &mut Findings) -> Option<Limi
         head_timeout: head_timeout?,
         head_bytes: head_bytes? as usize,
         header_count: header_count?,
+        uri_bytes: uri_bytes?,
+        first_byte: first_byte?,
+        write_stall: write_stall?,
+        body_stall: body_stall?,
+        body_rate: body_rate? as u64,
+        body_rate_over: body_rate_over?,
+        stream_idle: stream_idle?,
+        connection_life: connection_life?,
+        linger: linger?,
         http2: http2?,
     })
+}
+
+fn uri_size(text: &str) -> Result<usize, &'static str> {
+    // The HTTP engine takes none longer.
+    const WRONG: &str = "is not a size from 256 to 65534 bytes";
+    let bytes = usize::try_from(size(text)?).map_err(|_| WRONG)?;
+    if (256..=65_534).contains(&bytes) { Ok(bytes) } else { Err(WRONG) }
 }
 
 fn http2(file: &file::Http2, findings: &mut Findings) -> Option<Http2Limits> {

@@ -1,6 +1,6 @@
 //! Who the caller is, as the backend learns it.
 //!
-//! Promises: setting the headers copies no text; their values are made once per token, not per request.
+//! Promises: setting the headers copies no text.
 //! Deliberately does not: remove what a client sent under these names, which [`super::sanitise_request`] has done.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -14,9 +14,9 @@ const ROLES: HeaderName = HeaderName::from_static("x-relevo-roles");
 const TOKEN: HeaderName = HeaderName::from_static("x-relevo-token");
 
 /// Tells the backend who calls, and with which of the key's tokens. No allocation.
-pub fn identify(headers: &mut HeaderMap, identity: &Identity, slot: Slot) {
-    headers.insert(KEY_ID, identity.key_id.clone());
-    headers.insert(KEY_NAME, identity.key_name.clone());
-    headers.insert(ROLES, identity.roles.clone());
+pub fn identify(headers: &mut HeaderMap, identity: Identity, slot: Slot) {
+    headers.insert(KEY_ID, identity.key_id);
+    headers.insert(KEY_NAME, identity.key_name);
+    headers.insert(ROLES, identity.roles);
     headers.insert(TOKEN, HeaderValue::from_static(slot.as_str()));
 }

@@ -271,7 +271,7 @@ fn the_identity_is_told_whatever_the_client_sent() {
     let roles: BTreeSet<Role> = ["orders:read", "a"].map(|role| role.parse().expect("a role")).into();
     let identity = crate::index::Identity::of(KeyId::from_bits(0x7b), &name, &roles);
     let mut told = sanitised(&[("x-relevo-key-id", "key_evil"), ("x-relevo-admin", "1")]).expect("not refused");
-    identify(&mut told, &identity, Slot::Old);
+    identify(&mut told, identity, Slot::Old);
     assert_eq!(lines(&told, "x-relevo-key-id"), [b"key_0000000000000000000000000000007b"]);
     assert_eq!(lines(&told, "x-relevo-key-name"), [b"Zo%C3%AB%20%26%20co"]);
     assert_eq!(lines(&told, "x-relevo-roles"), [b"a,orders:read"]);

@@ -211,7 +211,8 @@ fn a_label_names_hosts_and_path() {
     assert_eq!(&*table(vec![route]).routes()[0].label, "a.b,*.c.d/x");
 }
 
-/// The text of `interfaces.md`, "Route choice", sentence by sentence and without any thought of speed.
+/// The text of `docs/configuration.md`, "Which route takes a request", sentence by sentence and without any thought
+/// of speed.
 fn naive(config: &Config, at: &str, path: &[u8], method: &str) -> Result<usize, &'static str> {
     let all = || config.routes.iter().enumerate();
     let exact = |route: &config::Route| route.hosts.contains(&HostPattern::Exact(at.into()));

@@ -12,12 +12,12 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use http::HeaderValue;
 use http::uri::{Authority, Scheme};
 
 use crate::config::{self, Speech};
+use crate::net::deadline::{Ticks, Wheel};
 use crate::net::dial::Connector;
 use crate::observe::{Metrics, UpstreamMetrics};
 
@@ -33,8 +33,8 @@ pub(super) struct Shared {
 pub(super) struct Upstream {
     pub(super) name: Rc<str>,
     pub(super) endpoints: Box<[Endpoint]>,
-    pub(super) head_timeout: Duration,
-    pub(super) body_timeout: Duration,
+    pub(super) head_timeout: Ticks,
+    pub(super) body_timeout: Ticks,
     most_in_flight: usize,
     shared: Arc<Shared>,
     turn: Cell<usize>,
@@ -63,7 +63,7 @@ impl Upstream {
         config: &config::Upstream,
         shared: Arc<Shared>,
         connector: Option<&Connector>,
-        metrics: &Metrics,
+        (metrics, wheel): (&Metrics, &Rc<Wheel>),
         first: usize,
     ) -> Self {
         let endpoint = |endpoint: &config::Endpoint| Endpoint {
@@ -73,13 +73,13 @@ impl Upstream {
                 authority: endpoint.label().into(),
                 metrics: metrics.upstream(&config.name, &endpoint.label()),
             }),
-            pool: Rc::new(Pool::new(endpoint, config, connector.cloned())),
+            pool: Rc::new(Pool::new(endpoint, config, connector.cloned(), wheel)),
         };
         Self {
             name: config.name.as_str().into(),
             endpoints: config.endpoints.iter().map(endpoint).collect(),
-            head_timeout: config.head_timeout,
-            body_timeout: config.body_timeout,
+            head_timeout: config.head_timeout.into(),
+            body_timeout: config.body_timeout.into(),
             most_in_flight: config.in_flight,
             shared,
             turn: Cell::new(first),

@@ -6,6 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -18,18 +19,24 @@ use tracing::debug;
 
 use crate::config;
 use crate::gateway::body::RequestBody;
+use crate::net::deadline::{self, Ticks, Timer, Wheel};
 use crate::net::dial::{self, Connector};
+use crate::net::interim::{Replies, Watched};
 use crate::net::opening::Protocol;
 use crate::net::stream::Stream;
 
 use super::dialer::Dialer;
 use super::multiplex::{Berth, Multiplexed};
 
+/// The largest head of a reply, in bytes.
+const REPLY_HEAD: usize = 64 * 1024;
+
 pub(in crate::gateway) struct Pool {
     dialer: Dialer,
     connect_timeout: Duration,
     idle_timeout: Duration,
     most_idle: usize,
+    wheel: Rc<Wheel>,
     idle: RefCell<VecDeque<Idle>>,
     multiplexed: Multiplexed,
     /// What was spoken last.
@@ -39,8 +46,15 @@ pub(in crate::gateway) struct Pool {
 }
 
 struct Idle {
-    sender: SendRequest<RequestBody>,
+    line: Line,
     since: Instant,
+}
+
+/// What belongs to a connection of HTTP/1.1 as long as it lives.
+struct Line {
+    sender: SendRequest<RequestBody>,
+    replies: Rc<Replies>,
+    deadline: Timer,
 }
 
 /// A connection, or a place on one, that carries one exchange. Dropped, it is closed; [`Connection::give_back`] keeps it
@@ -53,8 +67,8 @@ pub(in crate::gateway) struct Connection {
 }
 
 enum Sender {
-    Http1(SendRequest<RequestBody>),
-    Http2(Berth),
+    Http1(Line),
+    Http2(Berth, Timer),
 }
 
 impl Connection {
@@ -62,33 +76,62 @@ impl Connection {
     pub(in crate::gateway) fn protocol(&self) -> Protocol {
         match &self.sender {
             Sender::Http1(_) => Protocol::Http1,
-            Sender::Http2(_) => Protocol::Http2,
+            Sender::Http2(..) => Protocol::Http2,
         }
     }
 
-    /// Sends a request and waits for the head of the reply.
+    /// Sends `request`. `None`: the head of the reply did not come within `patience` of the last progress of the upload,
+    /// of which `moved` tells the bytes so far, twice that at most: a backend may wait for all of it.
     pub(in crate::gateway) async fn send(
         &mut self,
         request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
+        patience: Ticks,
+        moved: impl Fn() -> u64,
+    ) -> Option<Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> {
         match &mut self.sender {
-            Sender::Http1(sender) => sender.try_send_request(request).await,
-            Sender::Http2(berth) => berth.sender.try_send_request(request).await,
+            Sender::Http1(line) => {
+                line.replies.expect();
+                in_time(&line.deadline, patience, moved, line.sender.try_send_request(request)).await
+            }
+            Sender::Http2(berth, deadline) => {
+                in_time(deadline, patience, moved, berth.sender.try_send_request(request)).await
+            }
         }
     }
 
     /// Keeps the connection for another exchange. Only after a reply that was read to its end.
     pub(in crate::gateway) fn give_back(self) {
-        let Sender::Http1(sender) = self.sender else { return }; // a place on a connection is given back by itself
+        let Sender::Http1(line) = self.sender else { return }; // a place on a connection is given back by itself
         let mut idle = self.pool.idle.borrow_mut();
-        if !sender.is_closed() && idle.len() < self.pool.most_idle {
-            idle.push_back(Idle { sender, since: Instant::now() });
+        if !line.sender.is_closed() && idle.len() < self.pool.most_idle {
+            idle.push_back(Idle { line, since: Instant::now() });
+        }
+    }
+}
+
+async fn in_time<T>(
+    deadline: &Timer,
+    patience: Ticks,
+    moved: impl Fn() -> u64,
+    sent: impl Future<Output = T>,
+) -> Option<T> {
+    let mut sent = pin!(sent);
+    loop {
+        let before = moved();
+        let reply = deadline::within(deadline, patience, sent.as_mut()).await;
+        if reply.is_some() || moved() == before {
+            return reply;
         }
     }
 }
 
 impl Pool {
-    pub(super) fn new(endpoint: &config::Endpoint, upstream: &config::Upstream, connector: Option<Connector>) -> Self {
+    pub(super) fn new(
+        endpoint: &config::Endpoint,
+        upstream: &config::Upstream,
+        connector: Option<Connector>,
+        wheel: &Rc<Wheel>,
+    ) -> Self {
         let dialer = Dialer::new(endpoint, connector, upstream.connect_timeout);
         Self {
             spoken: Cell::new(dialer.expected()),
@@ -96,6 +139,7 @@ impl Pool {
             connect_timeout: upstream.connect_timeout,
             idle_timeout: upstream.idle_timeout,
             most_idle: upstream.idle_connections,
+            wheel: Rc::clone(wheel),
             idle: RefCell::default(),
             multiplexed: Multiplexed::default(),
             dialling: tokio::sync::Mutex::default(),
@@ -105,12 +149,12 @@ impl Pool {
     /// A connection that was used before and is ready for another exchange.
     pub(in crate::gateway) async fn idle(self: &Rc<Self>) -> Option<Connection> {
         if let Some(berth) = self.multiplexed.find() {
-            return Some(self.lend(Sender::Http2(berth), true));
+            return Some(self.lend(self.http2(berth), true));
         }
         loop {
-            let Idle { mut sender, since } = self.idle.borrow_mut().pop_back()?;
-            if since.elapsed() < self.idle_timeout && sender.ready().await.is_ok() {
-                return Some(self.lend(Sender::Http1(sender), true));
+            let Idle { mut line, since } = self.idle.borrow_mut().pop_back()?;
+            if since.elapsed() < self.idle_timeout && line.sender.ready().await.is_ok() {
+                return Some(self.lend(Sender::Http1(line), true));
             }
         }
     }
@@ -123,7 +167,7 @@ impl Pool {
         let shared = async {
             let _dialling = self.dialling.lock().await;
             match self.multiplexed.find() {
-                Some(berth) => Ok(self.lend(Sender::Http2(berth), false)),
+                Some(berth) => Ok(self.lend(self.http2(berth), false)),
                 None => self.dial().await,
             }
         };
@@ -134,10 +178,28 @@ impl Pool {
         let (stream, protocol) = self.dialer.dial().await?;
         self.spoken.set(Some(protocol));
         let sender = match protocol {
-            Protocol::Http1 => Sender::Http1(http1(stream).await?),
-            Protocol::Http2 => Sender::Http2(self.multiplexed.add(stream).await?),
+            Protocol::Http1 => Sender::Http1(self.http1(stream).await?),
+            Protocol::Http2 => self.http2(self.multiplexed.add(stream).await?),
         };
         Ok(self.lend(sender, false))
+    }
+
+    async fn http1(&self, stream: Stream) -> io::Result<Line> {
+        let replies = Rc::<Replies>::default();
+        let watched = Watched::new(stream, Rc::clone(&replies));
+        let mut engine = http1::Builder::new();
+        let engine = engine.max_header_size(REPLY_HEAD);
+        let (sender, connection) = engine.handshake(TokioIo::new(watched)).await.map_err(io::Error::other)?;
+        tokio::task::spawn_local(async move {
+            if let Err(error) = connection.await {
+                debug!(%error, "upstream connection ended");
+            }
+        });
+        Ok(Line { sender, replies, deadline: Timer::new(&self.wheel) })
+    }
+
+    fn http2(&self, berth: Berth) -> Sender {
+        Sender::Http2(berth, Timer::new(&self.wheel))
     }
 
     fn lend(self: &Rc<Self>, sender: Sender, reused: bool) -> Connection {
@@ -152,14 +214,4 @@ impl Pool {
             idle.pop_front();
         }
     }
-}
-
-async fn http1(stream: Stream) -> io::Result<SendRequest<RequestBody>> {
-    let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-    tokio::task::spawn_local(async move {
-        if let Err(error) = connection.await {
-            debug!(%error, "upstream connection ended");
-        }
-    });
-    Ok(sender)
 }

@@ -14,7 +14,7 @@ mod tests;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::domain::{ApiKey, Event, Settings};
+use crate::domain::{ApiKey, Event, KeyId, Settings};
 
 const V1: u8 = 1;
 const CHECK_BYTES: usize = 4;
@@ -46,6 +46,12 @@ pub fn decode_key(record: &[u8]) -> Result<ApiKey, Damaged> {
         (V1, body) => from_postcard::<key::KeyV1>(body)?.try_into(),
         (version, _) => Err(unknown(version)),
     }
+}
+
+/// The id of the key in `record`, without a look at the rest: for a record that was encoded in this process.
+pub fn key_id(record: &[u8]) -> Option<KeyId> {
+    let (_version, body) = record.split_first()?; // postcard writes the first field, sixteen bytes, as they are
+    body.first_chunk().map(|id| KeyId::from_bits(u128::from_be_bytes(*id)))
 }
 
 /// The record of `settings`.

@@ -149,9 +149,8 @@ impl Shell {
             let port: String = at.1.chars().take_while(char::is_ascii_digit).collect();
             self.addresses.push((written, format!("127.0.0.1:{port}")));
         }
-        let tokens = said.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        let mut tokens = tokens.filter(|word| word.starts_with("rlv_") && word.len() == 4 + 43 + 6);
-        if let Some(token) = tokens.next_back() {
+        let mut words = said.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        if let Some(token) = words.rfind(|word| word.starts_with("rlv_") && word.len() == 4 + 43 + 6) {
             token.clone_into(&mut self.token);
         }
     }

@@ -89,9 +89,22 @@ impl RawClient {
         }
     }
 
+    /// The next reply, which may be a 1xx.
+    pub(crate) fn read_response_or_interim(&mut self) -> RawResponse {
+        self.read_one().unwrap_or_else(|fault| panic!("no reply: {fault}"))
+    }
+
     /// The next reply, which must be there and well-formed.
     pub(crate) fn read_response(&mut self) -> RawResponse {
         self.try_read_response().unwrap_or_else(|fault| panic!("no reply: {fault}"))
+    }
+
+    /// Takes so many bytes, or a few more, and keeps them for the next reply.
+    pub(crate) fn read_at_least(&mut self, length: usize) {
+        let before = self.read.len();
+        while !self.ended && self.read.len() < before + length {
+            self.fill().unwrap_or_else(|fault| panic!("{fault}"));
+        }
     }
 
     /// Whether the other end closes without another byte.
@@ -140,7 +153,10 @@ impl RawClient {
                 std::mem::take(&mut self.read)
             }
         };
-        let said = head.all("connection").iter().any(|value| value.eq_ignore_ascii_case("close"));
+        let options = head.all("connection");
+        let says = |option: &str| options.iter().any(|value| value.eq_ignore_ascii_case(option));
+        // RFC 9112 §9.3: a reply of HTTP/1.0 is the last unless it says otherwise.
+        let said = says("close") || (head.first_line.starts_with("HTTP/1.0") && !says("keep-alive"));
         Ok(RawResponse { status, headers: head.headers, body, closed: said || self.ended })
     }
 

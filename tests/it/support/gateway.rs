@@ -4,7 +4,7 @@
 //! Deliberately does not: reach behind the ports. Keys are made and renewed through the admin port as anybody's are.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use relevo::clock::Clock;
@@ -32,12 +32,27 @@ pub(crate) struct Setup {
     settings: String,
     clock: Clock,
     wrap: Option<Wrap>,
+    access: String,
+    folder: Option<PathBuf>,
+    readiness: Readiness,
+}
+
+/// Whether a gateway is handed out when it is ready, or at once.
+enum Readiness {
+    Awaited,
+    NotAwaited,
 }
 
 impl Setup {
     /// These routes, in TOML, instead of one at `/`; their upstream is `backend`.
     pub(crate) fn routes(mut self, toml: &str) -> Self {
         toml.clone_into(&mut self.routes);
+        self
+    }
+
+    /// With these lines for its upstream, in TOML.
+    pub(crate) fn upstream(mut self, toml: &str) -> Self {
+        self.upstreams.extend(["\n", toml]);
         self
     }
 
@@ -59,15 +74,35 @@ impl Setup {
         self
     }
 
+    /// With its access log in this file.
+    pub(crate) fn access_log(mut self, file: &Path) -> Self {
+        self.access = format!("'{}'", file.display());
+        self
+    }
+
+    /// With its store in this folder, which outlives it.
+    pub(crate) fn kept_in(mut self, folder: &Path) -> Self {
+        self.folder = Some(folder.to_owned());
+        self
+    }
+
+    /// Handed out without being ready, on a store that had its first start.
+    pub(crate) fn unready(mut self) -> Self {
+        self.readiness = Readiness::NotAwaited;
+        self
+    }
+
     /// The gateway, ready.
     pub(crate) fn start(self) -> TestGateway {
-        let folder = tempfile::tempdir().expect("a folder");
-        let store = folder.path().join("relevo.redb");
+        let own = tempfile::tempdir().expect("a folder");
+        let folder = self.folder.as_deref().unwrap_or(own.path());
+        let store = folder.join("relevo.redb");
         let text = format!(
             "[gateway]\nlisten = [\"127.0.0.1:0\"]\nworkers = 2\n[admin]\nlisten = \"127.0.0.1:0\"\n\
-             [store]\npath = '{}'\n[log]\naccess = false\n[drain]\ndelay = \"0s\"\ntimeout = \"1s\"\n\
+             [store]\npath = '{}'\n[log]\naccess = {}\n[drain]\ndelay = \"0s\"\ntimeout = \"1s\"\n\
              {}\n{}\n{}\n",
             store.display(),
+            self.access,
             self.settings,
             self.upstreams,
             self.routes
@@ -76,11 +111,16 @@ impl Setup {
         let clock = self.clock;
         let store = self.wrap.map(|wrap| wrap(open(&store)));
         let running = Relevo::start(config, clock.clone(), store).expect("started");
-        let root = std::fs::read_to_string(folder.path().join("admin.token")).expect("the first administrator's token");
+        let root = std::fs::read_to_string(folder.join("admin.token")).expect("the first administrator's token");
         let (addresses, admin_address) = (running.gateway_addresses(), running.admin_address());
         let root = root.trim().to_owned();
-        let gateway = TestGateway { clock, addresses, admin_address, root, running: Some(running), _folder: folder };
-        wait_until("the gateway is ready", || gateway.admin("GET", "/readyz", None).status == 200);
+        let gateway = TestGateway { clock, addresses, admin_address, root, running: Some(running), _folder: own };
+        match self.readiness {
+            Readiness::Awaited => {
+                wait_until("the gateway is ready", || gateway.admin("GET", "/readyz", None).status == 200);
+            }
+            Readiness::NotAwaited => {}
+        }
         gateway
     }
 }
@@ -128,17 +168,26 @@ pub(crate) struct AdminReply {
 impl TestGateway {
     /// A gateway whose upstream `backend` is this one.
     pub(crate) fn in_front_of(backend: &Backend) -> Setup {
-        Self::with_upstreams(&format!(
-            "[[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{}\"]",
-            backend.address()
-        ))
+        Self::in_front_of_address(backend.address())
+    }
+
+    /// A gateway whose upstream `backend` is at this address.
+    pub(crate) fn in_front_of_address(backend: SocketAddr) -> Setup {
+        Self::with_upstreams(&format!("[[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{backend}\"]"))
     }
 
     /// A gateway with these upstreams, in TOML, one of which is `backend`.
     pub(crate) fn with_upstreams(toml: &str) -> Setup {
-        let upstreams = toml.to_owned();
-        let routes = "[[routes]]\npath = \"/\"\nupstream = \"backend\"".to_owned();
-        Setup { upstreams, routes, settings: String::new(), clock: Clock::manual(BEGINNING), wrap: None }
+        Setup {
+            upstreams: toml.to_owned(),
+            routes: "[[routes]]\npath = \"/\"\nupstream = \"backend\"".to_owned(),
+            settings: String::new(),
+            clock: Clock::manual(BEGINNING),
+            wrap: None,
+            access: "false".to_owned(),
+            folder: None,
+            readiness: Readiness::Awaited,
+        }
     }
 
     /// The admin port's address.
@@ -149,6 +198,11 @@ impl TestGateway {
     /// The data plane's addresses: in clear, and then those of the listeners with TLS.
     pub(crate) fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The probes' address.
+    pub(crate) fn probes_address(&self) -> Option<SocketAddr> {
+        self.running.as_ref().and_then(Running::probes_address)
     }
 
     /// The data plane's address in clear.
@@ -180,6 +234,13 @@ impl TestGateway {
             call = call.header("Content-Type", "application/json").body(body.to_string());
         }
         self.admin_raw(&call)
+    }
+
+    /// Every metric, as text.
+    pub(crate) fn metrics(&self) -> String {
+        let mut client = RawClient::connect(self.admin_address);
+        client.send(&request("GET", "/metrics").token(&self.root).bytes());
+        client.read_response().text()
     }
 
     /// A request by the first administrator, for [`TestGateway::admin_raw`].

@@ -17,4 +17,4 @@ pub(crate) mod trial;
 pub(crate) mod wire;
 
 /// How long anything may take before a test fails.
-pub(crate) const DEADLINE: std::time::Duration = std::time::Duration::from_secs(5);
+pub(crate) const DEADLINE: std::time::Duration = std::time::Duration::from_secs(20);

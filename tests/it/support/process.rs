@@ -27,12 +27,35 @@ impl Process {
     /// Starts `relevo serve` in `folder` with this configuration, and waits until it listens. What it says on stderr
     /// is added to `stderr.log` there.
     pub(crate) fn serve(folder: &Path, configuration: &str) -> Self {
+        Self::begin(folder, configuration, "info", None)
+    }
+
+    /// The same, with this filter of the log.
+    pub(crate) fn serve_logging(folder: &Path, configuration: &str, filter: &str) -> Self {
+        Self::begin(folder, configuration, filter, None)
+    }
+
+    /// The same, with a bound of open files if there is to be one.
+    pub(crate) fn serve_with(folder: &Path, configuration: &str, files: Option<u32>) -> Self {
+        Self::begin(folder, configuration, "info", files)
+    }
+
+    fn begin(folder: &Path, configuration: &str, filter: &str, files: Option<u32>) -> Self {
         let file = folder.join("relevo.toml");
         std::fs::write(&file, configuration).expect("written");
         let log = std::fs::File::options().create(true).append(true).open(folder.join("stderr.log")).expect("opened");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_relevo"));
+        let program = env!("CARGO_BIN_EXE_relevo");
+        let mut command = match files {
+            None => Command::new(program),
+            Some(files) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", r#"ulimit -n "$0" && exec "$@""#, &files.to_string(), program]);
+                shell
+            }
+        };
         command.arg("serve").arg("--config").arg(&file).current_dir(folder);
         command.env("XDG_RUNTIME_DIR", folder).env_remove("RELEVO_ADMIN_TOKEN");
+        command.env("RELEVO_LOG", filter);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         let mut child = command.spawn().expect("started");
         let lines = lines_of(&mut child);
@@ -57,6 +80,11 @@ impl Process {
             Some("admin") => self.admin = address,
             Some(_) | None => {}
         }
+    }
+
+    /// How many files it has open.
+    pub(crate) fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it runs").count()
     }
 
     /// Ends it at once, as `kill -9` does.

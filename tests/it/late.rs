@@ -1,0 +1,275 @@
+//! Whoever is late loses his own connection, and nobody else anything.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::support::backend::{Backend, Gate, Reply};
+use crate::support::client::RawClient;
+use crate::support::gateway::{TestGateway, wait_until};
+use crate::support::process::Process;
+use crate::support::request::request;
+use crate::support::trial::{anonymous, echo};
+
+const ROUTES: &str = "
+[[routes]]
+path = \"/\"
+auth = \"none\"
+upstream = \"backend\"
+[[routes]]
+path = \"/stream\"
+auth = \"none\"
+streaming = true
+upstream = \"backend\"
+";
+
+/// A gateway with these limits.
+fn gateway(backend: &Backend, limits: &str) -> TestGateway {
+    TestGateway::in_front_of(backend).routes(ROUTES).settings(&format!("[limits]\n{limits}\n")).start()
+}
+
+/// How many connections were closed because of this wait.
+fn late(gateway: &TestGateway, wait: &str) -> u64 {
+    let line = format!("relevo_late_total{{wait=\"{wait}\"}} ");
+    let metrics = gateway.metrics();
+    metrics.lines().find_map(|each| each.strip_prefix(&line)?.parse().ok()).unwrap_or(0)
+}
+
+#[test]
+fn a_connection_without_a_byte_is_closed() {
+    let backend = echo();
+    let gateway = gateway(&backend, "first_byte = \"300ms\"");
+    let begun = Instant::now();
+    let mut silent = gateway.connect();
+    assert!(silent.is_closed());
+    assert!(begun.elapsed() >= Duration::from_millis(300));
+    wait_until("it is counted", || late(&gateway, "first_byte") == 1);
+}
+
+#[test]
+fn a_head_has_a_deadline_that_no_byte_puts_off() {
+    let backend = echo();
+    let gateway = gateway(&backend, "head_timeout = \"1s\"\nfirst_byte = \"1h\"\nkeep_alive = \"1h\"");
+    for first in [&b""[..], &anonymous("/first").bytes()] {
+        let mut slow = gateway.connect();
+        if !first.is_empty() {
+            slow.send(first);
+            assert_eq!(slow.read_response().text(), "/first");
+        }
+        let begun = Instant::now();
+        slow.send(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ");
+        while !slow.is_closing() {
+            assert!(begun.elapsed() < Duration::from_secs(5), "bytes put the deadline off");
+            slow.send(b"x");
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+        assert!(begun.elapsed() >= Duration::from_secs(1));
+    }
+    wait_until("both are counted", || late(&gateway, "head") == 2);
+    assert_eq!(backend.requests().len(), 1);
+}
+
+#[test]
+fn an_idle_connection_is_closed_and_one_that_waits_for_us_is_not() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let backend = Backend::replying(move |request| match &*request.target {
+        "/slow" => Reply::default().then_waiting_for(&held).then("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow"),
+        target => Reply::ok(target),
+    });
+    let gateway = gateway(&backend, "keep_alive = \"500ms\"\nfirst_byte = \"500ms\"\nhead_timeout = \"500ms\"");
+    let mut waiting = gateway.connect();
+    waiting.send(&anonymous("/slow").bytes());
+    waiting.send(b"GET /next HTTP/1.1\r\n"); // the beginning of a head is in no hurry before its turn
+    let mut idle = gateway.connect();
+    idle.send(&anonymous("/a").bytes());
+    assert_eq!(idle.read_response().text(), "/a");
+    let begun = Instant::now();
+    assert!(idle.is_closed());
+    assert!(begun.elapsed() >= Duration::from_millis(500));
+    wait_until("it is counted", || late(&gateway, "keep_alive") == 1);
+    gate.open();
+    assert_eq!(waiting.read_response().text(), "slow");
+    waiting.send(b"Host: localhost\r\n\r\n");
+    assert_eq!(waiting.read_response().text(), "/next");
+}
+
+#[test]
+fn a_reply_that_nobody_takes_is_given_up_and_one_that_is_taken_slowly_is_not() {
+    const LENGTH: usize = 64 * 1024 * 1024;
+    let backend = Backend::replying(|_| {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {LENGTH}\r\n\r\n");
+        Reply::raw([head.as_bytes(), &vec![b'x'; LENGTH]].concat())
+    });
+    let gateway = gateway(&backend, "write_stall = \"1s\"\nkeep_alive = \"1s\"");
+    let mut taking = gateway.connect();
+    taking.send(&anonymous("/").bytes());
+    let mut deaf = gateway.connect();
+    deaf.send(&anonymous("/").bytes());
+    backend.wait_for(2);
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(2) {
+        // Enough for the system below to see room: it opens windows in large steps.
+        taking.read_at_least(2 * 1024 * 1024);
+        std::thread::park_timeout(Duration::from_millis(200));
+    }
+    wait_until("the deaf one is counted", || late(&gateway, "write") == 1);
+    assert_eq!(taking.read_response().body.len(), LENGTH);
+}
+
+#[test]
+fn a_body_that_stops_or_trickles_is_408_and_one_of_a_stream_is_not() {
+    let backend = Backend::replying(|request| Reply::ok(&request.body));
+    let limits = "body_stall = \"1s\"\nbody_rate = 100\nbody_rate_over = \"2s\"\nstream_idle = \"1h\"";
+    let gateway = gateway(&backend, limits);
+    let post = |target: &str| {
+        let mut client = gateway.connect();
+        client.send(&request("POST", target).header("Content-Length", "1000").bytes());
+        client
+    };
+    let mut stopping = post("/a");
+    stopping.send(b"begin");
+    let mut trickling = post("/b");
+    let mut steady = post("/c");
+    let mut streaming = post("/stream");
+    let begun = Instant::now();
+    let mut sent = 0;
+    while sent < 1_000 {
+        trickling.send(b"x");
+        steady.send(&[b'x'; 20]);
+        sent += 20;
+        std::thread::park_timeout(Duration::from_millis(80));
+    }
+    assert!(begun.elapsed() >= Duration::from_secs(3), "the floor has had its time");
+    assert_eq!(steady.read_response().body.len(), 1_000);
+    for late in [&mut stopping, &mut trickling] {
+        let answer = late.read_response();
+        assert_eq!((answer.status, answer.closed), (408, true));
+        assert!(answer.text().contains("\"code\":\"body_timeout\""), "{}", answer.text());
+    }
+    streaming.send(&[b'x'; 1_000]);
+    assert_eq!(streaming.read_response().body.len(), 1_000);
+    assert_eq!(backend.requests().len(), 2);
+}
+
+#[test]
+fn a_connection_that_has_lived_long_says_with_a_reply_that_it_ends() {
+    let backend = echo();
+    let gateway = gateway(&backend, "connection_life = \"2s\"");
+    let begun = Instant::now();
+    let mut client = gateway.connect();
+    loop {
+        client.send(&anonymous("/a").bytes());
+        let answer = client.read_response();
+        assert_eq!(answer.status, 200);
+        if answer.closed {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(4), "lives for ever");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    assert!(begun.elapsed() >= Duration::from_millis(1_700));
+    assert!(client.is_closed());
+}
+
+#[test]
+fn one_connection_too_many_is_told_so_and_a_place_that_is_free_is_given() {
+    let backend = echo();
+    let gateway = gateway(&backend, "connections = 2");
+    let ask = |client: &mut RawClient| {
+        client.send(&anonymous("/a").bytes());
+        client.read_response()
+    };
+    let mut first = gateway.connect();
+    let mut second = gateway.connect();
+    assert_eq!((ask(&mut first).status, ask(&mut second).status), (200, 200));
+    let refused = ask(&mut gateway.connect());
+    assert_eq!((refused.status, refused.header("retry-after"), refused.closed), (503, Some("1"), true));
+    drop(second);
+    wait_until("there is a place again", || ask(&mut gateway.connect()).status == 200);
+    assert_eq!(ask(&mut first).status, 200);
+}
+
+/// A gateway in a process of its own, in front of `backend`, with these limits; `files` bounds its open files.
+fn process(folder: &Path, backend: &Backend, limits: &str, files: Option<u32>) -> Process {
+    let configuration = format!(
+        "[gateway]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n[admin]\nlisten = \"127.0.0.1:0\"\n[store]\n\
+         path = \"relevo.redb\"\n[log]\naccess = false\n[drain]\ndelay = \"0s\"\n[limits]\n{limits}\n\
+         [[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{}\"]\n{ROUTES}",
+        backend.address()
+    );
+    Process::serve_with(folder, &configuration, files)
+}
+
+// Case 19, in short.
+#[test]
+fn slow_attackers_lose_their_connections_and_a_good_client_notices_nothing() {
+    const EACH: usize = 64;
+    let backend = Backend::replying(|request| match &*request.target {
+        "/long" => {
+            let head = "HTTP/1.1 200 OK\r\nContent-Length: 16777216\r\n\r\n".as_bytes();
+            Reply::raw([head, &vec![b'x'; 16 * 1024 * 1024]].concat())
+        }
+        target => Reply::ok(target),
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let limits =
+        "first_byte = \"2s\"\nhead_timeout = \"2s\"\nwrite_stall = \"2s\"\nbody_stall = \"2s\"\nlinger = \"1s\"";
+    let gateway = process(folder.path(), &backend, limits, None);
+    let attack = |bytes: &[u8]| {
+        let mut client = RawClient::connect(gateway.gateway);
+        client.send(bytes);
+        client
+    };
+    let good_request = anonymous("/good").bytes();
+    let mut good = attack(&good_request);
+    assert_eq!(good.read_response().text(), "/good");
+    let before = gateway.open_files();
+    let body = request("POST", "/body").header("Content-Length", "1000").bytes();
+    let mut attackers: Vec<_> = (0..EACH).flat_map(|_| [&b""[..], b"GET / HT", &body].map(attack)).collect();
+    wait_until("all are in", || gateway.open_files() >= before + 3 * EACH);
+    let deaf: Vec<_> = (0..8).map(|_| attack(&anonymous("/long").bytes())).collect();
+    let begun = Instant::now();
+    let mut slowest = Duration::ZERO;
+    while begun.elapsed() < Duration::from_secs(3) {
+        let asked = Instant::now();
+        good.send(&good_request);
+        assert_eq!(good.read_response().text(), "/good");
+        slowest = slowest.max(asked.elapsed());
+        for slow in attackers.iter_mut().skip(1).step_by(3) {
+            slow.send(b"T"); // not a byte puts anything off
+        }
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+    assert!(slowest < Duration::from_secs(1), "the good client waited {slowest:?}");
+    for slow in attackers.iter_mut().skip(2).step_by(3) {
+        assert_eq!(slow.read_response().status, 408);
+    }
+    // The attackers are still there: it is the gateway that has ended it with them.
+    wait_until("every file is closed", || gateway.open_files() <= before + 2);
+    good.send(&good_request);
+    assert_eq!(good.read_response().text(), "/good");
+    drop(deaf);
+}
+
+// Case 29, its first half.
+#[test]
+fn accepting_outlives_the_lack_of_files() {
+    let backend = echo();
+    let folder = tempfile::tempdir().expect("a folder");
+    let gateway = process(folder.path(), &backend, "keep_alive = \"1h\"\nfirst_byte = \"1h\"", Some(64));
+    let ask = |client: &mut RawClient| {
+        client.send(&anonymous("/a").bytes());
+        client.read_response().text()
+    };
+    let mut good = RawClient::connect(gateway.gateway);
+    assert_eq!(ask(&mut good), "/a");
+    let crowd: Vec<_> = (0..100).map(|_| RawClient::connect(gateway.gateway)).collect();
+    wait_until("there is no file left", || {
+        let said = std::fs::read_to_string(folder.path().join("stderr.log")).unwrap_or_default();
+        said.contains("no connection can be accepted")
+    });
+    assert_eq!(ask(&mut good), "/a", "who is in stays in");
+    drop(crowd);
+    let mut late = RawClient::connect(gateway.gateway);
+    assert_eq!(ask(&mut late), "/a", "accepting goes on");
+}

@@ -1,0 +1,181 @@
+//! A token put wherever a client can put one, and looked for wherever anybody can look.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use relevo::domain::{Prefix, Secret};
+use serde_json::Value;
+
+use crate::support::backend::Backend;
+use crate::support::client::{RawClient, RawResponse};
+use crate::support::process::Process;
+use crate::support::request::{Request, request};
+
+/// `/open` asks for no token, `/pair` for a pair; `/narrow` lets `X-API-Key` pass.
+fn configuration(backend: &Backend) -> String {
+    let route = |path: &str, lines: &str| format!("[[routes]]\npath = \"{path}\"\nupstream = \"backend\"\n{lines}\n");
+    format!(
+        "[gateway]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\ntrusted_proxies = [\"127.0.0.1\"]\n\
+         [admin]\nlisten = \"127.0.0.1:0\"\n[store]\npath = \"relevo.redb\"\n[drain]\ndelay = \"0s\"\ntimeout = \"1s\"\n\
+         [log]\naccess = \"access.log\"\n[credentials]\npair = {{ key = \"x-app-key\", token = \"x-app-token\" }}\n\
+         [[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{}\"]\n[[upstreams]]\nname = \"gone\"\n\
+         endpoints = [\"http://127.0.0.1:9\"]\n{}{}{}{}[[routes]]\npath = \"/gone\"\nauth = \"none\"\nupstream = \"gone\"\n",
+        backend.address(),
+        route("/", "body_limit = \"1KiB\""),
+        route("/open", "auth = \"none\""),
+        route("/pair", "credentials = [\"pair\"]"),
+        route("/narrow", "credentials = [\"bearer\"]"),
+    )
+}
+
+/// Every request that carries `token` somewhere, with the name of the place.
+fn positions(token: &str) -> Vec<(String, Vec<u8>)> {
+    let mut all = Vec::new();
+    for base in ["/", "/open", "/pair", "/narrow", "/gone"] {
+        for (place, request) in well_formed(base, token) {
+            all.push((format!("{place} at {base}"), request.bytes()));
+        }
+    }
+    let raw = [
+        ("a header's name", format!("GET / HTTP/1.1\r\nHost: a\r\n{token}: 1\r\n\r\n")),
+        ("a length", format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {token}\r\n\r\n")),
+        ("a coding", format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: {token}\r\n\r\n")),
+        ("the version", format!("GET / {token}\r\nHost: a\r\n\r\n")),
+        ("the first line", format!("{token}\r\nHost: a\r\n\r\n")),
+        ("a chunk's size", format!("POST /open HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{token}\r\n")),
+        (
+            "a trailer",
+            format!("POST /open HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-T: {token}\r\n\r\n"),
+        ),
+        ("an absolute target", format!("GET http://user:{token}@localhost/ HTTP/1.1\r\nHost: localhost\r\n\r\n")),
+    ];
+    all.extend(raw.map(|(place, text)| (place.to_owned(), text.into_bytes())));
+    all
+}
+
+fn well_formed(base: &str, token: &str) -> Vec<(&'static str, Request)> {
+    let get = |target: String| request("GET", &target);
+    let within = |header: &str, value: String| request("GET", base).header(header, &value);
+    vec![
+        ("the path", get(format!("{base}/{token}"))),
+        ("a segment's part", get(format!("{base}/a_{token}_b"))),
+        ("a path that is refused", get(format!("{base}/%2f/../{token}"))),
+        ("the query", get(format!("{base}?{token}"))),
+        ("a parameter", get(format!("{base}?token={token}&x=1"))),
+        ("a parameter's name", get(format!("{base}?{token}=1"))),
+        ("a bearer", request("GET", base).token(token)),
+        ("a longer bearer", request("GET", base).token(&format!("{token}_1"))),
+        ("two bearers", request("GET", base).token(token).token(token)),
+        ("a basic", within("Authorization", format!("Basic {token}"))),
+        ("the token's header", within("X-API-Key", token.to_owned())),
+        ("a pair", within("X-App-Key", token.to_owned()).header("X-App-Token", token)),
+        ("half a pair", within("X-App-Token", token.to_owned())),
+        ("a cookie", within("Cookie", format!("session={token}"))),
+        ("the user agent", within("User-Agent", token.to_owned())),
+        ("a user agent with tabs", within("User-Agent", format!("a\t{token}\t\"{token}\"\\{token}"))),
+        ("the referrer", within("Referer", format!("http://localhost/?t={token}"))),
+        ("any header", within("X-Any", token.to_owned())),
+        ("the request's id", within("X-Request-Id", token.to_owned())),
+        ("the trace", within("traceparent", token.to_owned())),
+        ("a forwarded address", within("X-Forwarded-For", token.to_owned())),
+        ("an option", within("Connection", token.to_owned())),
+        ("the host", request("GET", base).host(&format!("{token}.example"))),
+        ("the method", request(token, base)),
+        ("the body", request("POST", base).body(token)),
+        ("a large body", request("POST", base).body(token.repeat(64))),
+    ]
+}
+
+/// Calls of the admin port that carry `token` where it does not belong.
+fn calls(root: &str, token: &str) -> Vec<(&'static str, Request)> {
+    let call = |method: &str, path: &str| request(method, path).token(root);
+    let with = |path: &str, body: String| call("POST", path).header("Content-Type", "application/json").body(body);
+    vec![
+        ("the path", call("GET", &format!("/v1/keys/{token}"))),
+        ("no call", call("GET", &format!("/{token}"))),
+        ("a parameter", call("GET", &format!("/v1/keys?status={token}"))),
+        ("a cursor", call("GET", &format!("/v1/keys?cursor={token}"))),
+        ("a bearer", request("GET", "/v1/keys").token(token)),
+        ("two bearers", call("GET", "/v1/keys").token(token)),
+        ("an origin", call("GET", "/v1/keys").header("Origin", token)),
+        ("the host", call("GET", "/v1/keys").host(&format!("{token}.example"))),
+        ("a tag", call("POST", "/v1/keys/ci/renew").header("If-Match", token)),
+        ("the media type", call("POST", "/v1/keys").header("Content-Type", token).body("{}")),
+        ("the body", with("/v1/keys", token.to_owned())),
+        ("a name", with("/v1/keys", format!("{{\"name\": \"a/{token}\"}}"))),
+        ("a role", with("/v1/keys", format!("{{\"name\": \"a\", \"roles\": [\"{token}\"]}}"))),
+        ("a digest", with("/v1/keys/ci/renew", format!("{{\"digest\": \"{token}\"}}"))),
+        ("a duration", with("/v1/keys", format!("{{\"name\": \"a\", \"duration\": \"{token}\"}}"))),
+        ("a plan", with("/v1/keys/ci/renew", format!("{{\"delete_old\": \"{token}\"}}"))),
+        ("an unknown field", with("/v1/keys", format!("{{\"colour\": \"{token}\"}}"))),
+    ]
+}
+
+/// Fails, without showing it, if `text` holds what is secret of one of `tokens`.
+fn assert_hidden(text: &str, tokens: &[String], place: &str) {
+    for (number, token) in tokens.iter().enumerate() {
+        let secret = token.rsplit('_').next().expect("a token");
+        assert!(!text.contains(&secret[..20]), "token {number} is in {place}");
+    }
+}
+
+fn sent(address: std::net::SocketAddr, bytes: &[u8]) -> Option<RawResponse> {
+    let mut client = RawClient::connect(address);
+    client.send(bytes);
+    client.try_read_response().ok()
+}
+
+fn key(process: &Process, root: &str, path: &str, body: &str) -> String {
+    let call = request("POST", path).token(root).header("Content-Type", "application/json").body(body);
+    let answer = sent(process.admin, &call.bytes()).expect("an answer");
+    let reply: Value = serde_json::from_slice(&answer.body).expect("JSON");
+    reply["token"].as_str().expect("a token").to_owned()
+}
+
+fn root_of(folder: &Path) -> String {
+    fs::read_to_string(folder.join("admin.token")).expect("the first administrator's token").trim().to_owned()
+}
+
+/// What the other end is told: never the request's id, which a trusted proxy chose and gets back.
+fn told(answer: &RawResponse) -> String {
+    let headers = answer.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("x-request-id"));
+    let headers: Vec<_> = headers.map(|(name, value)| format!("{name}: {value}\n")).collect();
+    headers.concat() + &answer.text()
+}
+
+#[test]
+fn no_token_is_in_any_log_line_metric_or_error_wherever_a_client_put_it() {
+    let backend = Backend::answering("hello");
+    let folder = tempfile::tempdir().expect("a folder");
+    let process = Process::serve_logging(folder.path(), &configuration(&backend), "trace");
+    let root = root_of(folder.path());
+    let living = key(&process, &root, "/v1/keys", "{\"name\": \"ci\"}");
+    let ended = key(&process, &root, "/v1/keys", "{\"name\": \"ended\"}");
+    let renewed = key(&process, &root, "/v1/keys/ended/renew", "{\"delete_old\": \"now\"}");
+    let unknown = Secret::mint(&Prefix::default(), &mut rand::rng()).reveal().to_owned();
+    let mut tokens = vec![living, ended, renewed, unknown];
+    for token in &tokens {
+        for (place, bytes) in positions(token) {
+            let answer = sent(process.gateway, &bytes);
+            assert_hidden(&answer.as_ref().map(told).unwrap_or_default(), &tokens, &format!("the answer to {place}"));
+        }
+        for (place, call) in calls(&root, token) {
+            let answer = sent(process.admin, &call.bytes()).expect("an answer");
+            assert!(answer.status >= 400, "{place}");
+            assert_hidden(&told(&answer), &tokens, &format!("the admin port's answer to {place}"));
+        }
+    }
+    for path in ["/metrics", "/v1/keys", "/v1/audit?limit=500", "/v1/status", "/v1/settings"] {
+        let answer = sent(process.admin, &request("GET", path).token(&root).bytes()).expect("an answer");
+        assert_eq!(answer.status, 200, "{path}");
+        assert_hidden(&told(&answer), &tokens, path);
+    }
+    process.terminate(Duration::from_secs(20));
+    tokens.push(root);
+    let access = fs::read_to_string(folder.path().join("access.log")).expect("an access log");
+    let log = fs::read_to_string(folder.path().join("stderr.log")).expect("a log");
+    assert!(super::lines(&access).len() > 400 && log.lines().count() > 100);
+    assert_hidden(&access, &tokens, "the access log");
+    assert_hidden(&log, &tokens, "the log");
+}

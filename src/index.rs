@@ -2,7 +2,9 @@
 //!
 //! Promises: a look-up reads memory and waits for nothing; what [`IndexWriter`] has applied is what the next look-up
 //! sees; at most two digests of a key are accepted.
-//! Deliberately does not: judge a request (roles, addresses, status are the caller's), or know names or secrets.
+//! Deliberately does not: judge a request (roles, addresses, status are the caller's), look up names, or know secrets.
+
+mod label;
 
 use std::borrow::Borrow;
 use std::collections::HashSet;
@@ -19,9 +21,11 @@ use ipnet::IpNet;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 
 use crate::domain::{
-    Acceptance, ApiKey, Deadline, Digest, EndReason, Grant, KeyId, KeyName, Lifetime, Role, Settings, Slot, Status,
-    Timestamp, TokenId, Tokens, Verdict, grant,
+    Acceptance, ApiKey, Deadline, Digest, EndReason, Grant, KeyId, Lifetime, Role, Settings, Slot, Status, Timestamp,
+    TokenId, Tokens, Verdict, grant,
 };
+
+use label::Label;
 
 /// At least as many shards as make two writers rarely meet, and a growing shard short.
 const SHARDS: usize = 1_024;
@@ -85,9 +89,8 @@ pub struct Pass {
     digest: Digest,
     key: [u8; 16],
     token: [u8; 16],
-    name: KeyName,
+    name: Label,
     roles: Arc<RoleSet>,
-    created_at: Timestamp,
     rare: Option<Box<Rare>>,
     standing: Standing,
     active: bool,
@@ -97,6 +100,8 @@ pub struct Pass {
 /// What few tokens have.
 #[derive(Default)]
 struct Rare {
+    /// When the token was made, if its id does not say so.
+    created_at: Option<Timestamp>,
     addresses: Box<[IpNet]>,
     duration: Option<Lifetime>,
     deadline: Option<Deadline>,
@@ -111,7 +116,9 @@ enum Standing {
 
 impl Rare {
     fn is_empty(&self) -> bool {
-        self.addresses.is_empty() && self.duration.is_none() && self.deadline.is_none() && self.adoption.is_none()
+        let Self { created_at, addresses, duration, deadline, adoption } = self;
+        let nothing = created_at.is_none() && duration.is_none() && deadline.is_none() && adoption.is_none();
+        nothing && addresses.is_empty()
     }
 }
 
@@ -124,19 +131,19 @@ impl Pass {
     ) -> Self {
         let used = key.tokens.each().any(|kept| kept.id == token && kept.first_used_at.is_some());
         let addresses = key.allowed_addresses.as_slice().into();
-        let (standing, created_at, rare) = match grant {
+        let (standing, rare) = match grant {
             Grant::Living(Acceptance { slot, created_at, duration, deadline }) => {
-                (Standing::Living(slot), created_at, Rare { addresses, duration, deadline, adoption })
+                let created_at = Some(created_at).filter(|at| *at != made_at(token));
+                (Standing::Living(slot), Rare { created_at, addresses, duration, deadline, adoption })
             }
-            Grant::Ended(reason) => (Standing::Ended(reason), key.created_at, Rare { addresses, ..Rare::default() }),
+            Grant::Ended(reason) => (Standing::Ended(reason), Rare { addresses, ..Rare::default() }),
         };
         Self {
             digest,
             key: key.id.as_bits().to_ne_bytes(),
             token: token.as_bits().to_ne_bytes(),
-            name: key.name.clone(),
+            name: Label::new(key.name.as_str()),
             roles,
-            created_at,
             rare: (!rare.is_empty()).then(|| Box::new(rare)),
             standing,
             active: key.status == Status::Active,
@@ -155,8 +162,8 @@ impl Pass {
     }
 
     /// The key's name.
-    pub fn name(&self) -> &KeyName {
-        &self.name
+    pub fn name(&self) -> &str {
+        self.name.as_str()
     }
 
     /// The key's roles.
@@ -182,8 +189,10 @@ impl Pass {
             Standing::Living(slot) => slot,
             Standing::Ended(reason) => return Err(reason),
         };
-        let (duration, deadline) = self.rare.as_ref().map(|rare| (rare.duration, rare.deadline)).unwrap_or_default();
-        let acceptance = Acceptance { slot, created_at: self.created_at, duration, deadline };
+        let rare = self.rare.as_ref().map(|rare| (rare.created_at, rare.duration, rare.deadline));
+        let (created_at, duration, deadline) = rare.unwrap_or_default();
+        let created_at = created_at.unwrap_or_else(|| made_at(self.token()));
+        let acceptance = Acceptance { slot, created_at, duration, deadline };
         acceptance.judge(now, settings.duration, settings.on_expiry, self.new_first_used())
     }
 
@@ -218,12 +227,17 @@ impl Pass {
 
     /// How a backend learns the caller. Made at each call: kept, it would cost a token more than all the rest.
     pub fn identity(&self) -> Identity {
-        Identity::of(self.key(), &self.name, self.roles.iter())
+        Identity::of(self.key(), self.name(), self.roles.iter())
     }
 
     fn adoption(&self) -> Option<&Arc<Adoption>> {
         self.rare.as_ref()?.adoption.as_ref()
     }
+}
+
+/// When a token with this id was made, as its id says (RFC 9562 §5.7).
+fn made_at(token: TokenId) -> Timestamp {
+    Timestamp::from_millis(u64::try_from(token.as_bits() >> 80).unwrap_or_default()) // 48 bits
 }
 
 /// A pass under its own digest.
@@ -279,14 +293,14 @@ pub struct Identity {
 
 impl Identity {
     /// The identity of the key with this id, name and roles. Its texts are one piece of memory.
-    pub fn of<'a>(key: KeyId, name: &KeyName, roles: impl IntoIterator<Item = &'a Role>) -> Self {
+    pub fn of<'a>(key: KeyId, name: &str, roles: impl IntoIterator<Item = &'a Role>) -> Self {
         let mut text = BytesMut::with_capacity(128);
         let mut digits = [0; 32];
         hex::encode_to_slice(key.as_bits().to_be_bytes(), &mut digits).unwrap_or_default(); // they fit
         text.put_slice(b"key_");
         text.put_slice(&digits);
         let key_end = text.len();
-        percent_encoding::utf8_percent_encode(name.as_str(), RESERVED).for_each(|part| text.put_slice(part.as_bytes()));
+        percent_encoding::utf8_percent_encode(name, RESERVED).for_each(|part| text.put_slice(part.as_bytes()));
         let name_end = text.len();
         for role in roles {
             if text.len() > name_end {

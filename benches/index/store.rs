@@ -58,10 +58,10 @@ pub(crate) fn build(path: &Path, count: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Key `number` with a token made now, which is good for as long as tokens are.
+/// Key `number` with a token made now, which is good for as long as tokens are, and used: a first use is a write.
 fn young(number: u64) -> ApiKey {
     let (mut key, now) = (keys::key(number), Clock::system().now());
-    key.tokens.each_mut().for_each(|token| token.created_at = now);
+    key.tokens.each_mut().for_each(|token| (token.created_at, token.first_used_at) = (now, Some(now)));
     key
 }
 

@@ -52,7 +52,7 @@ pub fn admit(index: &Index, token: &str, address: Option<IpAddr>, now: Timestamp
     }
     Ok(Administrator {
         id: pass.key(),
-        name: Actor::named(pass.name().as_str()),
+        name: Actor::named(pass.name()),
         permissions: pass.roles().iter().filter_map(Permission::of).collect(),
     })
 }

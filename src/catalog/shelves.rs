@@ -41,18 +41,20 @@ impl Shelves {
             self.by_least.insert(KeyId::from_bits(0), Shelf::default());
         }
         let Some((_, found)) = self.by_least.range_mut(..=key).next_back() else { return };
-        let row = match found.place(key) {
-            Ok(row) => row,
-            Err(at) => {
-                self.count += 1;
-                at..at
-            }
-        };
-        let added = found.put(row, record);
-        if found.0.len() > SHELF_BYTES
-            && let Some((least, rest)) = found.split(&added)
-        {
-            self.by_least.insert(least, rest);
+        let place = found.place(key);
+        let row = place.clone().unwrap_or_else(|at| at..at);
+        if found.has_room(&row, record) {
+            found.put(row, record);
+            self.count += usize::from(place.is_err());
+        } else if row.start == found.0.len() {
+            // What comes in order leaves full shelves behind.
+            let mut next = Shelf::default();
+            next.put(0..0, record);
+            self.by_least.insert(key, next);
+            self.count += 1;
+        } else if let Some((least, upper)) = found.split() {
+            self.by_least.insert(least, upper);
+            self.put(key, record);
         }
     }
 
@@ -111,25 +113,33 @@ impl Shelf {
         }
     }
 
-    /// Puts `record` in place of `row`. Answers its own row.
-    fn put(&mut self, row: Range<usize>, record: &[u8]) -> Range<usize> {
-        let length = LENGTH_BYTES + record.len();
-        let more = length.saturating_sub(row.len());
-        if self.0.capacity() - self.0.len() < more {
-            self.0.reserve_exact(more.next_multiple_of(STEP_BYTES)); // and not twice what there is
-        }
-        let start = row.start;
-        let stored = u32::try_from(record.len()).unwrap_or(u32::MAX).to_le_bytes();
-        self.0.splice(row, stored.into_iter().chain(record.iter().copied()));
-        start..start + length
+    /// Whether `record` fits in place of `row`; where it would be alone it does, however long it is.
+    fn has_room(&self, row: &Range<usize>, record: &[u8]) -> bool {
+        let others = self.0.len() - row.len();
+        others == 0 || others + LENGTH_BYTES + record.len() <= SHELF_BYTES
     }
 
-    /// Takes the upper half away, or `added` alone if it is the last: what comes in order leaves full shelves behind.
-    fn split(&mut self, added: &Range<usize>) -> Option<(KeyId, Self)> {
-        let half = if added.end == self.0.len() { added.start } else { self.0.len() / 2 };
-        let (least, row) = self.rows().skip(1).find(|(_, row)| row.start >= half)?;
-        let rest = Self(self.0.split_off(row.start));
-        self.0.shrink_to_fit();
-        Some((least, rest))
+    /// Puts `record` in place of `row`.
+    fn put(&mut self, row: Range<usize>, record: &[u8]) {
+        let more = (LENGTH_BYTES + record.len()).saturating_sub(row.len());
+        if self.0.capacity() - self.0.len() < more {
+            let needed = (self.0.len() + more).next_multiple_of(STEP_BYTES);
+            self.0.reserve_exact(needed - self.0.len()); // and not twice what there is
+        }
+        let length = u32::try_from(record.len()).unwrap_or(u32::MAX).to_le_bytes();
+        self.0.splice(row, length.into_iter().chain(record.iter().copied()));
+    }
+
+    /// Takes the upper half away, with its least id; of a single row, that row.
+    fn split(&mut self) -> Option<(KeyId, Self)> {
+        let half = self.0.len() / 2;
+        let (least, row) = self.rows().fold(None, |last, (id, row)| match last {
+            Some((_, Range { start, .. })) if start >= half => last,
+            Some(_) | None => Some((id, row)),
+        })?;
+        let (lower, upper) = self.0.split_at(row.start);
+        let upper = Self(upper.to_vec());
+        self.0 = lower.to_vec(); // a vector that shrinks keeps its memory
+        Some((least, upper))
     }
 }

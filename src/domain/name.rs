@@ -39,6 +39,9 @@ impl KeyName {
 
 /// The form under which names are compared: full case folding, then NFC again (Unicode §3.13, D145).
 pub fn fold(name: &str) -> String {
+    if name.is_ascii() {
+        return name.to_ascii_lowercase(); // the same, and a hundred times as fast
+    }
     caseless::default_case_fold_str(name).nfc().collect()
 }
 

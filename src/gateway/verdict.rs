@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::config::Auth;
+use crate::domain::name::fold;
 use crate::domain::{EndReason, KeyName, Slot, Timestamp};
 use crate::index::{Index, Pass};
 
@@ -80,7 +81,7 @@ fn belongs(presented: &Presented, pass: &Pass) -> bool {
     if key.starts_with("key_") {
         return key.parse() == Ok(pass.key());
     }
-    key.parse::<KeyName>().is_ok_and(|name| name.folded() == pass.name().folded())
+    key.parse::<KeyName>().is_ok_and(|name| name.folded() == fold(pass.name()))
 }
 
 /// One of `roles` suffices, all of `all_roles` are needed.

@@ -66,7 +66,7 @@ fn what_was_applied_is_what_is_found() {
     assert!(index.is_loaded());
     let pass = index.find(&digest(1)).expect("known");
     assert_eq!((pass.key(), pass.token()), (KeyId::from_bits(7), TokenId::from_bits(1)));
-    assert_eq!(pass.name().as_str(), "ci");
+    assert_eq!(pass.name(), "ci");
     assert!(pass.is_active() && pass.roles().contains(&"a".parse().expect("legal")));
     assert_eq!(pass.due_at(), None);
     assert!(index.find(&digest(2)).is_none());
@@ -116,6 +116,21 @@ fn a_keys_own_duration_and_addresses_are_kept_with_its_pass() {
     let allowed = |address: &str| pass.is_allowed_from(address.parse::<IpAddr>().expect("legal"));
     assert!(allowed("10.1.2.3") && allowed("::ffff:10.1.2.3"));
     assert!(!allowed("11.1.2.3") && !allowed("::1"));
+}
+
+#[test]
+fn a_tokens_duration_counts_from_its_creation_whether_or_not_its_id_tells_it() {
+    let (index, mut writer) = Index::with_capacity(0);
+    let end = BIRTH.plus(Span::days(90));
+    let mut told = single(2);
+    told.tokens.each_mut().for_each(|token| token.id = TokenId::new(BIRTH, [7; 10]));
+    for key in [single(1), told] {
+        writer.replace(None, &key);
+        let number = if key.tokens.each().any(|token| token.digest == digest(1)) { 1 } else { 2 };
+        assert_eq!(index.find(&digest(number)).expect("known").rare.is_some(), number == 1);
+        assert_eq!(verdict(&index, number, end.minus(Span::millis(1))), Some(Ok(Slot::Current)));
+        assert_eq!(verdict(&index, number, end), Some(Err(EndReason::Expired)));
+    }
 }
 
 #[test]
@@ -202,12 +217,11 @@ fn no_look_up_misses_a_token_while_its_pass_is_replaced() {
 
 #[test]
 fn an_identity_is_percent_encoded_and_its_roles_are_in_order() {
-    let name: KeyName = "Zoë & co".parse().expect("legal");
-    let identity = Identity::of(KeyId::from_bits(0x7b), &name, &roles(&["b", "a"]));
+    let identity = Identity::of(KeyId::from_bits(0x7b), "Zoë & co", &roles(&["b", "a"]));
     assert_eq!(identity.key_id, "key_0000000000000000000000000000007b");
     assert_eq!(identity.key_name, "Zo%C3%AB%20%26%20co");
     assert_eq!(identity.roles, "a,b");
-    let longest = "ä".repeat(120).parse().expect("legal");
+    let longest = "ä".repeat(120);
     let many: BTreeSet<Role> = (0..Role::MOST).map(|at| format!("{at:064}").parse().expect("legal")).collect();
     let identity = Identity::of(KeyId::from_bits(u128::MAX), &longest, &many);
     assert_eq!(identity.key_name.len(), 120 * 6);

@@ -14,6 +14,7 @@ mod problems;
 mod readme;
 mod reload;
 mod renewal;
+mod replies;
 mod seeds;
 mod support;
 mod time;

@@ -68,7 +68,7 @@ pub(crate) fn problem_of(answer: &RawResponse) -> (u16, String) {
 }
 
 /// The published codes of the gateway.
-const GATEWAYS: [&str; 20] = [
+const GATEWAYS: [&str; 22] = [
     "not_ready",
     "credential_ambiguous",
     "credential_missing",
@@ -82,6 +82,8 @@ const GATEWAYS: [&str; 20] = [
     "method_not_allowed",
     "body_timeout",
     "body_too_large",
+    "uri_too_long",
+    "head_too_large",
     "unknown_host",
     "too_many_failures",
     "internal",

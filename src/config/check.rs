@@ -1,9 +1,12 @@
 //! From [`File`] to [`Config`]: every value made legal, or a mistake.
 //!
-//! Promises: all mistakes are found, not only the first. Deliberately does not: touch a file or a socket.
+//! Promises: all mistakes are found, not only the first. Deliberately does not: touch a socket, or any file but those of
+//! certificates and keys.
 
 mod header;
 mod host;
+mod limits;
+mod listener;
 mod overlap;
 mod path;
 mod route;
@@ -16,11 +19,11 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::ListenAddress;
 use super::file::{self, At, File, Switched, Text};
 use super::mistake::Findings;
 use super::{
-    AccessLog, Admin, Config, Credentials, Detail, Drain, Errors, Gateway, Limits, Log, Pair, Paths, Probes, Store,
-    Tokens,
+    AccessLog, Admin, Config, Credentials, Detail, Drain, Errors, Gateway, Log, Pair, Paths, Probes, Store, Tokens,
 };
 use crate::domain::{OnExpiry, Prefix, Span};
 
@@ -36,7 +39,7 @@ pub(super) fn check(file: &File, findings: &mut Findings) -> Option<Config> {
     let log = log(&file.log, findings);
     let drain = drain(&file.drain, findings);
     let errors = errors(&file.errors, findings);
-    let limits = limits(&file.limits, findings);
+    let limits = limits::check(&file.limits, findings);
     let upstreams = upstream::check(&file.upstreams, findings);
     let routes = route::check(file, &upstreams, findings);
     Some(Config {
@@ -58,13 +61,10 @@ pub(super) fn check(file: &File, findings: &mut Findings) -> Option<Config> {
 }
 
 fn gateway(file: &file::Gateway, findings: &mut Findings) -> Option<Gateway> {
-    if file.listen.value.is_empty() {
-        findings.push("gateway.listen", &file.listen.span, "names no address");
-    }
-    let listen = all("gateway.listen", &file.listen.value, findings, address);
+    let listeners = listener::check(file, findings);
     let trusted_proxies = all("gateway.trusted_proxies", &file.trusted_proxies, findings, network);
     let workers = number("gateway.workers", &file.workers, 0..=1024, findings);
-    Some(Gateway { listen: listen?, workers: cores_if_zero(workers?), trusted_proxies: trusted_proxies? })
+    Some(Gateway { listeners: listeners?, workers: cores_if_zero(workers?), trusted_proxies: trusted_proxies? })
 }
 
 fn cores_if_zero(workers: usize) -> usize {
@@ -98,13 +98,12 @@ fn probes(file: &file::Probes, findings: &mut Findings) -> Option<Option<Probes>
 
 /// No two ports on one address, unless the system is to choose the port.
 fn addresses(file: &File, findings: &mut Findings) {
-    let gateway = file.gateway.listen.value.iter().enumerate().map(|(i, text)| (format!("gateway.listen[{i}]"), text));
     let admin = [("admin.listen".to_owned(), &file.admin.listen)];
     let probes = file.probes.listen.iter().map(|text| ("probes.listen".to_owned(), text));
-    let mut seen: Vec<(SocketAddr, String)> = Vec::new();
-    for (key, text) in gateway.chain(admin).chain(probes) {
-        let Ok(address) = address(&text.value) else { continue };
-        match seen.iter().find(|(other, _)| *other == address && address.port() != 0) {
+    let mut seen: Vec<(ListenAddress, String)> = Vec::new();
+    for (key, text) in listener::addresses(&file.gateway).into_iter().chain(admin).chain(probes) {
+        let Ok(address) = text.value.parse::<ListenAddress>() else { continue };
+        match seen.iter().find(|(other, _)| *other == address && !address.is_any_port()) {
             Some((_, other)) => findings.push(key, &text.span, format!("is the address of {other} already")),
             None => seen.push((address, key)),
         }
@@ -202,62 +201,12 @@ fn errors(file: &file::Errors, findings: &mut Findings) -> Option<Errors> {
     Some(Errors { detail })
 }
 
-fn limits(file: &file::Limits, findings: &mut Findings) -> Option<Limits> {
-    let connections = number("limits.connections", &file.connections, 1..=10_000_000, findings);
-    let keep_alive = timeout("limits.keep_alive", &file.keep_alive, findings);
-    let head_timeout = timeout("limits.head_timeout", &file.head_timeout, findings);
-    let head_bytes = findings.keep("limits.head_bytes", &file.head_bytes.span, head_size(&file.head_bytes.value));
-    let header_count = number("limits.header_count", &file.header_count, 1..=1_000, findings);
-    let uri_bytes = findings.keep("limits.uri_bytes", &file.uri_bytes.span, uri_size(&file.uri_bytes.value));
-    let first_byte = timeout("limits.first_byte", &file.first_byte, findings);
-    let write_stall = timeout("limits.write_stall", &file.write_stall, findings);
-    let body_stall = timeout("limits.body_stall", &file.body_stall, findings);
-    let body_rate = number("limits.body_rate", &file.body_rate, 0..=1_000_000_000, findings);
-    let body_rate_over = timeout("limits.body_rate_over", &file.body_rate_over, findings);
-    let stream_idle = timeout("limits.stream_idle", &file.stream_idle, findings);
-    let connection_life = timeout("limits.connection_life", &file.connection_life, findings);
-    let linger = timeout("limits.linger", &file.linger, findings);
-    Some(Limits {
-        connections: connections?,
-        keep_alive: keep_alive?,
-        head_timeout: head_timeout?,
-        head_bytes: head_bytes?,
-        header_count: header_count?,
-        uri_bytes: uri_bytes?,
-        first_byte: first_byte?,
-        write_stall: write_stall?,
-        body_stall: body_stall?,
-        body_rate: body_rate? as u64,
-        body_rate_over: body_rate_over?,
-        stream_idle: stream_idle?,
-        connection_life: connection_life?,
-        linger: linger?,
-    })
-}
-
-fn uri_size(text: &str) -> Result<usize, &'static str> {
-    // The HTTP engine takes none longer.
-    const WRONG: &str = "is not a size from 256 to 65534 bytes";
-    let bytes = usize::try_from(size(text)?).map_err(|_| WRONG)?;
-    if (256..=65_534).contains(&bytes) { Ok(bytes) } else { Err(WRONG) }
-}
-
-fn head_size(text: &str) -> Result<usize, &'static str> {
-    // hyper's own buffer is never smaller than 8 KiB.
-    const WRONG: &str = "is not a size from 8KiB to 1MiB";
-    let bytes = usize::try_from(size(text)?).map_err(|_| WRONG)?;
-    if (8 * 1024..=1024 * 1024).contains(&bytes) { Ok(bytes) } else { Err(WRONG) }
-}
-
 /// A number of bytes such as `10MiB`.
 fn size(text: &str) -> Result<u64, &'static str> {
     text.parse::<bytesize::ByteSize>().map(|size| size.as_u64()).map_err(|_| "is not a size like 512KiB or 10MiB")
 }
 
 fn address(text: &str) -> Result<SocketAddr, &'static str> {
-    if text.starts_with("unix:") || text.starts_with("fd:") {
-        return Err("a socket path or an inherited socket is not supported by this version");
-    }
     text.parse().map_err(|_| "is not an address and port like 127.0.0.1:8080 or [::1]:8080")
 }
 

@@ -1,14 +1,17 @@
 //! The effective values, written as the file would be.
 //!
-//! Promises: what is written, read again, is the same configuration. Deliberately does not: hold secrets; the
-//! configuration has none yet.
+//! Promises: what is written, read again, is the same configuration. Deliberately does not: hold secrets; of
+//! keys the configuration has the names of their files.
 
 use std::fmt::Display;
 
 use sha2::{Digest, Sha256};
 
 use super::file::{self, At, File, Switched, Text};
-use super::{AccessLog, Auth, Config, CredentialForm, Credentials, Detail, HostPattern, Route, Upstream};
+use super::{
+    AccessLog, Auth, Config, CredentialForm, Credentials, Detail, HostPattern, Http2Limits, Route, Served, Upstream,
+    UpstreamTls,
+};
 use crate::domain::{OnExpiry, Span};
 
 /// The configuration as TOML, every key with its value.
@@ -24,7 +27,8 @@ pub(super) fn hash(config: &Config) -> String {
 fn file(config: &Config) -> File {
     File {
         gateway: file::Gateway {
-            listen: texts(&config.gateway.listen).into(),
+            listen: in_clear(config).into(),
+            listeners: with_tls(config),
             workers: (config.gateway.workers as u64).into(),
             trusted_proxies: texts(&config.gateway.trusted_proxies),
         },
@@ -54,6 +58,29 @@ fn file(config: &Config) -> File {
     }
 }
 
+fn in_clear(config: &Config) -> Vec<Text> {
+    let listeners = config.gateway.listeners.iter().filter(|listener| listener.tls.is_empty());
+    listeners.map(|listener| text(&listener.address)).collect()
+}
+
+fn with_tls(config: &Config) -> Vec<At<file::Listener>> {
+    let served = |served: &Served| {
+        let certificate = &served.certificate;
+        let served = file::Served {
+            certificate: Some(text(certificate.certificate.display())),
+            key: Some(text(certificate.key.display())),
+            hosts: served.hosts.iter().map(host).collect(),
+        };
+        At::from(served)
+    };
+    let listeners = config.gateway.listeners.iter().filter(|listener| !listener.tls.is_empty());
+    let written = listeners.map(|listener| {
+        let tls: Vec<_> = listener.tls.iter().map(served).collect();
+        At::from(file::Listener { address: Some(text(&listener.address)), tls: tls.into() })
+    });
+    written.collect()
+}
+
 fn tokens(config: &Config) -> file::Tokens {
     let tokens = &config.tokens;
     file::Tokens {
@@ -71,6 +98,8 @@ fn limits(config: &Config) -> file::Limits {
     let limits = &config.limits;
     file::Limits {
         connections: (limits.connections as u64).into(),
+        handshakes: (limits.handshakes as u64).into(),
+        handshake_timeout: text(Span::from(limits.handshake_timeout)),
         keep_alive: text(Span::from(limits.keep_alive)),
         head_timeout: text(Span::from(limits.head_timeout)),
         head_bytes: bytes(limits.head_bytes as u64),
@@ -84,6 +113,21 @@ fn limits(config: &Config) -> file::Limits {
         stream_idle: text(Span::from(limits.stream_idle)),
         connection_life: text(Span::from(limits.connection_life)),
         linger: text(Span::from(limits.linger)),
+        http2: http2(&limits.http2),
+    }
+}
+
+fn http2(limits: &Http2Limits) -> file::Http2 {
+    file::Http2 {
+        streams: u64::from(limits.streams).into(),
+        header_list_bytes: bytes(limits.header_list_bytes.into()),
+        stream_window_bytes: bytes(limits.stream_window_bytes.into()),
+        connection_window_bytes: bytes(limits.connection_window_bytes.into()),
+        send_buffer_bytes: bytes(limits.send_buffer_bytes as u64),
+        ping_interval: text(Span::from(limits.ping_interval)),
+        ping_timeout: text(Span::from(limits.ping_timeout)),
+        pending_resets: (limits.pending_resets as u64).into(),
+        error_resets: (limits.error_resets as u64).into(),
     }
 }
 
@@ -105,11 +149,18 @@ fn access(access: &AccessLog) -> Switched {
 }
 
 fn one_upstream(upstream: &Upstream) -> file::Upstream {
-    let endpoints: Vec<Text> =
-        upstream.endpoints.iter().map(|e| text(format_args!("http://{}", e.authority))).collect();
+    let endpoints: Vec<Text> = upstream.endpoints.iter().map(text).collect();
+    let path = |path: &std::path::PathBuf| text(path.display());
+    let UpstreamTls { ca, client, .. } = &upstream.tls;
+    let tls = file::UpstreamTls {
+        ca: ca.as_ref().map(path),
+        certificate: client.as_ref().map(|client| path(&client.certificate)),
+        key: client.as_ref().map(|client| path(&client.key)),
+    };
     file::Upstream {
         name: Some(text(&upstream.name)),
         endpoints: Some(endpoints.into()),
+        tls: (ca.is_some() || client.is_some()).then(|| tls.into()),
         case_insensitive: upstream.case_insensitive,
         connect_timeout: text(Span::from(upstream.connect_timeout)),
         head_timeout: text(Span::from(upstream.head_timeout)),
@@ -121,10 +172,6 @@ fn one_upstream(upstream: &Upstream) -> file::Upstream {
 }
 
 fn one_route(route: &Route, config: &Config) -> file::Route {
-    let host = |host: &HostPattern| match host {
-        HostPattern::Exact(name) => text(name),
-        HostPattern::OneLabelBefore(suffix) => text(format_args!("*{suffix}")),
-    };
     let form = |form: &CredentialForm| match form {
         CredentialForm::Bearer => "bearer".into(),
         CredentialForm::Header => "header".into(),
@@ -152,6 +199,13 @@ fn one_route(route: &Route, config: &Config) -> file::Route {
         encoded_slash: route.encoded_slash.into(),
         body_limit: route.body_limit.map_or_else(|| "unlimited".into(), bytes),
         upstream: config.upstreams.get(route.upstream).map(|upstream| text(&upstream.name)),
+    }
+}
+
+fn host(host: &HostPattern) -> Text {
+    match host {
+        HostPattern::Exact(name) => text(name),
+        HostPattern::OneLabelBefore(suffix) => text(format_args!("*{suffix}")),
     }
 }
 

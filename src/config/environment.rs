@@ -17,6 +17,9 @@ use super::mistake::{Findings, Source};
 /// What the names of our variables begin with.
 const PREFIX: &str = "RELEVO__";
 
+/// Lists of tables, which a variable cannot hold.
+const IN_FILE_ONLY: [&str; 3] = ["routes", "upstreams", "gateway.listeners"];
+
 /// What a setting holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
@@ -72,9 +75,9 @@ pub(super) fn overlay<'a>(table: &mut DeTable<'a>, settings: &'a [Setting]) {
 }
 
 fn unknown(name: &str, key: &str) -> String {
-    let first = key.split('.').next().unwrap_or_default();
-    if first == "routes" || first == "upstreams" {
-        format!("{name} sets nothing: routes and upstreams stand in the file only")
+    let within = |list: &&&str| key.strip_prefix(**list).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    if IN_FILE_ONLY.iter().any(|list| within(&list)) {
+        format!("{name} sets nothing: routes, upstreams and listeners stand in the file only")
     } else {
         format!("{name} names no setting")
     }
@@ -134,7 +137,7 @@ fn set<'a>(table: &mut DeTable<'a>, path: &str, value: Spanned<DeValue<'a>>) {
 fn settings() -> Vec<(String, Kind)> {
     let mut found = Vec::new();
     collect(&super::file::schema(), "", &mut found);
-    found.retain(|(path, _)| path != "routes" && path != "upstreams");
+    found.retain(|(path, _)| !IN_FILE_ONLY.contains(&path.as_str()));
     found
 }
 

@@ -58,12 +58,36 @@ pub(super) struct File {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Gateway {
-    /// The addresses of the data plane, cleartext HTTP/1.1; port 0 lets the system choose.
+    /// Where clients come in, in clear: `host:port`, port 0 lets the system choose; `unix:/path`; `fd:NAME`. Without it
+    /// and without listeners: `127.0.0.1:8080`.
     pub(super) listen: At<Vec<Text>>,
+    /// Where clients come in, with what there is to say about it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) listeners: Vec<At<Listener>>,
     /// Worker threads; 0 is one per core.
     pub(super) workers: At<u64>,
     /// The networks whose X-Forwarded-* and X-Request-Id are believed.
     pub(super) trusted_proxies: Vec<Text>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Listener {
+    /// `host:port`, `unix:/path`, or `fd:NAME` for a socket that is inherited.
+    pub(super) address: Option<Text>,
+    /// The certificates, chosen by the name that the client asks for; the first is the default. Without: in clear.
+    pub(super) tls: At<Vec<At<Served>>>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Served {
+    /// The file of the certificate and those that it is signed with, in PEM.
+    pub(super) certificate: Option<Text>,
+    /// The file of its key, in PEM.
+    pub(super) key: Option<Text>,
+    /// The names it is shown for, exact or `*.example.com`.
+    pub(super) hosts: Vec<Text>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -160,6 +184,10 @@ pub(super) struct Errors {
 pub(super) struct Limits {
     /// Client connections of the whole process at once.
     pub(super) connections: At<u64>,
+    /// TLS handshakes of the whole process at once.
+    pub(super) handshakes: At<u64>,
+    /// How long a TLS handshake may take.
+    pub(super) handshake_timeout: Text,
     /// How long a connection may be idle between requests.
     pub(super) keep_alive: Text,
     /// How long a request's head may take.
@@ -186,6 +214,31 @@ pub(super) struct Limits {
     pub(super) connection_life: Text,
     /// How long a closing connection is read on, so that the client sees its last reply.
     pub(super) linger: Text,
+    /// The bounds of one HTTP/2 connection.
+    pub(super) http2: Http2,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Http2 {
+    /// Streams at once.
+    pub(super) streams: At<u64>,
+    /// The largest header list.
+    pub(super) header_list_bytes: Text,
+    /// How much of a request's body may come before some of it went on.
+    pub(super) stream_window_bytes: Text,
+    /// The same over all streams of a connection.
+    pub(super) connection_window_bytes: Text,
+    /// How much of one reply is held for a client that does not read.
+    pub(super) send_buffer_bytes: Text,
+    /// How often a client is asked whether it is there.
+    pub(super) ping_interval: Text,
+    /// How long it may take to answer.
+    pub(super) ping_timeout: Text,
+    /// Streams that a client reset before they were looked at, at once.
+    pub(super) pending_resets: At<u64>,
+    /// Streams that were reset for a client's mistakes, over the life of a connection.
+    pub(super) error_resets: At<u64>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -193,8 +246,11 @@ pub(super) struct Limits {
 pub(super) struct Upstream {
     /// The name by which routes refer to it.
     pub(super) name: Option<Text>,
-    /// Where it answers: `http://host:port`, one or more.
+    /// Where it answers, one or more: `http://host:port`, `https://…`, `h2c://…` (HTTP/2 in clear) or `unix:/path`.
     pub(super) endpoints: Option<At<Vec<Text>>>,
+    /// How TLS is spoken with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tls: Option<At<UpstreamTls>>,
     /// Whether its server takes paths without regard to case; its routes then match likewise.
     pub(super) case_insensitive: bool,
     /// How long a connection may take to be made.
@@ -209,6 +265,20 @@ pub(super) struct Upstream {
     pub(super) idle_connections: At<u64>,
     /// How many requests may be in flight to it, over all workers.
     pub(super) in_flight: At<u64>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct UpstreamTls {
+    /// The file of those whose signatures are believed, in PEM; without it the system's roots.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ca: Option<Text>,
+    /// The file of the certificate that is shown to the upstream, in PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) certificate: Option<Text>,
+    /// The file of its key, in PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) key: Option<Text>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -251,7 +321,12 @@ pub(super) enum Switched {
 
 impl Default for Gateway {
     fn default() -> Self {
-        Self { listen: vec!["127.0.0.1:8080".into()].into(), workers: 0.into(), trusted_proxies: Vec::new() }
+        Self {
+            listen: vec!["127.0.0.1:8080".into()].into(),
+            listeners: Vec::new(),
+            workers: 0.into(),
+            trusted_proxies: Vec::new(),
+        }
     }
 }
 
@@ -301,6 +376,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 10_000.into(),
+            handshakes: 1_000.into(),
+            handshake_timeout: "10s".into(),
             keep_alive: "60s".into(),
             head_timeout: "10s".into(),
             head_bytes: "32KiB".into(),
@@ -314,6 +391,23 @@ impl Default for Limits {
             stream_idle: "5m".into(),
             connection_life: "1h".into(),
             linger: "10s".into(),
+            http2: Http2::default(),
+        }
+    }
+}
+
+impl Default for Http2 {
+    fn default() -> Self {
+        Self {
+            streams: 100.into(),
+            header_list_bytes: "16KiB".into(),
+            stream_window_bytes: "64KiB".into(),
+            connection_window_bytes: "1MiB".into(),
+            send_buffer_bytes: "64KiB".into(),
+            ping_interval: "20s".into(),
+            ping_timeout: "10s".into(),
+            pending_resets: 20.into(),
+            error_resets: 1_024.into(),
         }
     }
 }
@@ -323,6 +417,7 @@ impl Default for Upstream {
         Self {
             name: None,
             endpoints: None,
+            tls: None,
             case_insensitive: false,
             connect_timeout: "2s".into(),
             head_timeout: "60s".into(),
@@ -445,6 +540,9 @@ pub(super) fn schema() -> Json {
     let settings = schemars::generate::SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
     let mut schema = settings.into_generator().into_root_schema_for::<File>().to_value();
     remove_nulls(&mut schema);
+    let listeners = &mut schema["properties"]["gateway"]["properties"]["listeners"]["items"];
+    listeners["required"] = ["address"].as_slice().into();
+    listeners["properties"]["tls"]["items"]["required"] = ["certificate", "key"].as_slice().into();
     for (list, keys) in [("upstreams", ["name", "endpoints"]), ("routes", ["path", "upstream"])] {
         schema["properties"][list]["items"]["required"] = keys.as_slice().into();
     }

@@ -3,8 +3,11 @@
 //! Layers, each over the one before: defaults, the file, the environment.
 //!
 //! Promises: a [`Config`] comes only out of [`load`] or [`Config::parse`], so whoever holds one need not check again.
-//! Deliberately does not: look at sockets, stores or certificates; a legal configuration may still not be servable.
+//! Deliberately does not: look at sockets or stores; a legal configuration may still not be servable. Certificates and
+//! keys are read, and checked as pairs.
 
+mod address;
+pub mod certificate;
 mod check;
 mod effective;
 mod environment;
@@ -23,6 +26,8 @@ use std::time::Duration;
 use http::{HeaderName, Method};
 use ipnet::IpNet;
 
+pub use self::address::ListenAddress;
+pub use self::certificate::Certificate;
 pub use self::mistake::{Mistake, Mistakes, Place};
 use crate::domain::{Lifetime, OnExpiry, Prefix, Role, Span};
 
@@ -107,12 +112,31 @@ pub struct Config {
 /// `[gateway]`
 #[derive(Clone, PartialEq, Debug)]
 pub struct Gateway {
-    /// The addresses of the data plane; port 0 lets the system choose.
-    pub listen: Vec<SocketAddr>,
+    /// Where clients come in; at least one. Those in clear stand first.
+    pub listeners: Vec<Listener>,
     /// How many worker threads; never 0.
     pub workers: usize,
     /// From whom the forwarded family and request ids are believed.
     pub trusted_proxies: Vec<IpNet>,
+}
+
+/// One of `gateway.listen`, or of `[[gateway.listeners]]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listener {
+    /// Where it listens.
+    pub address: ListenAddress,
+    /// The certificates that are shown there, by the name that the client asks for; the first is the default. Empty: in
+    /// clear.
+    pub tls: Vec<Served>,
+}
+
+/// A certificate, and for whom it is shown.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Served {
+    /// The certificate and its key.
+    pub certificate: Certificate,
+    /// The names that it is shown for; never empty but for the first of a listener.
+    pub hosts: Vec<HostPattern>,
 }
 
 /// `[admin]`
@@ -237,6 +261,10 @@ pub enum Detail {
 pub struct Limits {
     /// Client connections of the whole process at once.
     pub connections: usize,
+    /// TLS handshakes of the whole process at once.
+    pub handshakes: usize,
+    /// How long a TLS handshake may take.
+    pub handshake_timeout: Duration,
     /// How long a connection may be idle between requests.
     pub keep_alive: Duration,
     /// How long a request's head may take.
@@ -263,6 +291,31 @@ pub struct Limits {
     pub connection_life: Duration,
     /// How long a closing connection is read on, so that the client sees its last reply.
     pub linger: Duration,
+    /// What holds for HTTP/2 only.
+    pub http2: Http2Limits,
+}
+
+/// `[limits.http2]`: the bounds of one HTTP/2 connection.
+#[derive(Clone, Debug)]
+pub struct Http2Limits {
+    /// Streams at once.
+    pub streams: u32,
+    /// The largest header list, in bytes as RFC 9113 §6.5.2 counts them.
+    pub header_list_bytes: u32,
+    /// How much of a request's body may come before some of it went on, in bytes.
+    pub stream_window_bytes: u32,
+    /// The same over all streams of a connection, in bytes.
+    pub connection_window_bytes: u32,
+    /// How much of one reply is held for a client that does not read, in bytes.
+    pub send_buffer_bytes: usize,
+    /// How often a client is asked whether it is there.
+    pub ping_interval: Duration,
+    /// How long it may take to answer.
+    pub ping_timeout: Duration,
+    /// Streams that a client reset before they were looked at, at once.
+    pub pending_resets: usize,
+    /// Streams that were reset for a client's mistakes, over the life of a connection.
+    pub error_resets: usize,
 }
 
 /// `[[upstreams]]`: a backend of one or more endpoints.
@@ -272,6 +325,8 @@ pub struct Upstream {
     pub name: String,
     /// Where it answers; at least one.
     pub endpoints: Vec<Endpoint>,
+    /// How TLS is spoken with it; the system's roots and no client certificate unless said otherwise.
+    pub tls: UpstreamTls,
     /// Whether its server takes paths without regard to case, and so its routes match likewise.
     pub case_insensitive: bool,
     /// How long a connection may take to be made.
@@ -288,15 +343,73 @@ pub struct Upstream {
     pub in_flight: usize,
 }
 
-/// One address of an upstream: `http://host:port`, nothing behind it.
+/// One address of an upstream, nothing behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// The host and port as configured, for `Host`, logs and metrics: `127.0.0.1:9000`.
+    /// What is spoken there.
+    pub speech: Speech,
+    /// Where it is.
+    pub reach: Reach,
+    /// The host and port as configured, for `Host`: `127.0.0.1:9000`. Of a socket in the file system: `localhost`.
     pub authority: http::uri::Authority,
-    /// The host to resolve and the port to dial.
-    pub host: String,
-    /// The port to dial.
-    pub port: u16,
+}
+
+/// What is spoken with an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speech {
+    /// HTTP/1.1 in clear.
+    Http,
+    /// HTTP/2 or HTTP/1.1 over TLS, as is agreed upon.
+    Https,
+    /// HTTP/2 in clear.
+    H2c,
+}
+
+/// Where an endpoint is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// At a host, to be resolved, and a port.
+    Tcp {
+        /// A name or an address.
+        host: String,
+        /// Never 0.
+        port: u16,
+    },
+    /// A socket in the file system.
+    Unix(PathBuf),
+}
+
+impl Endpoint {
+    /// What logs and metrics call it.
+    pub fn label(&self) -> String {
+        match &self.reach {
+            Reach::Tcp { .. } => self.authority.to_string(),
+            Reach::Unix(path) => format!("unix:{}", path.display()),
+        }
+    }
+}
+
+impl std::fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let scheme = match (self.speech, &self.reach) {
+            (_, Reach::Unix(_)) => "",
+            (Speech::Http, Reach::Tcp { .. }) => "http://",
+            (Speech::Https, Reach::Tcp { .. }) => "https://",
+            (Speech::H2c, Reach::Tcp { .. }) => "h2c://",
+        };
+        write!(f, "{scheme}{}", self.label())
+    }
+}
+
+/// How TLS is spoken with an upstream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamTls {
+    /// Whose signatures are believed; `None`: the system's roots.
+    pub ca: Option<PathBuf>,
+    /// What is shown to the upstream if it asks.
+    pub client: Option<Certificate>,
+    /// SHA-256 over the content of the files when they were read: a reload tells by it that they have changed.
+    pub content: [u8; 32],
 }
 
 /// `[[routes]]`

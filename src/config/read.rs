@@ -19,7 +19,6 @@ const MOST_MISTAKES: usize = 100;
 /// Keys that a later version will know, and what they are for.
 const LATER: &[(&str, &str, &str)] = &[
     ("", "watch", "watching the configuration file"),
-    ("gateway", "listeners", "a listener with TLS, a socket path or PROXY protocol"),
     ("admin", "tls", "TLS on the admin port"),
     ("store", "endpoints", "etcd"),
     ("store", "prefix", "etcd"),

@@ -1,7 +1,5 @@
 //! Every mistake of a configuration provoked, and what a good one becomes.
 
-use std::net::SocketAddr;
-
 use proptest::prelude::*;
 
 use super::*;
@@ -31,6 +29,10 @@ fn shown(mistake: &Mistake) -> String {
     format!("{place} {}: {}", mistake.key, mistake.message)
 }
 
+fn addresses(config: &Config) -> Vec<String> {
+    config.gateway.listeners.iter().map(|listener| listener.address.to_string()).collect()
+}
+
 fn with_env(text: &str, env: &[(&str, &str)]) -> Result<Config, Mistakes> {
     Config::parse(text, "relevo.toml", env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
 }
@@ -38,7 +40,7 @@ fn with_env(text: &str, env: &[(&str, &str)]) -> Result<Config, Mistakes> {
 #[test]
 fn an_empty_file_is_the_defaults() {
     let config = read("").expect("legal");
-    assert_eq!(config.gateway.listen, ["127.0.0.1:8080".parse::<SocketAddr>().expect("address")]);
+    assert_eq!(addresses(&config), ["127.0.0.1:8080"]);
     assert!(config.gateway.workers > 0 && config.probes.is_none() && config.routes.is_empty());
     assert_eq!(config.limits.head_bytes, 32 * 1024);
     assert_eq!(config.credentials.header.as_ref().map(http::HeaderName::as_str), Some("x-api-key"));
@@ -96,7 +98,7 @@ fn the_environment_lies_over_the_file() {
     )
     .expect("legal");
     assert_eq!(config.gateway.workers, 3);
-    assert_eq!(config.gateway.listen.iter().map(ToString::to_string).collect::<Vec<_>>(), ["127.0.0.1:1", "[::1]:2"]);
+    assert_eq!(addresses(&config), ["127.0.0.1:1", "[::1]:2"]);
     assert!(!config.credentials.bearer && config.credentials.pair.is_some() && config.probes.is_some());
     assert_eq!(config.log.access, AccessLog::Off);
     assert_eq!(config.routes.len(), 1);
@@ -111,6 +113,7 @@ fn a_variable_that_sets_nothing_is_a_mistake_that_names_it() {
             ("RELEVO__GATEWAY__WORKER", "2"),
             ("RELEVO__ROUTES", "[]"),
             ("RELEVO__UPSTREAMS__0__NAME", "a"),
+            ("RELEVO__GATEWAY__LISTENERS__0__ADDRESS", "a"),
             ("RELEVO__PATHS__SEMICOLONS", "yes"),
             ("RELEVO__LOG__ACCESS", "true"),
             ("RELEVO__ADMIN__LISTEN", "\u{1b}[31m"),
@@ -122,12 +125,13 @@ fn a_variable_that_sets_nothing_is_a_mistake_that_names_it() {
         lines,
         [
             "RELEVO__ADMIN__LISTEN admin.listen: is not an address and port like 127.0.0.1:8080 or [::1]:8080",
+            "RELEVO__GATEWAY__LISTENERS__0__ADDRESS : RELEVO__GATEWAY__LISTENERS__0__ADDRESS sets nothing: routes, upstreams and listeners stand in the file only",
             "RELEVO__GATEWAY__WORKER : RELEVO__GATEWAY__WORKER names no setting",
             "RELEVO__GATEWAY__WORKERS gateway.workers: is not a whole number of at most 4294967295",
             "RELEVO__LOG__ACCESS log.access: true says too little: give a string, or false",
             "RELEVO__PATHS__SEMICOLONS paths.semicolons: is neither true nor false",
-            "RELEVO__ROUTES : RELEVO__ROUTES sets nothing: routes and upstreams stand in the file only",
-            "RELEVO__UPSTREAMS__0__NAME : RELEVO__UPSTREAMS__0__NAME sets nothing: routes and upstreams stand in the file only",
+            "RELEVO__ROUTES : RELEVO__ROUTES sets nothing: routes, upstreams and listeners stand in the file only",
+            "RELEVO__UPSTREAMS__0__NAME : RELEVO__UPSTREAMS__0__NAME sets nothing: routes, upstreams and listeners stand in the file only",
         ]
     );
     assert!(!told.plain().contains('\u{1b}'));
@@ -146,7 +150,7 @@ fn the_effective_values_read_again_are_the_same_configuration() {
                 [probes]\nlisten = \"0.0.0.0:8082\"\nmetrics = true\n[tokens]\nduration = \"never\"\non_expiry = \"warn\"\n\
                 [credentials]\nheader = false\npair = { key = \"X-VTEX-API-AppKey\", token = \"X-VTEX-API-AppToken\" }\n\
                 [log]\naccess = \"logs/access.log\"\n[limits]\nhead_bytes = \"10000\"\n[errors]\ndetail = \"minimal\"\n\
-                [[upstreams]]\nname = \"a\"\nendpoints = [\"http://[::1]:9000\", \"http://a.example\"]\n\
+                [[upstreams]]\nname = \"a\"\nendpoints = [\"http://[::1]:9000\", \"https://a.example\", \"h2c://b\", \"unix:/run/c.sock\"]\n\
                 [[routes]]\npath = \"/x/\"\nhosts = [\"*.Example.com\", \"a.example.com\"]\nmethods = [\"GET\"]\nroles = [\"a\", \"b\"]\ncredentials = [\"pair\"]\nbody_limit = \"unlimited\"\nupstream = \"a\"\n\
                 [[routes]]\npath = \"/\"\nauth = \"none\"\nupstream = \"a\"\n";
     let config = read(text).expect("legal");
@@ -163,7 +167,7 @@ fn the_effective_values_read_again_are_the_same_configuration() {
 #[test]
 fn the_small_file_in_the_repository_is_legal() {
     let config = read(include_str!("../../config/relevo.toml")).expect("legal");
-    assert_eq!(config.upstreams[0].endpoints[0].port, 9000);
+    assert_eq!(config.upstreams[0].endpoints[0].to_string(), "http://127.0.0.1:9000");
     assert_eq!(config.routes[0].path, "/");
 }
 
@@ -188,11 +192,17 @@ fn the_reference_names_every_key_with_its_default() {
     expected.sort();
     let (mut section, mut named) = (String::new(), Vec::new());
     for line in text.lines() {
-        let line = line.strip_prefix("# ").filter(|line| line.contains(" = ")).unwrap_or(line);
+        let shown = |line: &&str| line.contains(" = ") || line.starts_with("[[");
+        let line = line.strip_prefix("# ").filter(shown).unwrap_or(line);
         if let Some(header) = line.strip_prefix('[') {
             section = header.trim_matches(['[', ']']).to_owned();
         } else if let Some((key, _)) = line.split_once(" = ").filter(|(key, _)| !key.contains(' ')) {
-            let inner = line.strip_prefix("pair = {").map(|_| ["pair.key", "pair.token"]);
+            let inner = [
+                ("pair = {", &["pair.key", "pair.token"][..]),
+                ("tls = [{", &["tls.certificate", "tls.key", "tls.hosts"]),
+                ("tls = { ca", &["tls.ca", "tls.certificate", "tls.key"]),
+            ];
+            let inner = inner.into_iter().find_map(|(start, keys)| line.starts_with(start).then_some(keys));
             named.extend(inner.map_or_else(|| vec![key], Vec::from).iter().map(|key| format!("{section}.{key}")));
         }
     }

@@ -1,17 +1,21 @@
 //! From a judged request to the head of the backend's reply.
 //!
 //! Promises: nothing goes out without a [`Permit`]; a request is sent a second time only when nothing of it was sent,
-//! or, once, when it is idempotent, has no body, and its connection closed without a byte of reply.
+//! or, once, when it has no body and either is idempotent and its connection closed without a byte of reply, or the backend
+//! said that it did nothing with it.
 //! Deliberately does not: touch headers other than `Host` and framing.
 
+use std::error::Error;
 use std::rc::Rc;
 use std::time::Instant;
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::{HeaderValue, Method, Request, Response, StatusCode, request};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, request, uri};
 use http_body::Body;
 use hyper::body::Incoming;
 use tracing::warn;
+
+use crate::net::opening::Protocol;
 
 use super::body::{Fate, Progress, RequestBody};
 use super::refusal::Refusal;
@@ -51,7 +55,7 @@ pub(super) async fn forward(
     now: Instant,
 ) -> Result<Reply, Refusal> {
     let in_flight = upstream.admit().ok_or(Refusal::Overloaded)?;
-    let mut attempt = Attempt { request: framed(request), upload, repeated: false, begun: now };
+    let mut attempt = Attempt { request, upload, repeated: false, begun: now };
     for endpoint in upstream.turn() {
         attempt = match attempt.at(upstream, endpoint).await? {
             Progressed::Answered(response, connection, upload) => {
@@ -80,7 +84,6 @@ enum Progressed {
 
 impl Attempt {
     async fn at(mut self, upstream: &Upstream, endpoint: &Endpoint) -> Result<Progressed, Refusal> {
-        self.request.headers_mut().insert(HOST, endpoint.host.clone());
         loop {
             let idle = if self.repeated { None } else { endpoint.pool.idle(self.begun).await };
             let mut connection = match idle {
@@ -93,7 +96,9 @@ impl Attempt {
                     }
                 },
             };
-            let spare = (connection.reused && is_repeatable(&self.request)).then(|| head_of(&self.request));
+            address(&mut self.request, endpoint, connection.protocol());
+            let may_repeat = !self.repeated && is_repeatable(&self.request, &connection);
+            let spare = may_repeat.then(|| head_of(&self.request));
             let moved = || self.upload.as_ref().map_or(0, |upload| upload.bytes.get());
             let mut error = match connection.send(self.request, upstream.head_timeout, moved).await {
                 Some(Ok(response)) => {
@@ -106,8 +111,12 @@ impl Attempt {
             self.request = match (error.take_message(), spare) {
                 (Some(unsent), _) if connection.reused => unsent,
                 (Some(request), _) => return Ok(Progressed::Unsent(Self { request, ..self })),
-                (None, Some(head)) => Request::from_parts(head, RequestBody::Empty),
-                (None, None) => {
+                (None, Some(head))
+                    if connection.reused && is_idempotent(&head.method) || is_unprocessed(error.error()) =>
+                {
+                    Request::from_parts(head, RequestBody::Empty)
+                }
+                (None, _) => {
                     let refusal = blame(self.upload.as_deref());
                     warn!(upstream = &*upstream.name, endpoint = &*endpoint.label.authority, error = %error.error(), "no reply");
                     return Err(refusal);
@@ -119,10 +128,27 @@ impl Attempt {
     }
 }
 
-/// Whether a request may be sent a second time: idempotent (RFC 9110 §9.2.2) and without a body.
-fn is_repeatable(request: &Request<RequestBody>) -> bool {
-    let idempotent = [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE];
-    request.body().is_end_stream() && idempotent.contains(request.method())
+/// Whether a request may have to be sent a second time, and can be: it has no body, and is idempotent or goes out over
+/// HTTP/2, where a backend can say that it did nothing with it.
+fn is_repeatable(request: &Request<RequestBody>, connection: &Connection) -> bool {
+    let may_have_to = match connection.protocol() {
+        Protocol::Http1 => connection.reused && is_idempotent(request.method()),
+        Protocol::Http2 => true,
+    };
+    may_have_to && request.body().is_end_stream()
+}
+
+/// RFC 9110 §9.2.2
+fn is_idempotent(method: &Method) -> bool {
+    [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE].contains(method)
+}
+
+/// Whether the backend says that it did nothing with the request (RFC 9113 §8.7).
+fn is_unprocessed(error: &hyper::Error) -> bool {
+    let causes = std::iter::successors(error.source(), |error| (*error).source());
+    let mut of_http2 = causes.filter_map(|error| error.downcast_ref::<h2::Error>());
+    of_http2
+        .any(|error| error.is_remote() && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM)))
 }
 
 fn head_of(request: &Request<RequestBody>) -> request::Parts {
@@ -133,19 +159,43 @@ fn head_of(request: &Request<RequestBody>) -> request::Parts {
     copy.into_parts().0
 }
 
-/// The request with its framing said out loud: hyper leaves the body of a GET unsent otherwise.
-fn framed(mut request: Request<RequestBody>) -> Request<RequestBody> {
+/// Says to whom the request goes, and how its body is framed, in the manner of the protocol.
+fn address(request: &mut Request<RequestBody>, endpoint: &Endpoint, protocol: Protocol) {
+    frame(request);
+    let path = request.uri().path_and_query().cloned();
+    let mut target = uri::Parts::default();
+    target.path_and_query = path;
+    match protocol {
+        Protocol::Http1 => {
+            request.headers_mut().insert(HOST, endpoint.host.clone());
+            if request.uri().authority().is_none() {
+                return;
+            }
+        }
+        Protocol::Http2 => {
+            request.headers_mut().remove(HOST);
+            request.headers_mut().remove(TRANSFER_ENCODING);
+            let (scheme, authority) = endpoint.origin.clone();
+            (target.scheme, target.authority) = (Some(scheme), Some(authority));
+        }
+    }
+    if let Ok(target) = Uri::from_parts(target) {
+        *request.uri_mut() = target; // legal parts are a legal whole
+    }
+}
+
+/// Says the framing out loud: hyper leaves the body of a GET unsent otherwise.
+fn frame(request: &mut Request<RequestBody>) {
     if request.body().is_end_stream() {
         if [Method::POST, Method::PUT, Method::PATCH].contains(request.method()) {
             request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(0)); // RFC 9110 §8.6
         }
-        return request;
+        return;
     }
     match request.body().size_hint().exact() {
         Some(length) => request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length)),
         None => request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
     };
-    request
 }
 
 /// Refuses a reply that could mean two things, or that was not asked for.

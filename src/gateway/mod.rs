@@ -9,9 +9,11 @@
 mod answer;
 mod body;
 pub mod credential;
+mod entrance;
 mod exchange;
 mod forward;
 pub mod headers;
+mod http2;
 pub mod path;
 pub mod refusal;
 pub mod reply;
@@ -54,6 +56,7 @@ use stall::Patience;
 use verdict::{Holder, Permit};
 use worker::Worker;
 
+pub use entrance::Entrance;
 pub use worker::{Workers, start};
 
 const RELEVO_TOKEN: HeaderName = HeaderName::from_static("relevo-token");
@@ -68,6 +71,7 @@ pub struct Plane {
     metrics: Metrics,
     access: AccessLog,
     connections: Arc<AtomicUsize>,
+    handshakes: Arc<AtomicUsize>,
 }
 
 /// What a plane is made of.
@@ -91,7 +95,8 @@ impl Plane {
     pub fn new(parts: Parts) -> Self {
         let Parts { config, index, usage, clock, metrics, access } = parts;
         let setup = ArcSwap::from_pointee(Setup::new(config, None));
-        Self { setup, index, usage, clock, metrics, access, connections: Arc::default() }
+        let (connections, handshakes) = Default::default();
+        Self { setup, index, usage, clock, metrics, access, connections, handshakes }
     }
 
     /// Routes and forwards by `config` from the next request on.
@@ -105,17 +110,23 @@ impl Plane {
 struct Client {
     address: IpAddr,
     peer: Peer,
+    scheme: Scheme,
     /// What the guard of the connection tells, where there is one: on HTTP/1.1.
     heads: Option<Rc<Heads>>,
 }
 
 impl Worker {
     /// One request, from its head to the head of the reply. Never fails: what goes wrong is a reply too.
-    async fn serve(self: &Rc<Self>, client: &Client, request: Request<Incoming>) -> Response<ReplyBody> {
+    async fn serve(self: &Rc<Self>, client: &Client, mut request: Request<Incoming>) -> Response<ReplyBody> {
+        let settled = http2::settle(&mut request, self.site().config().limits.header_count);
         let mut exchange = self.begin(client, &request);
         let site = Rc::clone(&exchange.site);
         let method = request.method().clone();
-        let response = match self.pass(client, &site, request, &mut exchange).await {
+        let passed = match settled {
+            Ok(()) => self.pass(client, &site, request, &mut exchange).await,
+            Err(refusal) => Err(refusal),
+        };
+        let response = match passed {
             Ok(passed) => deliver(passed, &method, &mut exchange),
             Err(refusal) => Err(refusal),
         };
@@ -201,7 +212,7 @@ impl Worker {
     ) -> Result<HeaderMap, Refusal> {
         let arrival = Arrival {
             peer: &client.peer,
-            scheme: Scheme::Http,
+            scheme: client.scheme,
             version: head.version,
             request_id: &exchange.request_id,
             entropy: self.entropy(),
@@ -317,8 +328,8 @@ fn is_stream(response: &Response<Incoming>) -> bool {
 
 /// The request target in origin form (RFC 9112 §3.2.1).
 fn target(received: &Uri, path: &str, query: Option<&str>) -> Result<Uri, Refusal> {
-    if received.authority().is_none() && received.path() == path {
-        return Ok(received.clone());
+    if let Some(as_it_came) = received.path_and_query().filter(|_| received.path() == path) {
+        return Ok(Uri::from(as_it_came.clone()));
     }
     let text = match query {
         Some(query) => format!("{path}?{query}"),

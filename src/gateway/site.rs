@@ -7,10 +7,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http::{Uri, request};
+use tracing::error;
 
-use crate::config::{self, Config, Credentials};
+use crate::config::{self, Config, Credentials, Speech};
 use crate::net::deadline::Wheel;
+use crate::net::dial::Connector;
 use crate::net::guard::HeadBounds;
+use crate::net::http2;
 use crate::net::pulse::Times;
 use crate::observe::Metrics;
 use crate::observe::metrics::{NO_ROUTE, RouteMetrics};
@@ -28,6 +31,8 @@ pub(super) struct Setup {
     pub(super) config: Arc<Config>,
     routes: RouteTable,
     upstreams: Vec<Arc<Shared>>,
+    /// How TLS is spoken with each upstream, where it is.
+    connectors: Vec<Option<Connector>>,
 }
 
 impl Setup {
@@ -38,8 +43,39 @@ impl Setup {
             before?.upstreams.get(place).cloned()
         };
         let upstreams = config.upstreams.iter().map(|upstream| known(upstream).unwrap_or_default()).collect();
-        Self { routes: RouteTable::new(&config), upstreams, config }
+        let connectors = connectors(&config, before);
+        Self { routes: RouteTable::new(&config), upstreams, connectors, config }
     }
+}
+
+/// One for each upstream with which TLS is spoken; upstreams whose TLS is the same share it. Reads files.
+fn connectors(config: &Config, before: Option<&Setup>) -> Vec<Option<Connector>> {
+    let known = before.map(|before| before.config.upstreams.iter().zip(&before.connectors));
+    let known = known.into_iter().flatten();
+    let mut made: Vec<_> =
+        known.filter_map(|(upstream, connector)| Some((&upstream.tls, connector.clone()?))).collect();
+    let mut each = Vec::new();
+    for upstream in &config.upstreams {
+        if upstream.endpoints.iter().all(|endpoint| endpoint.speech != Speech::Https) {
+            each.push(None);
+            continue;
+        }
+        if let Some((_, connector)) = made.iter().find(|(tls, _)| **tls == upstream.tls) {
+            each.push(Some(connector.clone()));
+            continue;
+        }
+        match Connector::new(&upstream.tls) {
+            Ok(connector) => {
+                made.push((&upstream.tls, connector.clone()));
+                each.push(Some(connector));
+            }
+            Err(error) => {
+                error!(upstream = upstream.name, %error, "TLS cannot be spoken with this upstream");
+                each.push(None);
+            }
+        }
+    }
+    each
 }
 
 /// One setup as one worker has it: with its own connections and handles.
@@ -63,11 +99,19 @@ impl Site {
             let place = before?.config().upstreams.iter().position(|known| known == upstream)?;
             before?.upstreams.get(place).cloned()
         };
-        let upstream = |(upstream, shared): (&config::Upstream, &Arc<Shared>)| {
-            known(upstream).unwrap_or_else(|| Rc::new(Upstream::new(upstream, Arc::clone(shared), metrics, wheel, at)))
+        let upstream = |((upstream, shared), connector): ((&config::Upstream, &Arc<Shared>), &Option<Connector>)| {
+            let new = || Upstream::new(upstream, Arc::clone(shared), connector.as_ref(), (metrics, wheel), at);
+            known(upstream).unwrap_or_else(|| Rc::new(new()))
         };
         Self {
-            upstreams: setup.config.upstreams.iter().zip(&setup.upstreams).map(upstream).collect(),
+            upstreams: setup
+                .config
+                .upstreams
+                .iter()
+                .zip(&setup.upstreams)
+                .zip(&setup.connectors)
+                .map(upstream)
+                .collect(),
             routes: setup.routes.routes().iter().map(|route| metrics.route(&route.label)).collect(),
             no_route: metrics.route(NO_ROUTE),
             pace: Pace::from(&setup.config.limits),
@@ -106,6 +150,20 @@ impl Site {
             stream_idle: limits.stream_idle.into(),
             linger: limits.linger.into(),
             life: limits.connection_life.into(),
+        }
+    }
+
+    /// The bounds of a client's connection that speaks HTTP/2.
+    ///
+    /// `spread` makes its life up to a tenth shorter or longer.
+    pub(super) fn http2_bounds(&self, spread: u8) -> http2::Bounds {
+        let limits = &self.setup.config.limits;
+        http2::Bounds {
+            limits: limits.http2.clone(),
+            first: limits.head_timeout,
+            idle: limits.keep_alive,
+            stall: limits.write_stall,
+            life: limits.connection_life.mul_f64(0.9 + f64::from(spread) / 255.0 / 5.0),
         }
     }
 

@@ -4,36 +4,26 @@
 //! lets requests in flight finish, and ends at its deadline.
 
 use std::cell::RefCell;
-use std::convert::Infallible;
-use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use http::{HeaderValue, Request};
-use hyper::body::Incoming;
-use hyper::service::service_fn;
+use http::HeaderValue;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::net::deadline::Wheel;
-use crate::net::guard::Heads;
-use crate::net::pulse::Pulse;
-use crate::net::{connection, listener};
+use crate::net::listener::Listener;
 use crate::usage::Tally;
 
-use super::headers::Peer;
-use super::refusal::Refusal;
+use super::Plane;
+use super::entrance::Entrance;
 use super::site::Site;
-use super::{Client, Plane};
 
 /// How often notes are folded and idle connections looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -61,26 +51,26 @@ impl Workers {
     }
 }
 
-/// Starts a worker for each item of `listeners`, with the sockets in it. They stop accepting and drain when `drain`
+/// Starts a worker for each item of `entrances`, with the sockets in it. They stop accepting and drain when `drain`
 /// is called.
-pub fn start(plane: &Arc<Plane>, listeners: Vec<Vec<StdListener>>, drain: &CancellationToken) -> io::Result<Workers> {
-    let spawn = |(at, listeners): (usize, Vec<StdListener>)| {
+pub fn start(plane: &Arc<Plane>, entrances: Vec<Vec<Entrance>>, drain: &CancellationToken) -> io::Result<Workers> {
+    let spawn = |(at, entrances): (usize, Vec<Entrance>)| {
         let (plane, drain) = (Arc::clone(plane), drain.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new()
             .name(format!("worker-{at}"))
-            .spawn(move || LocalSet::new().block_on(&runtime, run(at, plane, listeners, drain)))
+            .spawn(move || LocalSet::new().block_on(&runtime, run(at, plane, entrances, drain)))
     };
-    listeners.into_iter().enumerate().map(spawn).collect::<io::Result<_>>().map(Workers)
+    entrances.into_iter().enumerate().map(spawn).collect::<io::Result<_>>().map(Workers)
 }
 
-async fn run(at: usize, plane: Arc<Plane>, listeners: Vec<StdListener>, drain: CancellationToken) {
+async fn run(at: usize, plane: Arc<Plane>, entrances: Vec<Entrance>, drain: CancellationToken) {
     let worker = Rc::new(Worker::new(at, plane));
     let tasks = TaskTracker::new();
-    for listener in listeners {
-        match TcpListener::from_std(listener) {
+    for Entrance { socket, tls } in entrances {
+        match Listener::new(socket) {
             Ok(listener) => {
-                let accepting = Rc::clone(&worker).accept(listener, tasks.clone(), drain.clone());
+                let accepting = Rc::clone(&worker).accept(listener, tls, tasks.clone(), drain.clone());
                 tasks.spawn_local(accepting);
             }
             Err(error) => tracing::error!(%error, "a listener is lost"),
@@ -145,77 +135,5 @@ impl Worker {
             self.tally.borrow_mut().fold();
             self.site().sweep();
         }
-    }
-
-    async fn accept(self: Rc<Self>, listener: TcpListener, tasks: TaskTracker, drain: CancellationToken) {
-        loop {
-            let (stream, from) = tokio::select! {
-                accepted = listener::accept(&listener) => accepted,
-                () = drain.cancelled() => break,
-            };
-            self.admit(stream, from, &tasks, &drain);
-        }
-        // Closing a listener would reset the connections that wait in its queue.
-        while let Some((stream, from)) = listener::accept(&listener).now_or_never() {
-            self.admit(stream, from, &tasks, &drain);
-        }
-    }
-
-    fn admit(self: &Rc<Self>, stream: TcpStream, from: SocketAddr, tasks: &TaskTracker, drain: &CancellationToken) {
-        let site = self.site();
-        let Some(place) = Place::among(&self.plane, site.config().limits.connections) else {
-            site.route_metrics(None).refused(Refusal::Overloaded.code());
-            return turn_away(stream);
-        };
-        let Some(peer) = Peer::at(from.ip(), &site.config().gateway.trusted_proxies) else { return };
-        let (worker, drain, bounds) = (Rc::clone(self), drain.clone(), site.head_bounds());
-        let heads = Rc::new(Heads::new(Pulse::new(&self.wheel, site.times(), self.entropy()[0])));
-        let client = Rc::new(Client { address: from.ip(), peer, heads: Some(Rc::clone(&heads)) });
-        tasks.spawn_local(async move {
-            let _place = place;
-            let serving = (Rc::clone(&worker), Rc::clone(&client));
-            let service = service_fn(move |request: Request<Incoming>| {
-                let (worker, client) = serving.clone();
-                async move { Ok::<_, Infallible>(worker.answer(&client, request).await) }
-            });
-            if let Err(end) = connection::serve(stream, heads, service, bounds, &drain).await {
-                worker.ended(&client, &end);
-            }
-        });
-    }
-}
-
-/// A place among the connections of the process; given back when dropped.
-struct Place {
-    connections: Arc<AtomicUsize>,
-    open: metrics::Gauge,
-}
-
-impl Place {
-    fn among(plane: &Plane, most: usize) -> Option<Self> {
-        let before = plane.connections.fetch_add(1, Ordering::Relaxed);
-        plane.metrics.connections.increment(1.0);
-        let taken = Self { connections: Arc::clone(&plane.connections), open: plane.metrics.connections.clone() };
-        (before < most).then_some(taken)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.connections.fetch_sub(1, Ordering::Relaxed);
-        self.open.decrement(1.0);
-    }
-}
-
-/// Tells a client for whom there is no place so, as far as his socket takes it without waiting.
-fn turn_away(stream: TcpStream) {
-    let body = Refusal::Overloaded.problem().fixed_body();
-    let head = format!(
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 1\r\n\
-         Connection: close\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    if let Ok(mut stream) = stream.into_std() {
-        stream.write_all(&[head.as_bytes(), body].concat()).ok(); // the socket does not block: what it does not take is lost
     }
 }

@@ -1,12 +1,24 @@
 //! Listening sockets: one per worker on the same address, and one alone for the admin plane.
+//!
+//! Promises: an address is shared with no other process but by inheritance; accepting survives every error.
+//! Deliberately does not: remove a socket from the file system at the end; the next process may have it already.
 
+use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
+use listenfd::ListenFd;
+use socket2::{Domain, Protocol, Socket as RawSocket, Type};
+use tokio::net::{TcpListener, UnixListener};
 use tracing::warn;
+
+use crate::config::ListenAddress;
+
+use super::stream::Stream;
 
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 4_096;
@@ -37,8 +49,8 @@ pub fn bind_shared(address: SocketAddr, count: usize) -> io::Result<Vec<StdListe
     (0..count).map(bind_one).collect()
 }
 
-fn socket(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+fn socket(address: SocketAddr) -> io::Result<RawSocket> {
+    let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?; // a restart need not wait for connections that are closing
     socket.set_nonblocking(true)?;
     if address.is_ipv6() {
@@ -47,18 +59,151 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// The next connection. Errors of a single connection are passed over; a lack of descriptors is waited out.
-pub async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                stream.set_nodelay(true).ok(); // best effort: only latency is at stake
-                return (stream, peer);
+/// Where a socket really listens: the port that the system chose, the socket that was inherited.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Bound {
+    /// An address and port.
+    Tcp(SocketAddr),
+    /// A path in the file system; empty where the socket has none.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// A listening socket of the data plane, before a runtime has it.
+#[derive(Debug)]
+pub enum Socket {
+    /// Of TCP.
+    Tcp(StdListener),
+    /// In the file system.
+    Unix(StdUnixListener),
+}
+
+impl Socket {
+    /// Where it listens.
+    pub fn bound(&self) -> io::Result<Bound> {
+        match self {
+            Self::Tcp(socket) => socket.local_addr().map(Bound::Tcp),
+            Self::Unix(socket) => {
+                let address = socket.local_addr()?;
+                Ok(Bound::Unix(address.as_pathname().map(Path::to_owned).unwrap_or_default()))
             }
-            Err(error) if is_of_one_connection(&error) => {}
-            Err(error) => {
-                warn!(%error, "no connection can be accepted; pausing");
-                tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// The same socket `count` times: its connections go to whoever accepts first.
+    fn shared(self, count: usize) -> io::Result<Vec<Self>> {
+        let copy = |_| match &self {
+            Self::Tcp(socket) => socket.try_clone().map(Self::Tcp),
+            Self::Unix(socket) => socket.try_clone().map(Self::Unix),
+        };
+        (0..count).map(copy).collect()
+    }
+}
+
+/// The sockets that this process inherits, by name (`sd_listen_fds`).
+pub struct Inherited {
+    sockets: ListenFd,
+    names: Vec<String>,
+}
+
+impl Inherited {
+    /// Those that the environment tells of. Called once: what is taken is taken.
+    pub fn from_environment() -> Self {
+        let sockets = ListenFd::from_env();
+        let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+        Self { sockets, names: names.split(':').map(str::to_owned).collect() }
+    }
+
+    /// Every socket of this name.
+    fn take(&mut self, name: &str) -> io::Result<Vec<Socket>> {
+        let mut taken = Vec::new();
+        for place in 0..self.sockets.len() {
+            if self.names.get(place).is_none_or(|own| own != name) {
+                continue;
+            }
+            let socket = match self.sockets.take_tcp_listener(place) {
+                Ok(socket) => socket.map(Socket::Tcp),
+                Err(_) => self.sockets.take_unix_listener(place)?.map(Socket::Unix),
+            };
+            taken.extend(socket);
+        }
+        let none = || io::Error::new(io::ErrorKind::NotFound, "no socket of this name is inherited");
+        if taken.is_empty() { Err(none()) } else { Ok(taken) }
+    }
+}
+
+/// `count` sockets for each place where `address` listens: an inherited name may stand for several.
+pub fn open(address: &ListenAddress, count: usize, inherited: Option<&mut Inherited>) -> io::Result<Vec<Vec<Socket>>> {
+    match address {
+        ListenAddress::Tcp(address) => Ok(vec![bind_shared(*address, count)?.into_iter().map(Socket::Tcp).collect()]),
+        ListenAddress::Unix(path) => Ok(vec![bind_unix(path)?.shared(count)?]),
+        ListenAddress::Inherited(name) => {
+            let taken = inherited.ok_or(io::ErrorKind::NotFound)?.take(name)?;
+            taken.into_iter().map(|socket| socket.shared(count)).collect()
+        }
+    }
+}
+
+/// A socket at `path`. One that a process left behind is replaced; one on which somebody listens is not.
+fn bind_unix(path: &Path) -> io::Result<Socket> {
+    if path.symlink_metadata().is_ok_and(|found| found.file_type().is_socket()) {
+        match StdUnixStream::connect(path) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
+            Ok(_) | Err(_) => return Err(io::ErrorKind::AddrInUse.into()),
+        }
+    }
+    StdUnixListener::bind(path).map(Socket::Unix)
+}
+
+/// A listening socket in a worker's runtime.
+pub enum Listener {
+    /// Of TCP.
+    Tcp(TcpListener),
+    /// In the file system.
+    Unix(UnixListener),
+}
+
+impl Listener {
+    /// Hands `socket` to the runtime of this thread.
+    pub fn new(socket: Socket) -> io::Result<Self> {
+        match socket {
+            Socket::Tcp(socket) => {
+                socket.set_nonblocking(true)?;
+                TcpListener::from_std(socket).map(Self::Tcp)
+            }
+            Socket::Unix(socket) => {
+                socket.set_nonblocking(true)?;
+                UnixListener::from_std(socket).map(Self::Unix)
+            }
+        }
+    }
+
+    /// The next connection, and from where it comes; `None`: from this machine, through the file system. Errors of a
+    /// single connection are passed over; a lack of descriptors is waited out.
+    pub async fn accept(&self) -> (Stream, Option<SocketAddr>) {
+        loop {
+            let accepted = match self {
+                Self::Tcp(listener) => listener.accept().await.map(|(stream, from)| {
+                    stream.set_nodelay(true).ok(); // best effort: only latency is at stake
+                    (Stream::Tcp(stream), Some(from))
+                }),
+                Self::Unix(listener) => listener.accept().await.map(|(stream, _)| (Stream::Unix(stream), None)),
+            };
+            match accepted {
+                Ok(accepted) => return accepted,
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    warn!(%error, "no connection can be accepted; pausing");
+                    tokio::time::sleep(PAUSE).await;
+                }
             }
         }
     }
@@ -69,15 +214,6 @@ fn is_of_one_connection(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
     )
-}
-
-/// Connects to `address` within `deadline`.
-pub async fn connect(address: SocketAddr, deadline: Duration) -> io::Result<TcpStream> {
-    let stream = tokio::time::timeout(deadline, TcpStream::connect(address))
-        .await
-        .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "connecting took too long"))??;
-    stream.set_nodelay(true)?;
-    Ok(stream)
 }
 
 #[cfg(test)]
@@ -93,5 +229,19 @@ mod tests {
         assert!(shared.iter().all(|listener| listener.local_addr().expect("address") == address));
         let error = bind_shared(address, 1).expect_err("taken");
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn a_path_is_taken_while_somebody_listens_and_replaced_once_nobody_does() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("relevo.sock");
+        let first = bind_unix(&path).expect("bound");
+        assert_eq!(bind_unix(&path).expect_err("taken").kind(), io::ErrorKind::AddrInUse);
+        drop(first);
+        assert_eq!(bind_unix(&path).expect("left behind").bound().expect("bound"), Bound::Unix(path.clone()));
+        std::fs::remove_file(&path).expect("a socket");
+        std::fs::write(&path, "no socket").expect("written");
+        assert!(bind_unix(&path).is_err());
+        assert!(path.exists(), "what is no socket stays");
     }
 }

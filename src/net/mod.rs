@@ -6,7 +6,12 @@
 
 pub mod connection;
 pub mod deadline;
+pub mod dial;
 pub mod guard;
+pub mod http2;
 pub mod interim;
 pub mod listener;
+pub mod opening;
 pub mod pulse;
+pub mod stream;
+pub mod tls;

@@ -32,6 +32,8 @@ pub struct Times {
 /// What did not come in time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Late {
+    /// The end of the TLS handshake.
+    Handshake,
     /// The first byte.
     FirstByte,
     /// The end of a head.
@@ -46,11 +48,12 @@ pub enum Late {
 
 impl Late {
     /// Every one of them.
-    pub const ALL: [Self; 5] = [Self::FirstByte, Self::Head, Self::Idle, Self::Write, Self::End];
+    pub const ALL: [Self; 6] = [Self::Handshake, Self::FirstByte, Self::Head, Self::Idle, Self::Write, Self::End];
 
     /// A word for it, for metrics and logs.
     pub fn word(self) -> &'static str {
         match self {
+            Self::Handshake => "handshake",
             Self::FirstByte => "first_byte",
             Self::Head => "head",
             Self::Idle => "keep_alive",
@@ -115,7 +118,7 @@ impl Pulse {
             match self.awaited.get() {
                 Late::Head => self.head_began(),
                 Late::Idle => self.await_until(Late::Idle, self.after(self.times.keep_alive)),
-                Late::FirstByte | Late::Write | Late::End => {}
+                Late::Handshake | Late::FirstByte | Late::Write | Late::End => {}
             }
         }
     }

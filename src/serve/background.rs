@@ -17,6 +17,7 @@ use crate::clock::{Clock, Look};
 use crate::config::Config;
 use crate::domain::{Realm, Secret, Span, Timestamp};
 use crate::keyring::{Follower, Keyring, Settler, follow};
+use crate::net::tls::Certificates;
 use crate::observe::{Condition, Health, Metrics};
 use crate::store::Store;
 use crate::usage::Usage;
@@ -29,6 +30,8 @@ const TIME: Duration = Duration::from_secs(1);
 const FLUSH: Duration = Duration::from_secs(10);
 /// How often gauges are set and the store is looked at.
 const LOOK: Duration = Duration::from_secs(2);
+/// How often the files of certificates are looked at; a change is taken up at the second look.
+const WATCH: Duration = Duration::from_millis(500);
 /// How often every key is looked at for tokens that end soon.
 const SURVEY: Duration = Duration::from_mins(1);
 
@@ -57,6 +60,7 @@ pub(super) struct Work {
     pub(super) metrics: Metrics,
     pub(super) health: Health,
     pub(super) config: Arc<Config>,
+    pub(super) certificates: Vec<Certificates>,
     pub(super) given: Option<Secret>,
 }
 
@@ -101,10 +105,12 @@ impl Prepared {
 
 impl Work {
     async fn run(self, established: mpsc::SyncSender<Result<(), StartError>>) {
-        let Self { keyring, follower, settler, catalog, store, usage, clock, metrics, health, config, given } = self;
+        let Self { keyring, follower, settler, catalog, store, usage, clock, metrics, health, config, .. } = self;
+        let (certificates, given) = (self.certificates, self.given);
         let _closed = CloseUsage(usage.clone());
         let loaded = health.requirement("keys loaded");
         let store_up = health.condition("store");
+        let shown = health.condition("certificates");
         let clock_agrees = health.condition("clock");
         let feed = store.subscribe();
         let establish = async {
@@ -119,6 +125,7 @@ impl Work {
             establish,
             every(TIME, || async { watch_time(&clock, &metrics, &clock_agrees) }),
             every(FLUSH, || flush(usage.clone())),
+            every(WATCH, || watch(certificates.clone(), shown.clone())),
             every(LOOK, || look(&keyring, &*store, &clock, &metrics, &store_up)),
             every(SURVEY, || survey(catalog.clone(), keyring.clone(), clock.clone(), metrics.clone())),
         );
@@ -165,6 +172,19 @@ fn watch_time(clock: &Clock, metrics: &Metrics, agrees: &Condition) {
 
 async fn flush(usage: Usage) {
     tokio::task::spawn_blocking(move || usage.flush()).await.ok(); // a flush that failed is made again
+}
+
+/// Looks at the files of all certificates, off this thread.
+async fn watch(certificates: Vec<Certificates>, shown: Condition) {
+    if certificates.is_empty() {
+        return;
+    }
+    let look = move || certificates.iter().flat_map(Certificates::look).collect::<Vec<_>>();
+    match tokio::task::spawn_blocking(look).await {
+        Ok(troubles) if troubles.is_empty() => shown.ok(),
+        Ok(troubles) => shown.fail(troubles.join("; ")),
+        Err(_) => {} // looked at again in a moment
+    }
 }
 
 /// Sets the gauges that cost little, and asks the store whether it answers.

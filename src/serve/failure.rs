@@ -1,7 +1,7 @@
 //! Why a start failed, and with which exit code.
 
+use std::fmt::Display;
 use std::io;
-use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::keyring::Denied;
@@ -30,7 +30,11 @@ impl StartError {
         Self { text, exit_code: 2 }
     }
 
-    pub(super) fn bind(key: &str, address: SocketAddr, error: &io::Error) -> Self {
+    pub(super) fn certificate(address: &impl Display, error: &io::Error) -> Self {
+        Self::usage(format!("gateway: {address}: {error}"))
+    }
+
+    pub(super) fn bind(key: &str, address: &impl Display, error: &io::Error) -> Self {
         if error.kind() == io::ErrorKind::AddrInUse {
             return Self::usage(format!("{key}: {address} is in use by another process"));
         }

@@ -27,7 +27,8 @@ use crate::domain::Secret;
 use crate::gateway;
 use crate::index::Index;
 use crate::keyring::{self, Follower, Keyring, Settler};
-use crate::net::listener;
+use crate::net::listener::{self, Bound, Inherited};
+use crate::net::tls::{Certificates, Terminator};
 use crate::observe::{AccessLog, Health, Metrics, access::Sink, log};
 use crate::store::{Store, embedded::EmbeddedStore};
 use crate::usage::Usage;
@@ -88,26 +89,34 @@ impl Relevo {
 
 /// Every socket, bound.
 struct Sockets {
-    workers: Vec<Vec<TcpListener>>,
-    gateway: Vec<SocketAddr>,
+    workers: Vec<Vec<gateway::Entrance>>,
+    gateway: Vec<Bound>,
+    certificates: Vec<Certificates>,
     admin: TcpListener,
     probes: Option<TcpListener>,
 }
 
 impl Sockets {
     fn bind(config: &Config) -> Result<Self, StartError> {
-        let mut workers: Vec<Vec<TcpListener>> = (0..config.gateway.workers).map(|_| Vec::new()).collect();
-        let mut gateway = Vec::new();
-        for address in &config.gateway.listen {
-            let failed = |error| StartError::bind("gateway.listen", *address, &error);
-            let sockets = listener::bind_shared(*address, workers.len()).map_err(failed)?;
-            gateway.extend(sockets.first().and_then(|socket| socket.local_addr().ok()));
-            workers.iter_mut().zip(sockets).for_each(|(worker, socket)| worker.push(socket));
+        let mut workers: Vec<Vec<gateway::Entrance>> = (0..config.gateway.workers).map(|_| Vec::new()).collect();
+        let (mut gateway, mut certificates) = (Vec::new(), Vec::new());
+        let inherits = |listener: &config::Listener| matches!(listener.address, config::ListenAddress::Inherited(_));
+        let mut inherited = config.gateway.listeners.iter().any(inherits).then(Inherited::from_environment);
+        for config::Listener { address, tls } in &config.gateway.listeners {
+            let tls = (!tls.is_empty()).then(|| Terminator::new(tls)).transpose();
+            let tls = tls.map_err(|error| StartError::certificate(address, &error))?;
+            certificates.extend(tls.as_ref().map(|tls| tls.certificates().clone()));
+            let failed = |error| StartError::bind("gateway", address, &error);
+            for sockets in listener::open(address, workers.len(), inherited.as_mut()).map_err(failed)? {
+                gateway.extend(sockets.first().and_then(|socket| socket.bound().ok()));
+                let entrances = sockets.into_iter().map(|socket| gateway::Entrance { socket, tls: tls.clone() });
+                workers.iter_mut().zip(entrances).for_each(|(worker, entrance)| worker.push(entrance));
+            }
         }
-        let bind = |key, address| listener::bind(address).map_err(|error| StartError::bind(key, address, &error));
+        let bind = |key, address| listener::bind(address).map_err(|error| StartError::bind(key, &address, &error));
         let admin = bind("admin.listen", config.admin.listen)?;
         let probes = config.probes.as_ref().map(|probes| bind("probes.listen", probes.listen)).transpose()?;
-        Ok(Self { workers, gateway, admin, probes })
+        Ok(Self { workers, gateway, certificates, admin, probes })
     }
 }
 
@@ -124,19 +133,20 @@ struct Beginning {
 fn start(beginning: Beginning) -> Result<Running, StartError> {
     let Beginning { config, clock, store, given, source } = beginning;
     let config = Arc::new(config);
-    let Sockets { workers, gateway, admin: admin_socket, probes: probes_socket } = Sockets::bind(&config)?;
+    let Sockets { workers, gateway, certificates, admin: admin_socket, probes: probes_socket } =
+        Sockets::bind(&config)?;
     let admin = admin_socket.local_addr().map_err(|error| StartError::thread(&error))?;
     let probes = probes_socket.as_ref().and_then(|socket| socket.local_addr().ok());
-    let store = store.map_or_else(|| open(&config), Ok)?;
-    let ground = Ground::lay(config, clock)?;
+    let ground = Ground::lay(config, clock)?; // before a store is made: what is wrong here leaves none behind
+    let store = store.map_or_else(|| open(&ground.config), Ok)?;
     let accepting = ground.health.requirement("accepting");
-    let keys = Keys::start(&ground, store, given)?;
+    let keys = Keys::start(&ground, store, certificates.clone(), given)?;
 
     let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
     let plane = Arc::new(gateway::Plane::new(ground.plane_parts(&keys)));
     let workers = gateway::start(&plane, workers, &drain).map_err(|error| StartError::thread(&error))?;
     let (config, now) = (Arc::clone(&ground.config), ground.clock.now());
-    let process = Arc::new(Process::new(source, Arc::clone(&plane), config, now));
+    let process = Arc::new(Process::new(source, Arc::clone(&plane), certificates, config, now));
     let state = ground.admin(&keys, Arc::clone(&process), admin);
     let threads = serve_admin(state, &ground.config, (admin_socket, probes_socket), &stop)?;
     accepting.ok();
@@ -211,7 +221,12 @@ struct Keys {
 }
 
 impl Keys {
-    fn start(ground: &Ground, store: Arc<dyn Store>, given: Option<Secret>) -> Result<Self, StartError> {
+    fn start(
+        ground: &Ground,
+        store: Arc<dyn Store>,
+        certificates: Vec<Certificates>,
+        given: Option<Secret>,
+    ) -> Result<Self, StartError> {
         let Ground { config, clock, metrics, health, .. } = ground;
         let prepared = Background::prepare(&store)?;
         let (index, key_writer) = Index::with_capacity(prepared.capacity);
@@ -239,6 +254,7 @@ impl Keys {
             metrics: metrics.clone(),
             health: health.clone(),
             config: Arc::clone(config),
+            certificates,
             given,
         })?;
         Ok(Self { keyring, catalog, usage, index, admins, background })

@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tracing::{info, warn};
 
 use crate::admin::{Operations, ReloadRefused};
-use crate::config::{self, Config, Mistakes};
+use crate::config::{self, Config, ListenAddress, Mistakes};
 use crate::domain::Timestamp;
 use crate::gateway::Plane;
+use crate::net::tls::Certificates;
 
 /// Where a configuration comes from, to be read again.
 #[derive(Clone, Debug)]
@@ -41,13 +42,21 @@ impl Source {
 pub(super) struct Process {
     source: Option<Source>,
     plane: Arc<Plane>,
+    /// Those of the listeners with TLS, in their order.
+    certificates: Vec<Certificates>,
     in_force: Mutex<Arc<Config>>,
     started_at: Timestamp,
 }
 
 impl Process {
-    pub(super) fn new(source: Option<Source>, plane: Arc<Plane>, config: Arc<Config>, started_at: Timestamp) -> Self {
-        Self { source, plane, in_force: Mutex::new(config), started_at }
+    pub(super) fn new(
+        source: Option<Source>,
+        plane: Arc<Plane>,
+        certificates: Vec<Certificates>,
+        config: Arc<Config>,
+        started_at: Timestamp,
+    ) -> Self {
+        Self { source, plane, certificates, in_force: Mutex::new(config), started_at }
     }
 
     fn try_reload(&self) -> Result<String, ReloadRefused> {
@@ -58,6 +67,8 @@ impl Process {
         if !fixed.is_empty() {
             return Err(ReloadRefused::NeedsRestart(fixed));
         }
+        let certificates = certificates(&config)?;
+        self.certificates.iter().zip(certificates).for_each(|(shown, loaded)| shown.replace(&loaded));
         self.plane.reload(Arc::clone(&config));
         in_force.clone_from(&config);
         Ok(config.hash.clone())
@@ -85,6 +96,18 @@ impl Operations for Process {
     }
 }
 
+/// The certificates of every listener with TLS. They were sound when the configuration was checked.
+fn certificates(config: &Config) -> Result<Vec<Certificates>, ReloadRefused> {
+    let listeners = config.gateway.listeners.iter().filter(|listener| !listener.tls.is_empty());
+    let loaded = listeners.map(|listener| Certificates::load(&listener.tls)).collect::<Result<_, _>>();
+    loaded.map_err(|error| ReloadRefused::Mistakes(vec![("gateway.listeners".to_owned(), error.to_string())]))
+}
+
+/// Where each listener listens, and whether with TLS.
+fn places(config: &Config) -> Vec<(&ListenAddress, bool)> {
+    config.gateway.listeners.iter().map(|listener| (&listener.address, listener.tls.is_empty())).collect()
+}
+
 fn refused(mistakes: &Mistakes) -> ReloadRefused {
     ReloadRefused::Mistakes(mistakes.iter().map(|mistake| (mistake.key.clone(), mistake.message.clone())).collect())
 }
@@ -92,7 +115,7 @@ fn refused(mistakes: &Mistakes) -> ReloadRefused {
 /// The keys that differ and that only a restart can change.
 fn needs_restart(before: &Config, after: &Config) -> Vec<&'static str> {
     let differs = [
-        ("gateway.listen", before.gateway.listen != after.gateway.listen),
+        ("gateway.listen", places(before) != places(after)),
         ("gateway.workers", before.gateway.workers != after.gateway.workers),
         ("admin.listen", before.admin != after.admin),
         ("probes", before.probes != after.probes),

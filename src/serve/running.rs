@@ -13,6 +13,7 @@ use tracing::info;
 
 use crate::admin::Operations;
 use crate::gateway;
+use crate::net::listener::Bound;
 use crate::observe::{AccessLog, Condition};
 
 use super::StartError;
@@ -49,7 +50,7 @@ impl Signals {
 
 /// A running gateway. Dropped without [`Running::shutdown`], it goes on until the process ends.
 pub struct Running {
-    pub(super) gateway: Vec<SocketAddr>,
+    pub(super) gateway: Vec<Bound>,
     pub(super) admin: SocketAddr,
     pub(super) probes: Option<SocketAddr>,
     pub(super) accepting: Condition,
@@ -65,9 +66,13 @@ pub struct Running {
 }
 
 impl Running {
-    /// The data plane's addresses.
-    pub fn gateway_addresses(&self) -> &[SocketAddr] {
-        &self.gateway
+    /// The data plane's addresses, but for sockets in the file system.
+    pub fn gateway_addresses(&self) -> Vec<SocketAddr> {
+        let address = |bound: &Bound| match bound {
+            Bound::Tcp(address) => Some(*address),
+            Bound::Unix(_) => None,
+        };
+        self.gateway.iter().filter_map(address).collect()
     }
 
     /// The admin port's address.
@@ -83,10 +88,11 @@ impl Running {
     /// Tells the addresses on stdout, a JSON line each, and nothing else there ever.
     pub(super) fn print_addresses(&self) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
-        let gateway = self.gateway.iter().map(|address| ("gateway", address));
-        let others = [("admin", &self.admin)].into_iter().chain(self.probes.iter().map(|probes| ("probes", probes)));
+        let gateway = self.gateway.iter().map(|bound| ("gateway", bound.to_string()));
+        let admin = [("admin", self.admin.to_string())].into_iter();
+        let others = admin.chain(self.probes.iter().map(|probes| ("probes", probes.to_string())));
         for (what, address) in gateway.chain(others) {
-            writeln!(stdout, "{}", serde_json::json!({"listening": what, "address": address.to_string()}))?;
+            writeln!(stdout, "{}", serde_json::json!({"listening": what, "address": address}))?;
         }
         stdout.flush()
     }

@@ -271,8 +271,9 @@ mod tests {
         let place = Place::open(parent.path(), Beginning::AsItWas).expect("made");
         let path = place.configure(ports(), loopback(9)).expect("written");
         let config = crate::config::load(Some(&path), []).unwrap_or_else(|mistakes| panic!("{mistakes}"));
-        assert_eq!((config.gateway.listen, config.admin.listen), (vec![loopback(8080)], loopback(8081)));
-        assert_eq!(config.upstreams[config.routes[0].upstream].endpoints[0].port, 9);
+        let listens: Vec<_> = config.gateway.listeners.iter().map(|listener| listener.address.to_string()).collect();
+        assert_eq!((listens, config.admin.listen), (vec!["127.0.0.1:8080".to_owned()], loopback(8081)));
+        assert_eq!(config.upstreams[config.routes[0].upstream].endpoints[0].to_string(), "http://127.0.0.1:9");
         assert_eq!(config.store.path, place.directory.join(STORE));
         assert_eq!(place.token_file().parent(), config.store.path.parent());
     }

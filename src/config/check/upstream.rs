@@ -1,14 +1,20 @@
 //! `[[upstreams]]`: names and endpoints.
 //!
-//! Promises: an endpoint is a host and a port and nothing else; no two upstreams share a name.
+//! Promises: an endpoint is a host and a port, or a path of a socket, and nothing else; no two upstreams share a name; the
+//! files of TLS were there and sound when this was read.
 //! Deliberately does not: resolve or dial anything.
 
+use std::path::PathBuf;
+
 use http::uri::Authority;
+use sha2::{Digest, Sha256};
 
 use super::super::file::{self, At, Text};
 use super::super::mistake::Findings;
-use super::super::{Endpoint, HostPattern, Upstream};
-use super::{all, host, number, timeout};
+use super::super::{
+    Certificate, Endpoint, HostPattern, ListenAddress, Reach, Speech, Upstream, UpstreamTls, certificate,
+};
+use super::{all, host, listener, number, timeout};
 
 /// Judges every upstream; one with mistakes is `None` in its place.
 pub(super) fn check(file: &[At<file::Upstream>], findings: &mut Findings) -> Vec<Option<Upstream>> {
@@ -27,6 +33,7 @@ fn one(key: &str, at: &At<file::Upstream>, findings: &mut Findings) -> Option<Up
     let name = findings.required(format!("{key}.name"), file.name.as_ref(), &at.span);
     let name = name.and_then(|text| findings.keep(format!("{key}.name"), &text.span, self::name(&text.value)));
     let endpoints = endpoints(&format!("{key}.endpoints"), at, findings);
+    let tls = tls(&format!("{key}.tls"), file, endpoints.as_deref(), findings);
     let mut wait = |name: &str, text: &Text| timeout(&format!("{key}.{name}"), text, findings);
     let connect_timeout = wait("connect_timeout", &file.connect_timeout);
     let head_timeout = wait("head_timeout", &file.head_timeout);
@@ -37,6 +44,7 @@ fn one(key: &str, at: &At<file::Upstream>, findings: &mut Findings) -> Option<Up
     Some(Upstream {
         name: name?,
         endpoints: endpoints?,
+        tls: tls?,
         case_insensitive: file.case_insensitive,
         connect_timeout: connect_timeout?,
         head_timeout: head_timeout?,
@@ -67,15 +75,48 @@ fn endpoints(key: &str, at: &At<file::Upstream>, findings: &mut Findings) -> Opt
     Some(made)
 }
 
-/// `http://host:port`, the port 80 where none is given.
-fn endpoint(text: &str) -> Result<Endpoint, String> {
-    const FORM: &str = "is not of the form http://host:port";
-    for scheme in ["https", "h2c", "unix"] {
-        if text.strip_prefix(scheme).is_some_and(|rest| rest.starts_with(':')) {
-            return Err(format!("an endpoint of {scheme} is not supported by this version"));
-        }
+/// The files of TLS; they mean something only where TLS is spoken.
+fn tls(
+    key: &str,
+    file: &file::Upstream,
+    endpoints: Option<&[Endpoint]>,
+    findings: &mut Findings,
+) -> Option<UpstreamTls> {
+    let Some(at) = &file.tls else { return Some(UpstreamTls::default()) };
+    if endpoints.is_some_and(|all| all.iter().all(|endpoint| endpoint.speech != Speech::Https)) {
+        findings.push(key, &at.span, "means nothing without an endpoint of https");
     }
-    let rest = text.strip_prefix("http://").ok_or(FORM)?;
+    let written = &at.value;
+    let mut content = Sha256::new();
+    let ca = match &written.ca {
+        None => Some(None),
+        Some(text) => {
+            let path = PathBuf::from(&text.value);
+            let read = certificate::read_certificates(&path).map(|all| all.iter().for_each(|one| content.update(one)));
+            findings.keep(format!("{key}.ca"), &text.span, read).map(|()| Some(path))
+        }
+    };
+    let client = match (&written.certificate, &written.key) {
+        (None, None) => Some(None),
+        pair => listener::pair(key, pair, at, findings).map(Some),
+    };
+    let shown = client.as_ref().and_then(Option::as_ref).and_then(|client: &Certificate| client.read().ok());
+    content.update(shown.map(|pem| pem.digest()).unwrap_or_default());
+    Some(UpstreamTls { ca: ca?, client: client?, content: content.finalize().into() })
+}
+
+/// `http://host:port` and the like, the scheme's own port where none is given; `unix:/path`.
+fn endpoint(text: &str) -> Result<Endpoint, String> {
+    const FORM: &str = "is not of the form http://host:port, https://host:port, h2c://host:port or unix:/path";
+    if text.starts_with("unix:") {
+        let address = text.parse::<ListenAddress>()?;
+        let ListenAddress::Unix(path) = address else { return Err(FORM.to_owned()) };
+        let authority = Authority::from_static("localhost");
+        return Ok(Endpoint { speech: Speech::Http, reach: Reach::Unix(path), authority });
+    }
+    let schemes = [("http://", Speech::Http, 80), ("https://", Speech::Https, 443), ("h2c://", Speech::H2c, 80)];
+    let of_scheme = |(scheme, speech, port)| text.strip_prefix(scheme).map(|rest| (rest, speech, port));
+    let (rest, speech, default_port) = schemes.into_iter().find_map(of_scheme).ok_or(FORM)?;
     let rest = rest.strip_suffix('/').unwrap_or(rest);
     if rest.contains(['/', '?', '#']) {
         return Err("holds a path or query: an endpoint is a host and a port only".to_owned());
@@ -87,7 +128,7 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
     host::pattern(authority.host()).ok().filter(|pattern| matches!(pattern, HostPattern::Exact(_))).ok_or(FORM)?;
     let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
     let port = match rest.strip_prefix(authority.host()) {
-        Some("") => 80,
+        Some("") => default_port,
         Some(port) => {
             let digits = port.strip_prefix(':').filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
             digits.and_then(|digits| digits.parse().ok()).ok_or(FORM)?
@@ -97,7 +138,7 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
     if port == 0 {
         return Err(FORM.to_owned());
     }
-    Ok(Endpoint { authority, host, port })
+    Ok(Endpoint { speech, reach: Reach::Tcp { host, port }, authority })
 }
 
 #[cfg(test)]
@@ -110,10 +151,14 @@ mod tests {
             ("http://127.0.0.1:9000", "127.0.0.1", 9000),
             ("http://orders.internal", "orders.internal", 80),
             ("http://[::1]:9000/", "::1", 9000),
+            ("https://orders.internal", "orders.internal", 443),
+            ("h2c://orders.internal", "orders.internal", 80),
         ] {
             let endpoint = endpoint(text).expect(text);
-            assert_eq!((endpoint.host.as_str(), endpoint.port), (host, port), "{text}");
+            assert_eq!(endpoint.reach, Reach::Tcp { host: host.to_owned(), port }, "{text}");
+            assert_eq!(endpoint.to_string(), text.trim_end_matches('/'));
         }
+        assert_eq!(endpoint("unix:/run/a.sock").expect("legal").to_string(), "unix:/run/a.sock");
     }
 
     #[test]
@@ -129,9 +174,10 @@ mod tests {
             "http://a:",
             "http://a:x",
             "http://a:65536",
-            "https://a",
-            "h2c://a",
-            "unix:/run/a.sock",
+            "https://a/b",
+            "h2c://",
+            "unix:a.sock",
+            "https:a",
             "http://a b",
             "ftp://a",
             "http://:80",

@@ -15,8 +15,8 @@ fn a_port_that_cannot_be_is_told_with_its_line() {
         ("watch = false", "1 watch: watching the configuration file is not supported by this version"),
         ("[gateway]\nlisten = []", "2 gateway.listen: names no address"),
         (
-            "[gateway]\nlisten = [\"unix:/run/a.sock\"]",
-            "2 gateway.listen[0]: a socket path or an inherited socket is not supported by this version",
+            "[gateway]\nlisten = [\"unix:a.sock\"]",
+            "2 gateway.listen[0]: is not of the form unix:/path, of at most 107 bytes",
         ),
         (
             "[gateway]\nlisten = [\n\"localhost:80\"]",
@@ -35,7 +35,16 @@ fn a_port_that_cannot_be_is_told_with_its_line() {
         ),
         (
             "[[gateway.listeners]]\naddress = \"x\"",
-            "1 gateway.listeners: a listener with TLS, a socket path or PROXY protocol is not supported by this version",
+            "2 gateway.listeners[0].address: is not an address and port like 127.0.0.1:8080 or [::1]:8080",
+        ),
+        ("[[gateway.listeners]]", "1 gateway.listeners[0].address: is missing"),
+        (
+            "[gateway]\nlisten = [\"unix:/a\"]\n[[gateway.listeners]]\naddress = \"unix:/a\"",
+            "4 gateway.listeners[0].address: is the address of gateway.listen[0] already",
+        ),
+        (
+            "[[gateway.listeners]]\naddress = \"fd:a\"\ntls = []",
+            "3 gateway.listeners[0].tls: names no certificate: leave it out to listen in clear",
         ),
         ("[gateway]\nlisten = 5", "2 gateway.listen: invalid type: integer `5`, expected a list"),
         ("gateway = 5", "1 gateway: invalid type: integer `5`, expected a table"),
@@ -48,6 +57,53 @@ fn a_port_that_cannot_be_is_told_with_its_line() {
         ("[probes]\nlisten = \"127.0.0.1:8081\"", "2 probes.listen: is the address of admin.listen already"),
         ("[probes]\nmetrics = true", "2 probes.metrics: means nothing without probes.listen"),
     ]);
+}
+
+#[test]
+fn a_certificate_that_cannot_be_shown_is_told_with_its_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let write = |name: &str, text: &str| std::fs::write(file(name), text).expect("written");
+    for name in ["a", "b"] {
+        let made = rcgen::generate_simple_self_signed([format!("{name}.example")]).expect("made");
+        write(&format!("{name}.pem"), &made.cert.pem());
+        write(&format!("{name}.key"), &made.signing_key.serialize_pem());
+    }
+    write("none.pem", "nothing");
+    write("bad.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    let served = |certificate: &str, key: &str, hosts: &str| {
+        format!("{{ certificate = '{}', key = '{}'{hosts} }}", file(certificate), file(key))
+    };
+    let listener =
+        |tls: &[String]| format!("[[gateway.listeners]]\naddress = \"127.0.0.1:443\"\ntls = [{}]", tls.join(",\n"));
+    let good = served("a.pem", "a.key", "");
+    let other = served("b.pem", "b.key", ", hosts = [\"b.example\"]");
+    assert!(read(&listener(&[good.clone(), other.clone()])).is_ok());
+    let gone = "cannot be read: No such file or directory (os error 2)";
+    for (tls, expected) in [
+        (vec![served("x.pem", "a.key", "")], format!("tls[0].certificate: {gone}")),
+        (vec![served("a.pem", "x.key", "")], format!("tls[0].key: {gone}")),
+        (vec![served("none.pem", "a.key", "")], "tls[0].certificate: holds no certificate in PEM".into()),
+        (vec![served("a.pem", "none.pem", "")], "tls[0].key: holds no private key in PEM".into()),
+        (
+            vec![good.clone(), served("b.pem", "a.key", ", hosts = [\"b.example\"]")],
+            "tls[1].key: is not the key of the certificate".into(),
+        ),
+        (
+            vec![good.clone(), served("b.pem", "b.key", "")],
+            "tls[1].hosts: is missing: only the first certificate is the default".into(),
+        ),
+        (
+            vec![good.clone(), other.clone(), other.clone()],
+            "tls[2].hosts: is named for another certificate already".into(),
+        ),
+        (vec!["{ key = \"a\" }".into()], "tls[0].certificate: is missing".into()),
+    ] {
+        let line = 2 + tls.len();
+        assert_eq!(mistakes(&listener(&tls)), [format!("{line} gateway.listeners[0].{expected}")], "{tls:?}");
+    }
+    let malformed = mistakes(&listener(&[served("bad.pem", "a.key", "")]));
+    assert!(malformed[0].starts_with("3 gateway.listeners[0].tls[0].certificate: holds a malformed"), "{malformed:?}");
 }
 
 #[test]
@@ -94,6 +150,18 @@ fn a_log_wait_or_bound_that_cannot_be_is_told_with_its_line() {
         ("[errors]\ndetail = \"none\"", "2 errors.detail: is neither \"full\" nor \"minimal\""),
         ("[limits]\nhead_bytes = \"1KiB\"", "2 limits.head_bytes: is not a size from 8KiB to 1MiB"),
         ("[limits]\nhead_bytes = \"big\"", "2 limits.head_bytes: is not a size like 512KiB or 10MiB"),
+        ("[limits]\nhandshakes = 0", "2 limits.handshakes: is not a number from 1 to 10000000"),
+        ("[limits]\nhandshake_timeout = \"0s\"", "2 limits.handshake_timeout: must be longer than nothing"),
+        ("[limits.http2]\nstreams = 0", "2 limits.http2.streams: is not a number from 1 to 10000"),
+        (
+            "[limits.http2]\nheader_list_bytes = \"1B\"",
+            "2 limits.http2.header_list_bytes: is not a size from 1KiB to 1MiB",
+        ),
+        (
+            "[limits.http2]\nstream_window_bytes = \"2GiB\"",
+            "2 limits.http2.stream_window_bytes: is not a size from 64KiB to 1024MiB",
+        ),
+        ("[limits.http2]\nping_interval = \"0s\"", "2 limits.http2.ping_interval: must be longer than nothing"),
         ("[limits]\nheader_count = 0", "2 limits.header_count: is not a number from 1 to 1000"),
         ("[limits]\nconnections = 0", "2 limits.connections: is not a number from 1 to 10000000"),
         ("[limits]\nkeep_alive = \"0s\"", "2 limits.keep_alive: must be longer than nothing"),
@@ -124,20 +192,28 @@ fn mistakes_of_an_upstream_are_told_with_their_line() {
             "3 upstreams[0].endpoints[0]: holds user information: an endpoint is a host and a port only",
         ),
         (
-            "name = \"a\"\nendpoints = [\"https://a\"]".into(),
-            "3 upstreams[0].endpoints[0]: an endpoint of https is not supported by this version",
+            "name = \"a\"\nendpoints = [\"https://a/b\"]".into(),
+            "3 upstreams[0].endpoints[0]: holds a path or query: an endpoint is a host and a port only",
         ),
         (
-            "name = \"a\"\nendpoints = [\"h2c://a\"]".into(),
-            "3 upstreams[0].endpoints[0]: an endpoint of h2c is not supported by this version",
+            "name = \"a\"\nendpoints = [\"http://a\"]\ntls = {}".into(),
+            "4 upstreams[0].tls: means nothing without an endpoint of https",
         ),
         (
-            "name = \"a\"\nendpoints = [\"unix:/a\"]".into(),
-            "3 upstreams[0].endpoints[0]: an endpoint of unix is not supported by this version",
+            "name = \"a\"\nendpoints = [\"unix:a\"]".into(),
+            "3 upstreams[0].endpoints[0]: is not of the form unix:/path, of at most 107 bytes",
+        ),
+        (
+            "name = \"a\"\nendpoints = [\"https://a\"]\ntls = { ca = \"/none.pem\" }".into(),
+            "4 upstreams[0].tls.ca: cannot be read: No such file or directory (os error 2)",
+        ),
+        (
+            "name = \"a\"\nendpoints = [\"https://a\"]\ntls = { certificate = \"/none.pem\" }".into(),
+            "4 upstreams[0].tls.key: is missing",
         ),
         (
             "name = \"a\"\nendpoints = [\"a:80\"]".into(),
-            "3 upstreams[0].endpoints[0]: is not of the form http://host:port",
+            "3 upstreams[0].endpoints[0]: is not of the form http://host:port, https://host:port, h2c://host:port or unix:/path",
         ),
         (
             "name = \"a\"\nendpoints = [\"http://a\", \"http://a/\"]".into(),

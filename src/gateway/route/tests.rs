@@ -6,7 +6,6 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::MethodName;
-use crate::domain::{Lifetime, OnExpiry, Prefix, Span};
 use crate::gateway::path::PathPolicy;
 
 const POLICY: PathPolicy = PathPolicy { semicolons: true };
@@ -32,10 +31,10 @@ pub(in crate::gateway) fn route(path: &str) -> config::Route {
 /// A configuration of `routes` and two upstreams, the second of which folds case.
 pub(in crate::gateway) fn config(routes: Vec<config::Route>) -> Config {
     let second = Duration::from_secs(1);
-    let loopback = "127.0.0.1:0".parse().expect("an address");
     let upstream = |case_insensitive| config::Upstream {
         name: "orders".to_owned(),
         endpoints: Vec::new(),
+        tls: config::UpstreamTls::default(),
         case_insensitive,
         connect_timeout: second,
         head_timeout: second,
@@ -48,42 +47,12 @@ pub(in crate::gateway) fn config(routes: Vec<config::Route>) -> Config {
         key: HeaderName::from_static("x-vtex-api-appkey"),
         token: HeaderName::from_static("x-vtex-api-apptoken"),
     };
-    Config {
-        gateway: config::Gateway { listen: vec![loopback], workers: 1, trusted_proxies: Vec::new() },
-        admin: config::Admin { listen: loopback },
-        probes: None,
-        store: config::Store { path: "x".into() },
-        tokens: config::Tokens {
-            prefix: Prefix::default(),
-            duration: Lifetime::Never,
-            on_expiry: OnExpiry::Refuse,
-            remember: "90d".parse::<Span>().expect("a span"),
-        },
-        credentials: Credentials { bearer: true, header: Some(HeaderName::from_static("x-api-key")), pair: Some(pair) },
-        log: config::Log { access: config::AccessLog::Off },
-        drain: config::Drain { delay: second, timeout: second },
-        paths: config::Paths { semicolons: true },
-        errors: config::Errors { detail: config::Detail::Full },
-        limits: config::Limits {
-            connections: 1,
-            keep_alive: second,
-            head_timeout: second,
-            head_bytes: 1,
-            header_count: 1,
-            uri_bytes: 8_192,
-            first_byte: second,
-            write_stall: second,
-            body_stall: second,
-            body_rate: 0,
-            body_rate_over: second,
-            stream_idle: second,
-            connection_life: second,
-            linger: second,
-        },
-        upstreams: vec![upstream(false), upstream(true)],
-        routes,
-        hash: String::new(),
-    }
+    let mut config = Config::parse("", "test", []).expect("the defaults");
+    config.credentials.pair = Some(pair);
+    config.paths.semicolons = true;
+    config.upstreams = vec![upstream(false), upstream(true)];
+    config.routes = routes;
+    config
 }
 
 fn methods(names: &[&str]) -> BTreeSet<MethodName> {

@@ -4,6 +4,8 @@
 //! that ended well; every wait has a deadline.
 //! Deliberately does not: judge health. A connection that cannot be made is tried at the next endpoint.
 
+mod dialer;
+mod multiplex;
 mod pool;
 
 use std::cell::Cell;
@@ -12,9 +14,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::HeaderValue;
+use http::uri::{Authority, Scheme};
 
-use crate::config;
+use crate::config::{self, Speech};
 use crate::net::deadline::{Ticks, Wheel};
+use crate::net::dial::Connector;
 use crate::observe::{Metrics, UpstreamMetrics};
 
 pub(super) use pool::{Connection, Pool};
@@ -46,6 +50,8 @@ pub(super) struct EndpointLabel {
 pub(super) struct Endpoint {
     /// What `Host` says.
     pub(super) host: HeaderValue,
+    /// What HTTP/2 says instead of it.
+    pub(super) origin: (Scheme, Authority),
     /// What logs and metrics say.
     pub(super) label: Rc<EndpointLabel>,
     pub(super) pool: Rc<Pool>,
@@ -56,17 +62,18 @@ impl Upstream {
     pub(super) fn new(
         config: &config::Upstream,
         shared: Arc<Shared>,
-        metrics: &Metrics,
-        wheel: &Rc<Wheel>,
+        connector: Option<&Connector>,
+        (metrics, wheel): (&Metrics, &Rc<Wheel>),
         first: usize,
     ) -> Self {
         let endpoint = |endpoint: &config::Endpoint| Endpoint {
             host: host(endpoint),
+            origin: (scheme(endpoint.speech), endpoint.authority.clone()),
             label: Rc::new(EndpointLabel {
-                authority: endpoint.authority.as_str().into(),
-                metrics: metrics.upstream(&config.name, endpoint.authority.as_str()),
+                authority: endpoint.label().into(),
+                metrics: metrics.upstream(&config.name, &endpoint.label()),
             }),
-            pool: Rc::new(Pool::new(endpoint, config, wheel)),
+            pool: Rc::new(Pool::new(endpoint, config, connector.cloned(), wheel)),
         };
         Self {
             name: config.name.as_str().into(),
@@ -97,6 +104,13 @@ impl Upstream {
     /// Closes connections that have been idle too long.
     pub(super) fn sweep(&self) {
         self.endpoints.iter().for_each(|endpoint| endpoint.pool.sweep());
+    }
+}
+
+fn scheme(speech: Speech) -> Scheme {
+    match speech {
+        Speech::Http | Speech::H2c => Scheme::HTTP,
+        Speech::Https => Scheme::HTTPS,
     }
 }
 

@@ -1,11 +1,11 @@
 //! One worker's connections to one endpoint.
 //!
-//! Promises: no lock, no other worker; the connection used last is used first, so that the surplus grows old and goes.
+//! Promises: no lock, no other worker; of connections that carry one exchange at a time the one used last is used first,
+//! so that the surplus grows old and goes.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -20,20 +20,29 @@ use tracing::debug;
 use crate::config;
 use crate::gateway::body::RequestBody;
 use crate::net::deadline::{self, Ticks, Timer, Wheel};
+use crate::net::dial::{self, Connector};
 use crate::net::interim::{Replies, Watched};
-use crate::net::listener;
+use crate::net::opening::Protocol;
+use crate::net::stream::Stream;
+
+use super::dialer::Dialer;
+use super::multiplex::{Berth, Multiplexed};
 
 /// The largest head of a reply, in bytes.
 const REPLY_HEAD: usize = 64 * 1024;
 
 pub(in crate::gateway) struct Pool {
-    host: String,
-    port: u16,
+    dialer: Dialer,
     connect_timeout: Duration,
     idle_timeout: Duration,
     most_idle: usize,
     wheel: Rc<Wheel>,
     idle: RefCell<VecDeque<Idle>>,
+    multiplexed: Multiplexed,
+    /// What was spoken last.
+    spoken: Cell<Option<Protocol>>,
+    /// Held by whoever dials a connection that others will share.
+    dialling: tokio::sync::Mutex<()>,
 }
 
 struct Idle {
@@ -41,22 +50,36 @@ struct Idle {
     since: Instant,
 }
 
-/// What belongs to a connection as long as it lives.
+/// What belongs to a connection of HTTP/1.1 as long as it lives.
 struct Line {
     sender: SendRequest<RequestBody>,
     replies: Rc<Replies>,
     deadline: Timer,
 }
 
-/// A connection that carries one exchange. Dropped, it is closed; [`Connection::give_back`] keeps it for another.
+/// A connection, or a place on one, that carries one exchange. Dropped, it is closed; [`Connection::give_back`] keeps it
+/// for another.
 pub(in crate::gateway) struct Connection {
-    line: Line,
+    sender: Sender,
     /// Whether it carried an exchange before: the backend may close it at the instant it is used.
     pub(in crate::gateway) reused: bool,
     pool: Rc<Pool>,
 }
 
+enum Sender {
+    Http1(Line),
+    Http2(Berth, Timer),
+}
+
 impl Connection {
+    /// What is spoken on it.
+    pub(in crate::gateway) fn protocol(&self) -> Protocol {
+        match &self.sender {
+            Sender::Http1(_) => Protocol::Http1,
+            Sender::Http2(..) => Protocol::Http2,
+        }
+    }
+
     /// Sends `request`. `None`: the head of the reply did not come within `patience` of the last progress of the upload,
     /// of which `moved` tells the bytes so far, twice that at most: a backend may wait for all of it.
     pub(in crate::gateway) async fn send(
@@ -65,65 +88,103 @@ impl Connection {
         patience: Ticks,
         moved: impl Fn() -> u64,
     ) -> Option<Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> {
-        self.line.replies.expect();
-        let mut sent = pin!(self.line.sender.try_send_request(request));
-        loop {
-            let before = moved();
-            let reply = deadline::within(&self.line.deadline, patience, sent.as_mut()).await;
-            if reply.is_some() || moved() == before {
-                return reply;
+        match &mut self.sender {
+            Sender::Http1(line) => {
+                line.replies.expect();
+                in_time(&line.deadline, patience, moved, line.sender.try_send_request(request)).await
+            }
+            Sender::Http2(berth, deadline) => {
+                in_time(deadline, patience, moved, berth.sender.try_send_request(request)).await
             }
         }
     }
 
     /// Keeps the connection for another exchange. Only after a reply that was read to its end.
     pub(in crate::gateway) fn give_back(self) {
-        let Self { line, pool, .. } = self;
-        let mut idle = pool.idle.borrow_mut();
-        if !line.sender.is_closed() && idle.len() < pool.most_idle {
+        let Sender::Http1(line) = self.sender else { return }; // a place on a connection is given back by itself
+        let mut idle = self.pool.idle.borrow_mut();
+        if !line.sender.is_closed() && idle.len() < self.pool.most_idle {
             idle.push_back(Idle { line, since: Instant::now() });
         }
     }
 }
 
+async fn in_time<T>(
+    deadline: &Timer,
+    patience: Ticks,
+    moved: impl Fn() -> u64,
+    sent: impl Future<Output = T>,
+) -> Option<T> {
+    let mut sent = pin!(sent);
+    loop {
+        let before = moved();
+        let reply = deadline::within(deadline, patience, sent.as_mut()).await;
+        if reply.is_some() || moved() == before {
+            return reply;
+        }
+    }
+}
+
 impl Pool {
-    pub(super) fn new(endpoint: &config::Endpoint, upstream: &config::Upstream, wheel: &Rc<Wheel>) -> Self {
+    pub(super) fn new(
+        endpoint: &config::Endpoint,
+        upstream: &config::Upstream,
+        connector: Option<Connector>,
+        wheel: &Rc<Wheel>,
+    ) -> Self {
+        let dialer = Dialer::new(endpoint, connector, upstream.connect_timeout);
         Self {
-            host: endpoint.host.clone(),
-            port: endpoint.port,
+            spoken: Cell::new(dialer.expected()),
+            dialer,
             connect_timeout: upstream.connect_timeout,
             idle_timeout: upstream.idle_timeout,
             most_idle: upstream.idle_connections,
             wheel: Rc::clone(wheel),
             idle: RefCell::default(),
+            multiplexed: Multiplexed::default(),
+            dialling: tokio::sync::Mutex::default(),
         }
     }
 
     /// A connection that was used before and is, `now`, ready for another exchange.
     pub(in crate::gateway) async fn idle(self: &Rc<Self>, now: Instant) -> Option<Connection> {
+        if let Some(berth) = self.multiplexed.find() {
+            return Some(self.lend(self.http2(berth), true));
+        }
         loop {
             let Idle { mut line, since } = self.idle.borrow_mut().pop_back()?;
             if now.saturating_duration_since(since) < self.idle_timeout && line.sender.ready().await.is_ok() {
-                return Some(Connection { line, reused: true, pool: Rc::clone(self) });
+                return Some(self.lend(Sender::Http1(line), true));
             }
         }
     }
 
-    /// A new connection.
+    /// A new connection; where exchanges share connections, perhaps a place on one that another has just dialled.
     pub(in crate::gateway) async fn connect(self: &Rc<Self>) -> io::Result<Connection> {
-        let dial = async {
-            let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-            for address in self.addresses().await? {
-                match listener::connect(address, self.connect_timeout).await {
-                    Ok(stream) => return Ok(stream),
-                    Err(error) => last = error,
-                }
+        if self.spoken.get() != Some(Protocol::Http2) {
+            return self.dial().await;
+        }
+        let shared = async {
+            let _dialling = self.dialling.lock().await;
+            match self.multiplexed.find() {
+                Some(berth) => Ok(self.lend(self.http2(berth), false)),
+                None => self.dial().await,
             }
-            Err(last)
         };
-        let stream = tokio::time::timeout(self.connect_timeout, dial)
-            .await
-            .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "connecting took too long"))??;
+        tokio::time::timeout(self.connect_timeout, shared).await.map_err(dial::late)?
+    }
+
+    async fn dial(self: &Rc<Self>) -> io::Result<Connection> {
+        let (stream, protocol) = self.dialer.dial().await?;
+        self.spoken.set(Some(protocol));
+        let sender = match protocol {
+            Protocol::Http1 => Sender::Http1(self.http1(stream).await?),
+            Protocol::Http2 => self.http2(self.multiplexed.add(stream).await?),
+        };
+        Ok(self.lend(sender, false))
+    }
+
+    async fn http1(&self, stream: Stream) -> io::Result<Line> {
         let replies = Rc::<Replies>::default();
         let watched = Watched::new(stream, Rc::clone(&replies));
         let mut engine = http1::Builder::new();
@@ -134,19 +195,20 @@ impl Pool {
                 debug!(%error, "upstream connection ended");
             }
         });
-        let line = Line { sender, replies, deadline: Timer::new(&self.wheel) };
-        Ok(Connection { line, reused: false, pool: Rc::clone(self) })
+        Ok(Line { sender, replies, deadline: Timer::new(&self.wheel) })
     }
 
-    async fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        if let Ok(address) = self.host.parse() {
-            return Ok(vec![SocketAddr::new(address, self.port)]);
-        }
-        Ok(tokio::net::lookup_host((self.host.as_str(), self.port)).await?.collect())
+    fn http2(&self, berth: Berth) -> Sender {
+        Sender::Http2(berth, Timer::new(&self.wheel))
+    }
+
+    fn lend(self: &Rc<Self>, sender: Sender, reused: bool) -> Connection {
+        Connection { sender, reused, pool: Rc::clone(self) }
     }
 
     /// Closes connections that have been idle too long.
     pub(super) fn sweep(&self) {
+        self.multiplexed.sweep(self.idle_timeout);
         let mut idle = self.idle.borrow_mut();
         while idle.front().is_some_and(|oldest| oldest.since.elapsed() >= self.idle_timeout) {
             idle.pop_front();

@@ -1,8 +1,15 @@
 //! The guard, byte by byte: what the engine gets, and what the service is told.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
+use std::future::Future;
 use std::task::Waker;
 use std::time::Duration;
+
+use http_body_util::BodyExt;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
 
 use super::*;
 use crate::net::deadline::{Ticks, Wheel};
@@ -17,6 +24,95 @@ const BAD: &str =
 /// A client who sends these pieces and then nothing.
 #[derive(Debug)]
 struct Pieces(VecDeque<Vec<u8>>);
+
+/// What requests and things like them are made of.
+const PARTS: &[&str] = &[
+    "GET / HTTP/1.1\r\n",
+    "POST / HTTP/1.1\r\n",
+    "POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello",
+    "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "GET / HTTP/1.0\r\nConnection: keep-alive\r\n",
+    "GET / HTTP/1.1\r\n\r\n",
+    "Host: a\r\n",
+    "Content-Length: 5\r\n",
+    "Content-Length: 0\r\n",
+    "content-length:05\n",
+    "Content-Length: 5, 5\r\n",
+    "Transfer-Encoding: chunked\r\n",
+    "Transfer-Encoding : chunked\r\n",
+    "X:\r\n",
+    "Expect: 100-continue\r\n",
+    "Connection: close\r\n",
+    "\r\n",
+    "\r\n\r\n",
+    "\n",
+    "\r",
+    " ",
+    ":",
+    ";a=b",
+    "hello",
+    "5",
+    "5\r\nhello\r\n",
+    "5;a\r\nhello\r\n",
+    "0\r\n\r\n",
+    "0\r\nX: y\r\n\r\n",
+    "0\r\nX: y\n\r\n\r\n",
+    "\0",
+];
+
+/// Serves what the guard passes of `bytes`; how many requests the service got.
+///
+/// # Panics
+/// Where guard and engine do not agree on where a request begins: the service is told that a client's request is
+/// refused, or gets the substitute for one that is not.
+fn served(bytes: &[u8], size: usize) -> usize {
+    let heads = Rc::new(Heads::new(pulse()));
+    let client = Pieces(bytes.chunks(size).map(<[u8]>::to_vec).collect());
+    let guard = Guard::new(client, BOUNDS, Rc::clone(&heads));
+    let count = Rc::new(Cell::new(0));
+    let (told, counted) = (Rc::clone(&heads), Rc::clone(&count));
+    let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
+        let is_refused = told.next().is_some();
+        assert_eq!(is_refused, request.method().as_str() == "-", "{request:?}");
+        counted.set(counted.get() + 1);
+        async move {
+            request.into_body().collect().await.ok(); // a body may be wrong
+            let reply = http::Response::builder().status(if is_refused { 400 } else { 200 });
+            reply.body(http_body_util::Empty::<bytes::Bytes>::new())
+        }
+    });
+    let connection = http1::Builder::new().serve_connection(TokioIo::new(guard), service);
+    let mut connection = std::pin::pin!(connection);
+    let mut cx = Context::from_waker(Waker::noop());
+    // Nothing in it waits for anything but the pieces, so each poll gets as far as there is a way.
+    for _ in 0..bytes.len() + 64 {
+        if connection.as_mut().poll(&mut cx).is_ready() {
+            break;
+        }
+    }
+    count.get()
+}
+
+proptest::proptest! {
+    #[test]
+    fn guard_and_engine_agree_on_where_requests_begin(
+        parts in proptest::collection::vec(0..PARTS.len(), 1..24),
+        size in 1..64_usize,
+    ) {
+        let bytes: String = parts.into_iter().filter_map(|part| PARTS.get(part)).copied().collect();
+        let whole = served(bytes.as_bytes(), bytes.len());
+        proptest::prop_assert_eq!(served(bytes.as_bytes(), size), whole);
+        proptest::prop_assert_eq!(served(bytes.as_bytes(), 1), whole);
+    }
+}
+
+#[test]
+fn every_good_request_is_served_and_the_refused_one_is_told() {
+    let bytes = [GOOD, CHUNKED, GOOD, BAD, GOOD].concat();
+    for size in 1..200 {
+        assert_eq!(served(bytes.as_bytes(), size), 4);
+    }
+}
 
 impl AsyncRead for Pieces {
     fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {

@@ -140,7 +140,7 @@ fn no_route() -> RawResponse {
 /// A request whose body is announced and does not come.
 fn body_timeout() -> RawResponse {
     let backend = Backend::answering("hello");
-    let setup = TestGateway::in_front_of(&backend).upstream("body_timeout = \"100ms\"");
+    let setup = TestGateway::in_front_of(&backend).settings("[limits]\nbody_stall = \"100ms\"");
     let gateway = setup.routes(&route("auth = \"none\"")).start();
     let mut client = gateway.connect();
     client.send(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nhel");

@@ -56,7 +56,7 @@ impl Setup {
         self
     }
 
-    /// These tables besides, in TOML: any but `gateway`, `admin`, `store`, `log` and `drain`.
+    /// These tables besides, in TOML: any but `gateway`, `admin`, `store`, `log` and `drain`; `gateway.listeners` too.
     pub(crate) fn settings(mut self, toml: &str) -> Self {
         toml.clone_into(&mut self.settings);
         self
@@ -112,9 +112,9 @@ impl Setup {
         let store = self.wrap.map(|wrap| wrap(open(&store)));
         let running = Relevo::start(config, clock.clone(), store).expect("started");
         let root = std::fs::read_to_string(folder.join("admin.token")).expect("the first administrator's token");
-        let (address, admin_address) = (running.gateway_addresses()[0], running.admin_address());
+        let (addresses, admin_address) = (running.gateway_addresses(), running.admin_address());
         let root = root.trim().to_owned();
-        let gateway = TestGateway { clock, address, admin_address, root, running: Some(running), _folder: own };
+        let gateway = TestGateway { clock, addresses, admin_address, root, running: Some(running), _folder: own };
         match self.readiness {
             Readiness::Awaited => {
                 wait_until("the gateway is ready", || gateway.admin("GET", "/readyz", None).status == 200);
@@ -133,7 +133,7 @@ fn open(store: &Path) -> Arc<dyn Store> {
 pub(crate) struct TestGateway {
     /// Its clock, to be advanced.
     pub(crate) clock: Clock,
-    address: SocketAddr,
+    addresses: Vec<SocketAddr>,
     admin_address: SocketAddr,
     root: String,
     running: Option<Running>,
@@ -173,8 +173,13 @@ impl TestGateway {
 
     /// A gateway whose upstream `backend` is at this address.
     pub(crate) fn in_front_of_address(backend: SocketAddr) -> Setup {
+        Self::with_upstreams(&format!("[[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{backend}\"]"))
+    }
+
+    /// A gateway with these upstreams, in TOML, one of which is `backend`.
+    pub(crate) fn with_upstreams(toml: &str) -> Setup {
         Setup {
-            upstreams: format!("[[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{backend}\"]"),
+            upstreams: toml.to_owned(),
             routes: "[[routes]]\npath = \"/\"\nupstream = \"backend\"".to_owned(),
             settings: String::new(),
             clock: Clock::manual(BEGINNING),
@@ -190,19 +195,24 @@ impl TestGateway {
         self.admin_address
     }
 
+    /// The data plane's addresses: in clear, and then those of the listeners with TLS.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
     /// The probes' address.
     pub(crate) fn probes_address(&self) -> Option<SocketAddr> {
         self.running.as_ref().and_then(Running::probes_address)
     }
 
-    /// The data plane's address.
+    /// The data plane's address in clear.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses[0]
     }
 
     /// A connection to the data plane.
     pub(crate) fn connect(&self) -> RawClient {
-        RawClient::connect(self.address)
+        RawClient::connect(self.addresses[0])
     }
 
     /// What the data plane answers to a request on a connection of its own.

@@ -5,7 +5,11 @@
 
 pub(crate) mod backend;
 pub(crate) mod client;
+pub(crate) mod frames;
 pub(crate) mod gateway;
+pub(crate) mod modern;
+pub(crate) mod modern_backend;
+pub(crate) mod pairs;
 pub(crate) mod process;
 pub(crate) mod request;
 pub(crate) mod store;

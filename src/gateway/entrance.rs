@@ -1,0 +1,218 @@
+//! Where clients come in: from an accepted connection to the engine that serves it.
+//!
+//! Promises: every connection has its place among those of the process, or is turned away; one that does not come to speak
+//! HTTP ends at its deadline; what waited in the queue when a drain began is still served.
+//! Deliberately does not: look at requests.
+
+use std::convert::Infallible;
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::debug;
+
+use crate::config::Limits;
+use crate::net::connection::{self, End};
+use crate::net::guard::Heads;
+use crate::net::http2;
+use crate::net::listener::{Listener, Socket};
+use crate::net::opening::{self, Opened, Patience, Protocol, Unopened};
+use crate::net::pulse::Pulse;
+use crate::net::stream::Stream;
+use crate::net::tls::Terminator;
+
+use super::headers::{Peer, Scheme};
+use super::refusal::Refusal;
+use super::worker::Worker;
+use super::{Client, Plane};
+
+/// How long a connection that was accepted during a drain may take to say what it wants.
+const LAST_CALL: Duration = Duration::from_secs(1);
+/// As whom a client counts that comes through the file system.
+const THIS_MACHINE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// Where clients come in, for one worker.
+pub struct Entrance {
+    /// The socket.
+    pub socket: Socket,
+    /// The end of TLS there; `None`: in clear.
+    pub tls: Option<Terminator>,
+}
+
+impl Worker {
+    /// Admits connections until `drain` is called, and then those that have come before.
+    pub(super) async fn accept(
+        self: Rc<Self>,
+        listener: Listener,
+        tls: Option<Terminator>,
+        tasks: TaskTracker,
+        drain: CancellationToken,
+    ) {
+        loop {
+            let (stream, from) = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = drain.cancelled() => break,
+            };
+            self.admit(stream, from, tls.as_ref(), &tasks, &drain);
+        }
+        // Closing a listener would reset the connections that wait in its queue.
+        while let Some((stream, from)) = listener.accept().now_or_never() {
+            self.admit(stream, from, tls.as_ref(), &tasks, &drain);
+        }
+    }
+
+    fn admit(
+        self: &Rc<Self>,
+        stream: Stream,
+        from: Option<SocketAddr>,
+        tls: Option<&Terminator>,
+        tasks: &TaskTracker,
+        drain: &CancellationToken,
+    ) {
+        let site = self.site();
+        let Some(place) = Place::among(&self.plane, site.config().limits.connections) else {
+            site.route_metrics(None).refused(Refusal::Overloaded.code());
+            if tls.is_none() {
+                turn_away(stream);
+            }
+            return;
+        };
+        let address = from.map_or(THIS_MACHINE, |from| from.ip());
+        let Some(peer) = Peer::at(address, &site.config().gateway.trusted_proxies) else { return };
+        let scheme = if tls.is_some() { Scheme::Https } else { Scheme::Http };
+        let client = Client { address, peer, scheme, heads: None };
+        let (worker, tls, drain) = (Rc::clone(self), tls.cloned(), drain.clone());
+        tasks.spawn_local(async move {
+            let _place = place;
+            let opened = tokio::select! {
+                opened = worker.open(stream, tls) => opened,
+                () = last_call(&drain) => return,
+            };
+            match opened {
+                Ok((stream, protocol)) => worker.converse(stream, protocol, client, &drain).await,
+                Err(Unopened::Late(late)) => worker.ended(&client, &End::Late(late)),
+                Err(Unopened::Broken(error)) => debug!(client = %address, %error, "no conversation began"),
+            }
+        });
+    }
+
+    /// One connection, from its first request to its last reply.
+    async fn converse(
+        self: Rc<Self>,
+        stream: Opened<Stream>,
+        protocol: Protocol,
+        mut client: Client,
+        drain: &CancellationToken,
+    ) {
+        // A connection outlives reloads: it does not keep the site.
+        let (head_bounds, http2_bounds, times) = {
+            let site = self.site();
+            (site.head_bounds(), site.http2_bounds(self.entropy()[0]), site.times())
+        };
+        let heads = Rc::new(Heads::new(Pulse::new(&self.wheel, times, self.entropy()[0])));
+        if protocol == Protocol::Http1 {
+            client.heads = Some(Rc::clone(&heads));
+        }
+        let client = Rc::new(client);
+        let serving = (Rc::clone(&self), Rc::clone(&client));
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (worker, client) = serving.clone();
+            async move { Ok::<_, Infallible>(worker.answer(&client, request).await) }
+        });
+        let ended = match protocol {
+            Protocol::Http1 => connection::serve(stream, heads, service, head_bounds, drain).await,
+            Protocol::Http2 => http2::serve(stream, service, &http2_bounds, drain).await.map_err(End::Broken),
+        };
+        if let Err(end) = ended {
+            self.ended(&client, &end);
+        }
+    }
+
+    /// Ends TLS, if there is any, and finds out what is spoken: by ALPN, or by the first bytes.
+    async fn open(&self, stream: Stream, tls: Option<Terminator>) -> Result<(Opened<Stream>, Protocol), Unopened> {
+        let site = self.site();
+        let Limits { handshake_timeout, first_byte, head_timeout, handshakes, .. } = site.config().limits;
+        let (stream, agreed) = match tls {
+            Some(tls) => {
+                let _place = Handshake::among(&self.plane, handshakes)?;
+                tls.accept(stream, handshake_timeout).await?
+            }
+            None => (stream, None),
+        };
+        if agreed == Some(Protocol::Http2) {
+            return Ok((Opened::untouched(stream), Protocol::Http2));
+        }
+        let (stream, spoken) = opening::open(stream, Patience { first_byte, rest: head_timeout }).await?;
+        Ok((stream, agreed.unwrap_or(spoken)))
+    }
+}
+
+/// Resolves a little after the drain has begun: what waited in the queue is still served.
+async fn last_call(drain: &CancellationToken) {
+    drain.cancelled().await;
+    tokio::time::sleep(LAST_CALL).await;
+}
+
+/// A place among the handshakes of the process; given back when dropped.
+struct Handshake(Arc<AtomicUsize>);
+
+impl Handshake {
+    fn among(plane: &Plane, most: usize) -> io::Result<Self> {
+        let before = plane.handshakes.fetch_add(1, Ordering::Relaxed);
+        let taken = Self(Arc::clone(&plane.handshakes));
+        let full = || io::Error::new(io::ErrorKind::QuotaExceeded, "too many TLS handshakes at once");
+        (before < most).then_some(taken).ok_or_else(full)
+    }
+}
+
+impl Drop for Handshake {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A place among the connections of the process; given back when dropped.
+struct Place {
+    connections: Arc<AtomicUsize>,
+    open: metrics::Gauge,
+}
+
+impl Place {
+    fn among(plane: &Plane, most: usize) -> Option<Self> {
+        let before = plane.connections.fetch_add(1, Ordering::Relaxed);
+        plane.metrics.connections.increment(1.0);
+        let taken = Self { connections: Arc::clone(&plane.connections), open: plane.metrics.connections.clone() };
+        (before < most).then_some(taken)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+        self.open.decrement(1.0);
+    }
+}
+
+/// Tells a client for whom there is no place so, as far as his socket takes it without waiting.
+fn turn_away(stream: Stream) {
+    let body = Refusal::Overloaded.problem().fixed_body();
+    let head = format!(
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 1\r\n\
+         Connection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    if let Stream::Tcp(stream) = stream
+        && let Ok(mut stream) = stream.into_std()
+    {
+        stream.write_all(&[head.as_bytes(), body].concat()).ok(); // the socket does not block: what it does not take is lost
+    }
+}

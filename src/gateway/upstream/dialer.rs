@@ -1,0 +1,74 @@
+//! From an endpoint to a connected stream.
+//!
+//! Promises: the address dialled comes from the configuration only; a dial, from the name to the end of the handshake, ends
+//! at one deadline.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::config::{self, Reach, Speech};
+use crate::net::dial::{self, Connector};
+use crate::net::opening::Protocol;
+use crate::net::stream::Stream;
+
+pub(super) struct Dialer {
+    reach: Reach,
+    speech: Speech,
+    connector: Option<Connector>,
+    deadline: Duration,
+}
+
+impl Dialer {
+    pub(super) fn new(endpoint: &config::Endpoint, connector: Option<Connector>, deadline: Duration) -> Self {
+        Self { reach: endpoint.reach.clone(), speech: endpoint.speech, connector, deadline }
+    }
+
+    /// What is spoken there, where that is known before anybody asked.
+    pub(super) fn expected(&self) -> Option<Protocol> {
+        match self.speech {
+            Speech::Http => Some(Protocol::Http1),
+            Speech::Https => None,
+            Speech::H2c => Some(Protocol::Http2),
+        }
+    }
+
+    /// A new stream, and what is spoken on it.
+    pub(super) async fn dial(&self) -> io::Result<(Stream, Protocol)> {
+        tokio::time::timeout(self.deadline, self.connect()).await.map_err(dial::late)?
+    }
+
+    async fn connect(&self) -> io::Result<(Stream, Protocol)> {
+        let stream = match &self.reach {
+            Reach::Tcp { host, port } => self.tcp(host, *port).await?,
+            Reach::Unix(path) => dial::unix(path, self.deadline).await?,
+        };
+        match (self.speech, &self.reach) {
+            (Speech::Http, _) | (Speech::Https, Reach::Unix(_)) => Ok((stream, Protocol::Http1)),
+            (Speech::H2c, _) => Ok((stream, Protocol::Http2)),
+            (Speech::Https, Reach::Tcp { host, .. }) => {
+                let none = || io::Error::other("TLS cannot be spoken with this upstream");
+                self.connector.as_ref().ok_or_else(none)?.connect(host, stream).await
+            }
+        }
+    }
+
+    /// To the first address of `host` that answers.
+    async fn tcp(&self, host: &str, port: u16) -> io::Result<Stream> {
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        for address in addresses(host, port).await? {
+            match dial::tcp(address, self.deadline).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+}
+
+async fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = host.parse() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    Ok(tokio::net::lookup_host((host, port)).await?.collect())
+}

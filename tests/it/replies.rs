@@ -1,0 +1,119 @@
+//! What a backend answers is one reply, or the client gets the gateway's own and the connection to the backend ends.
+
+use crate::support::backend::{Backend, Gate, Reply};
+use crate::support::gateway::TestGateway;
+use crate::support::request::request;
+use crate::support::trial::anonymous;
+
+const ROUTES: &str = "
+[[routes]]
+path = \"/\"
+auth = \"none\"
+upstream = \"backend\"
+";
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood";
+
+/// A backend that answers `/odd` with `reply`, and everything else well.
+fn odd(reply: &Reply) -> Backend {
+    let reply = reply.clone();
+    Backend::replying(move |request| if request.target == "/odd" { reply.clone() } else { Reply::ok(&request.target) })
+}
+
+// Case 21.
+#[test]
+fn a_reply_that_is_none_or_two_is_502_and_the_next_request_gets_its_own() {
+    let hints = "HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n";
+    let huge = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(512 * 1024));
+    let many = format!("HTTP/1.1 200 OK\r\n{}Content-Length: 0\r\n\r\n", "X: x\r\n".repeat(101));
+    for bytes in [
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n".to_owned(),
+        "HTTP/1.1 101 Switching Protocols\r\n\r\n".to_owned() + OK,
+        hints.repeat(9) + OK,
+        "HTTP/1.1 100 Continue\r\n\r\n".repeat(1_000) + OK,
+        "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_owned() + OK,
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n".to_owned() + OK,
+        "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\ngood".to_owned(),
+        "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\ngood".to_owned(),
+        "HTTP/1.1 200 OK\r\nContent-Length: -4\r\n\r\ngood".to_owned(),
+        "HTTP/1.1 200 OK\r\nX: a\0b\r\n\r\n".to_owned(),
+        "HTTP/1.1 20 OK\r\n\r\n".to_owned(),
+        "HTTP/2.0 200 OK\r\n\r\n".to_owned(),
+        "<html>good</html>".to_owned(),
+        "\u{16}\u{3}\u{1}".to_owned(),
+        huge,
+        many,
+    ] {
+        let shown: String = bytes.chars().take(80).collect();
+        let backend = odd(&Reply::raw(bytes));
+        let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).start();
+        let mut client = gateway.connect();
+        for round in 0..2 {
+            client.send(&anonymous("/odd").bytes());
+            let answer = client.read_response();
+            assert_eq!((answer.status, answer.closed), (502, false), "{shown:?}");
+            assert!(answer.text().contains("\"code\":\"upstream_failed\""), "{shown:?}: {}", answer.text());
+            let target = format!("/next/{round}");
+            client.send(&anonymous(&target).bytes());
+            assert_eq!(client.read_response().text(), target, "after {shown:?}");
+        }
+        let carried = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).matches("HTTP/1.1").count();
+        assert!(backend.bytes().iter().all(|bytes| carried(bytes) <= 2), "a connection outlived {shown:?}");
+    }
+}
+
+// Case 21.
+#[test]
+fn eight_interim_replies_are_passed_over() {
+    let backend = odd(&Reply::raw("HTTP/1.1 103 Early Hints\r\n\r\n".repeat(8) + OK));
+    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).start();
+    let mut client = gateway.connect();
+    for _ in 0..3 {
+        client.send(&anonymous("/odd").bytes());
+        assert_eq!(client.read_response().text(), "good");
+    }
+    assert_eq!(backend.bytes().len(), 1);
+}
+
+// Case 21.
+#[test]
+fn a_body_shorter_than_its_length_ends_the_clients_connection() {
+    let backend = odd(&Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort").then_closing());
+    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).start();
+    let mut client = gateway.connect();
+    client.send(&anonymous("/odd").bytes());
+    client.send(&anonymous("/next").bytes());
+    assert!(client.try_read_response().is_err(), "a part is taken for the whole");
+    assert_eq!(gateway.ask(&anonymous("/good")).text(), "/good");
+}
+
+// Case 21.
+#[test]
+fn what_follows_a_body_is_nobodys_reply() {
+    let smuggled = format!("{OK}HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
+    let backend = odd(&Reply::raw(smuggled));
+    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).start();
+    let mut client = gateway.connect();
+    for round in 0..3 {
+        client.send(&anonymous("/odd").bytes());
+        assert_eq!(client.read_response().text(), "good");
+        let target = format!("/next/{round}");
+        client.send(&anonymous(&target).bytes());
+        assert_eq!(client.read_response().text(), target);
+    }
+}
+
+#[test]
+fn a_backend_that_does_not_answer_is_504_at_its_deadline() {
+    let gate = Gate::default();
+    let backend = odd(&Reply::default().then_waiting_for(&gate).then(OK));
+    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).upstream("head_timeout = \"300ms\"").start();
+    let mut client = gateway.connect();
+    client.send(&request("POST", "/odd").body("once").bytes());
+    let answer = client.read_response();
+    assert_eq!((answer.status, answer.closed), (504, false));
+    gate.open();
+    client.send(&anonymous("/next").bytes());
+    assert_eq!(client.read_response().text(), "/next");
+    assert_eq!(backend.requests().iter().filter(|request| request.target == "/odd").count(), 1);
+}

@@ -106,7 +106,8 @@ impl Sockets {
             let tls = (!tls.is_empty()).then(|| Terminator::new(tls)).transpose();
             let tls = tls.map_err(|error| StartError::certificate(address, &error))?;
             certificates.extend(tls.as_ref().map(|tls| tls.certificates().clone()));
-            let failed = |error| StartError::bind("gateway", address, &error);
+            let key = if tls.is_some() { "gateway.listeners" } else { "gateway.listen" };
+            let failed = |error| StartError::bind(key, address, &error);
             for sockets in listener::open(address, workers.len(), inherited.as_mut()).map_err(failed)? {
                 gateway.extend(sockets.first().and_then(|socket| socket.bound().ok()));
                 let entrances = sockets.into_iter().map(|socket| gateway::Entrance { socket, tls: tls.clone() });

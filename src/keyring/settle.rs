@@ -15,12 +15,12 @@ use crate::domain::{Actor, ApiKey, KeyId, Outcome, Realm, Settings, Span, Timest
 use crate::store::{Conflict, KeyRef, StoreError, Stored, Write};
 use crate::usage::FirstUse;
 
-use super::{ATTEMPTS, Caller, Denied, Keyring};
+use super::{ATTEMPTS, Caller, Denied, Keyring, RenewalRow};
 
 /// How often time is looked at.
 const LOOK: Duration = Duration::from_millis(250);
-/// By when every worker has told of the uses that it has seen.
-const FOLDED: Span = Span::seconds(2);
+/// After how many looks every worker has told of the uses that it saw before: they do so once a second.
+const TOLD: u32 = 8;
 /// How many first uses become durable in one write.
 const BATCH: usize = 1_024;
 
@@ -29,13 +29,23 @@ pub struct Settler {
     keyring: Keyring,
     first_uses: mpsc::Receiver<FirstUse>,
     quiet_looked_at: Timestamp,
+    /// What looked quiet at the last look, and after how many more it is looked at again.
+    quiet: Vec<(Realm, KeyId)>,
+    told_in: u32,
     forgot_at: Timestamp,
 }
 
 impl Settler {
     /// A settler for `keyring`, told of first uses by `first_uses`.
     pub fn new(keyring: Keyring, first_uses: mpsc::Receiver<FirstUse>) -> Self {
-        Self { keyring, first_uses, quiet_looked_at: Timestamp::EPOCH, forgot_at: Timestamp::EPOCH }
+        Self {
+            keyring,
+            first_uses,
+            quiet_looked_at: Timestamp::EPOCH,
+            quiet: Vec::new(),
+            told_in: 0,
+            forgot_at: Timestamp::EPOCH,
+        }
     }
 
     /// Settles for ever.
@@ -63,23 +73,42 @@ impl Settler {
         for (realm, key) in self.keyring.0.renewals.due(now, &settings) {
             self.settle(realm, key, &|key| transition::settle(key, now, &settings)).await;
         }
-        if now.since(self.quiet_looked_at) >= Span::minutes(1) {
-            self.quiet_looked_at = now;
-            self.look_for_quiet(now, &settings).await;
-        }
+        self.look_for_quiet(now, &settings).await;
         if now.since(self.forgot_at) >= Span::hours(1) {
             self.forgot_at = now;
             self.forget(now).await;
         }
     }
 
-    async fn look_for_quiet(&self, now: Timestamp, settings: &Settings) {
-        for ((realm, key), row, asked) in self.keyring.0.renewals.awaiting_quiet() {
-            let (quiet, _) = self.keyring.0.parts.usage.quiet(row.old, row.opened_at);
-            if quiet >= asked.plus(FOLDED) {
+    /// Ends the old tokens that have been quiet long enough. One that looks so is looked at again once every worker
+    /// has told of the uses that it saw before.
+    async fn look_for_quiet(&mut self, now: Timestamp, settings: &Settings) {
+        if now.since(self.quiet_looked_at) >= Span::minutes(1) {
+            self.quiet_looked_at = now;
+            self.quiet = self.long_quiet().into_iter().map(|(place, _)| place).collect();
+            self.told_in = TOLD;
+            return;
+        }
+        self.told_in = self.told_in.saturating_sub(1);
+        if self.told_in > 0 || self.quiet.is_empty() {
+            return;
+        }
+        let seen_before = std::mem::take(&mut self.quiet);
+        for ((realm, key), quiet) in self.long_quiet() {
+            if seen_before.contains(&(realm, key)) {
                 self.settle(realm, key, &|key| transition::end_quiet(key, quiet, now, settings)).await;
             }
         }
+    }
+
+    /// The renewals whose old token has been quiet as long as was asked for, and how long.
+    fn long_quiet(&self) -> Vec<((Realm, KeyId), Span)> {
+        let usage = &self.keyring.0.parts.usage;
+        let quiet = |(place, row, asked): ((Realm, KeyId), RenewalRow, Span)| {
+            let (quiet, _) = usage.quiet(row.old, row.opened_at);
+            (quiet >= asked).then_some((place, quiet))
+        };
+        self.keyring.0.renewals.awaiting_quiet().into_iter().filter_map(quiet).collect()
     }
 
     /// Lets go of ended tokens and deleted keys that have been remembered long enough.

@@ -185,7 +185,10 @@ fn floods_drown_nobody() {
     flood(&gateway, b"", 2_000, |_| frame(SETTINGS, 0, 0, &[0, 4, 0, 1, 0, 0]).repeat(20));
     flood(&gateway, b"", 2_000, |_| frame(PRIORITY, 0, 1, &[0, 0, 0, 0, 7]).repeat(20));
     flood(&gateway, &open(1, END_HEADERS), 2_000, |_| frame(DATA, 0, 1, b"").repeat(20));
-    assert_eq!(backend.faults(), [""; 0]);
+    // A request that its own client broke off is broken off to the backend too; nothing else may be wrong there.
+    let broken_off = |fault: &String| fault.starts_with("ended within a request: \"GET /flood ");
+    let faults: Vec<_> = backend.faults().into_iter().filter(|fault| !broken_off(fault)).collect();
+    assert_eq!(faults, [""; 0]);
 }
 
 #[test]

@@ -3,7 +3,8 @@
 //! Promises: no process outlives its test.
 
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -16,6 +17,8 @@ use nix::unistd::Pid;
 /// How long a start, with its recovery, may take.
 const START: Duration = Duration::from_secs(20);
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_relevo");
+
 /// A running `relevo serve`.
 pub(crate) struct Process {
     child: Child,
@@ -27,36 +30,38 @@ impl Process {
     /// Starts `relevo serve` in `folder` with this configuration, and waits until it listens. What it says on stderr
     /// is added to `stderr.log` there.
     pub(crate) fn serve(folder: &Path, configuration: &str) -> Self {
-        Self::begin(folder, configuration, "info", None)
+        Self::begin(folder, configuration, "info", program())
+    }
+
+    /// The same; it inherits `socket` under the name `door`, as from a manager of services.
+    pub(crate) fn serve_inheriting(folder: &Path, configuration: &str, socket: TcpListener) -> Self {
+        let mut shell = Command::new("sh");
+        let hand_over = r#"exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=door exec "$0" "$@""#;
+        shell.args(["-c", hand_over, PROGRAM]).stdin(OwnedFd::from(socket));
+        Self::begin(folder, configuration, "info", shell)
     }
 
     /// The same, with this filter of the log.
     pub(crate) fn serve_logging(folder: &Path, configuration: &str, filter: &str) -> Self {
-        Self::begin(folder, configuration, filter, None)
+        Self::begin(folder, configuration, filter, program())
     }
 
     /// The same, with a bound of open files if there is to be one.
     pub(crate) fn serve_with(folder: &Path, configuration: &str, files: Option<u32>) -> Self {
-        Self::begin(folder, configuration, "info", files)
+        let Some(files) = files else { return Self::serve(folder, configuration) };
+        let mut shell = Command::new("sh");
+        shell.args(["-c", r#"ulimit -n "$0" && exec "$@""#, &files.to_string(), PROGRAM]).stdin(Stdio::null());
+        Self::begin(folder, configuration, "info", shell)
     }
 
-    fn begin(folder: &Path, configuration: &str, filter: &str, files: Option<u32>) -> Self {
+    fn begin(folder: &Path, configuration: &str, filter: &str, mut command: Command) -> Self {
         let file = folder.join("relevo.toml");
         std::fs::write(&file, configuration).expect("written");
         let log = std::fs::File::options().create(true).append(true).open(folder.join("stderr.log")).expect("opened");
-        let program = env!("CARGO_BIN_EXE_relevo");
-        let mut command = match files {
-            None => Command::new(program),
-            Some(files) => {
-                let mut shell = Command::new("sh");
-                shell.args(["-c", r#"ulimit -n "$0" && exec "$@""#, &files.to_string(), program]);
-                shell
-            }
-        };
         command.arg("serve").arg("--config").arg(&file).current_dir(folder);
         command.env("XDG_RUNTIME_DIR", folder).env_remove("RELEVO_ADMIN_TOKEN");
         command.env("RELEVO_LOG", filter);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        command.stdout(Stdio::piped()).stderr(log);
         let mut child = command.spawn().expect("started");
         let lines = lines_of(&mut child);
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
@@ -122,6 +127,12 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+fn program() -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.stdin(Stdio::null());
+    command
 }
 
 /// What it writes to stdout, line by line; read to the end, so that it never waits for a reader.

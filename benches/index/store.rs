@@ -10,7 +10,7 @@ use relevo::domain::{ApiKey, Realm, Status};
 use relevo::store::{KeyRef, Store, What, Write, embedded::EmbeddedStore};
 use relevo::usage::Usage;
 
-use crate::memory::{Whole, mebibytes, resident, runtime};
+use crate::memory::{Whole, cpu_seconds, mebibytes, resident, runtime};
 use crate::times::Times;
 use crate::{alone, keys, tell};
 
@@ -27,7 +27,7 @@ pub(crate) fn measure(count: u64) -> io::Result<()> {
     tell(&format!("store of {count} keys: built"), format!("{took:.1} s, {:.1} MiB", mebibytes(bytes)))?;
 
     let before = resident()?;
-    let begun = Instant::now();
+    let (begun, cpu) = (Instant::now(), cpu_seconds()?);
     let store = EmbeddedStore::open(&path).map_err(io::Error::other)?;
     let opened = begun.elapsed().as_secs_f64();
     let (usage, _first_uses) = Usage::open(folder.path().join("usage.redb"), Clock::system());
@@ -35,9 +35,12 @@ pub(crate) fn measure(count: u64) -> io::Result<()> {
     let (whole, follower) = Whole::over(Arc::clone(&store), count, usage);
     let feed_of = Arc::clone(&store);
     whole.follow(follower, move || feed_of.subscribe());
-    let ready = begun.elapsed().as_secs_f64();
+    let (ready, cpu) = (begun.elapsed().as_secs_f64(), cpu_seconds()? - cpu);
     let known = u64::try_from(whole.index.len()).unwrap_or_default();
-    tell(&format!("store of {count} keys: ready"), format!("{ready:.2} s, {opened:.2} of them to check the file"))?;
+    tell(
+        &format!("store of {count} keys: ready"),
+        format!("{ready:.2} s, {opened:.2} of them to check the file; {cpu:.2} s CPU"),
+    )?;
     assert_eq!(known, count, "the index does not know every token");
     let used = mebibytes(resident()?.saturating_sub(before));
     tell(&format!("store of {count} keys: memory, store's cache included"), format!("{used:.1} MiB"))?;

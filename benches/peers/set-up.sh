@@ -15,7 +15,7 @@ envoy=${ENVOY:-$(command -v envoy || true)}
 fill() {
     sed -e "s|@DIR@|$dir|g" -e "s|@BACKEND@|$backend_port|g" -e "s|@PORT@|${ports[$1]:-0}|g" \
         -e "/@CREDENTIALS@/{r $dir/envoy.keys
-d}" "benches/peers/$2" >"$dir/$2"
+d}" -e "s|@STORE@|$dir/$1|g" "benches/peers/$2" >"$dir/$1.${2##*.}"
 }
 
 # The program of benches/index: $INDEX_BENCH, or built for the occasion.
@@ -29,8 +29,8 @@ make_keys() {
     sed 's/$/;/' "$dir/tokens" >"$dir/nginx.map"
     cp "$dir/tokens" "$dir/haproxy.map"
     awk '{ printf "                        - { key: \"%s\", client: \"%s\" }\n", $1, $2 }' "$dir/tokens" >"$dir/envoy.keys"
-    mkdir -p "$dir/store" "$dir/www"
-    index --build "$dir/store/relevo.redb" "$keys"
+    mkdir "$dir/www"
+    index --build "$dir/store.redb" "$keys"
     head -c 16384 /dev/zero | tr '\0' x >"$dir/www/16k"
     head -c 1048576 /dev/zero | tr '\0' x >"$dir/www/1m"
 }
@@ -41,18 +41,19 @@ command_of() {
         nginx) echo "nginx -p $dir -c $dir/nginx.conf" ;;
         haproxy) echo "haproxy -q -db -f $dir/haproxy.cfg" ;;
         envoy) echo "$envoy -c $dir/envoy.yaml --concurrency 1 -l off" ;;
-        relevo) echo "$binary serve --config $dir/relevo.toml" ;;
+        relevo | before) echo "$([ "$1" = relevo ] && echo "$binary" || echo "$before") serve --config $dir/$1.toml" ;;
     esac
 }
 
 template_of() {
-    case $1 in nginx) echo nginx.conf ;; haproxy) echo haproxy.cfg ;; envoy) echo envoy.yaml ;; relevo) echo relevo.toml ;; esac
+    case $1 in nginx) echo nginx.conf ;; haproxy) echo haproxy.cfg ;; envoy) echo envoy.yaml ;; relevo | before) echo relevo.toml ;; esac
 }
 
 is_there() {
     case $1 in
         envoy) [ -n "$envoy" ] ;;
         relevo) [ -x "$binary" ] ;;
+        before) [ -x "$before" ] ;;
         *) command -v "$1" >/dev/null ;;
     esac
 }
@@ -67,6 +68,7 @@ start_proxy() {
     local name=$1 token stranger url
     shift
     fill "$name" "$(template_of "$name")"
+    mkdir "$dir/$name" && cp "$dir/store.redb" "$dir/$name/relevo.redb"
     # shellcheck disable=SC2046
     XDG_RUNTIME_DIR=$dir taskset -c "$proxy_core" "$@" $(command_of "$name") >"$dir/$name.out" 2>"$dir/$name.log" &
     pids[$name]=$!

@@ -8,6 +8,7 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::CONNECTION;
 use http::{HeaderValue, Method, Request, Response, Uri};
@@ -19,9 +20,10 @@ use crate::net::connection::End;
 use crate::net::guard::{Fault, Heads};
 
 use super::body::ReplyBody;
+use super::exchange::Exchange;
 use super::refusal::Refusal;
 use super::worker::Worker;
-use super::{Client, refuse};
+use super::{Client, REQUEST_ID, refuse};
 
 impl Worker {
     /// The answer to a request, whatever it is.
@@ -29,7 +31,7 @@ impl Worker {
         let Some(heads) = &client.heads else { return self.outlive(client, request).await };
         let in_progress = InProgress(Rc::clone(heads));
         let mut response = match heads.next() {
-            Some(fault) => refuse(refusal(fault), request.method(), self.begin(client, &request)),
+            Some(fault) => refuse_head(fault, self.begin(client, &request)),
             None => self.answer_passed(client, heads, request).await,
         };
         if heads.pulse().retires() {
@@ -57,13 +59,11 @@ impl Worker {
     /// The answer, also where it panics.
     async fn outlive(self: &Rc<Self>, client: &Client, request: Request<Incoming>) -> Response<ReplyBody> {
         let method = request.method().clone();
-        match surviving(self.serve(client, request)).await {
-            Some(response) => response,
-            None => {
-                error!(client = %client.address, %method, "a request panicked");
-                refuse(Refusal::Internal, &method, self.begin(client, &unread(method.clone())))
-            }
+        if let Some(response) = surviving(self.serve(client, request)).await {
+            return response;
         }
+        error!(client = %client.address, %method, "a request panicked");
+        refuse(Refusal::Internal, &method, self.begin(client, &unread(method.clone())))
     }
 
     /// A connection did not end well. What the engine answered by itself is counted here, and who was late.
@@ -90,12 +90,20 @@ impl Drop for InProgress {
     }
 }
 
-fn refusal(fault: Fault) -> Refusal {
-    match fault {
-        Fault::Malformed(why) => Refusal::BadRequest(why),
+/// The answer to a head that the guard refused. One that is too long is answered by its status alone.
+fn refuse_head(fault: Fault, mut exchange: Exchange) -> Response<ReplyBody> {
+    let refusal = match fault {
+        Fault::Malformed(why) => return refuse(Refusal::BadRequest(why), &Method::GET, exchange),
         Fault::HeadTooLarge => Refusal::HeadTooLarge,
         Fault::UriTooLong => Refusal::UriTooLong,
-    }
+    };
+    exchange.refused(&refusal);
+    exchange.status = refusal.status();
+    let mut response = Response::new(());
+    *response.status_mut() = refusal.status();
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response.headers_mut().insert(REQUEST_ID, exchange.request_id.clone());
+    response.map(|()| ReplyBody::whole(Bytes::new(), exchange))
 }
 
 /// A request of which no more is known.

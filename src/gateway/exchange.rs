@@ -35,6 +35,8 @@ pub(super) struct Exchange {
     worker: Rc<Worker>,
     pub(super) site: Rc<Site>,
     begun: Instant,
+    /// When it was begun: the one reading of the wall clock that a request makes.
+    pub(super) at: Timestamp,
     method: Method,
     route: Option<usize>,
     refusal: Option<&'static str>,
@@ -47,7 +49,6 @@ pub(super) struct Exchange {
 
 /// What only the access log wants to know.
 struct Logged {
-    at: Timestamp,
     address: std::net::IpAddr,
     target: Uri,
     host: Option<HeaderValue>,
@@ -62,7 +63,6 @@ impl Worker {
     pub(super) fn begin<B>(self: &Rc<Self>, client: &Client, request: &Request<B>) -> Exchange {
         let headers = request.headers();
         let logged = || Logged {
-            at: self.plane.clock.now(),
             address: client.address,
             target: request.uri().clone(),
             host: headers.get(HOST).cloned(),
@@ -75,6 +75,7 @@ impl Worker {
             worker: Rc::clone(self),
             site: self.site(),
             begun: Instant::now(),
+            at: self.plane.clock.now(),
             method: request.method().clone(),
             route: None,
             refusal: None,
@@ -147,7 +148,7 @@ impl Drop for Exchange {
         let worker = &self.worker;
         let (pass, slot) = log.holder.map(|(pass, slot)| (Some(pass), Some(slot))).unwrap_or_default();
         worker.plane.access.record(&Record {
-            time: log.at,
+            time: self.at,
             request_id: &text(&self.request_id),
             client: log.address,
             method: self.method.as_str(),

@@ -7,6 +7,7 @@
 
 use std::error::Error;
 use std::rc::Rc;
+use std::time::Instant;
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, request, uri};
@@ -45,15 +46,16 @@ impl Lease {
     }
 }
 
-/// Sends the request to one of the upstream's endpoints.
+/// Sends the request, `now`, to one of the upstream's endpoints.
 pub(super) async fn forward(
     _permit: &Permit,
     upstream: &Upstream,
     request: Request<RequestBody>,
     upload: Option<Rc<Progress>>,
+    now: Instant,
 ) -> Result<Reply, Refusal> {
     let in_flight = upstream.admit().ok_or(Refusal::Overloaded)?;
-    let mut attempt = Attempt { request, upload, repeated: false };
+    let mut attempt = Attempt { request, upload, repeated: false, begun: now };
     for endpoint in upstream.turn() {
         attempt = match attempt.at(upstream, endpoint).await? {
             Progressed::Answered(response, connection, upload) => {
@@ -71,6 +73,7 @@ struct Attempt {
     request: Request<RequestBody>,
     upload: Option<Rc<Progress>>,
     repeated: bool,
+    begun: Instant,
 }
 
 enum Progressed {
@@ -82,7 +85,7 @@ enum Progressed {
 impl Attempt {
     async fn at(mut self, upstream: &Upstream, endpoint: &Endpoint) -> Result<Progressed, Refusal> {
         loop {
-            let idle = if self.repeated { None } else { endpoint.pool.idle().await };
+            let idle = if self.repeated { None } else { endpoint.pool.idle(self.begun).await };
             let mut connection = match idle {
                 Some(connection) => connection,
                 None => match endpoint.pool.connect().await {

@@ -147,7 +147,7 @@ impl Worker {
         let (mut head, body) = request.into_parts();
         let (route, target) = site.route(&head)?;
         exchange.on_route(route, &target);
-        let permit = self.judge(client, site, route, &mut head.headers)?;
+        let permit = self.judge(client, exchange, route, &mut head.headers)?;
         self.note_use(&permit, exchange);
         admit_length(&body, route)?;
 
@@ -163,7 +163,7 @@ impl Worker {
         *request.headers_mut() = headers;
 
         let asked = Instant::now();
-        let reply = forward::forward(&permit, upstream, request, upload).await?;
+        let reply = forward::forward(&permit, upstream, request, upload, asked).await?;
         exchange.answered_by(&reply.endpoint, asked.elapsed());
         let stream = stream.or_else(|| is_stream(&reply.response).then(|| self.stream(client, site)));
         let patience = stream.unwrap_or_else(|| Patience::with_reply(&self.wheel, upstream.body_timeout));
@@ -176,20 +176,26 @@ impl Worker {
         Patience::with_stream(&self.wheel, &site.pace)
     }
 
-    fn judge(&self, client: &Client, site: &Site, route: &Route, headers: &mut HeaderMap) -> Result<Permit, Refusal> {
+    fn judge(
+        &self,
+        client: &Client,
+        exchange: &Exchange,
+        route: &Route,
+        headers: &mut HeaderMap,
+    ) -> Result<Permit, Refusal> {
         if route.auth != Auth::None && !self.plane.index.is_loaded() {
             return Err(Refusal::NotReady);
         }
         let settings = self.plane.index.settings();
-        let presented = credential::take(headers, route, site.credentials(), &settings.prefixes)?;
-        verdict::judge(&presented, route, client.address, self.plane.clock.now(), &self.plane.index)
+        let presented = credential::take(headers, route, exchange.credentials(), &settings.prefixes)?;
+        verdict::judge(&presented, route, client.address, exchange.at, &self.plane.index)
     }
 
     /// Notes who used which token; a first use is told to the keyring.
     fn note_use(&self, permit: &Permit, exchange: &mut Exchange) {
         let Some(holder) = permit.holder() else { return };
         exchange.let_through(holder);
-        let (pass, now) = (holder.pass(), self.plane.clock.now());
+        let (pass, now) = (holder.pass(), exchange.at);
         self.tally.borrow_mut().note(pass.token(), now);
         if pass.note_use(now) && !self.plane.usage.tell(first_use(holder, now)) {
             pass.first_use_untold();
@@ -231,11 +237,14 @@ fn deliver(passed: Passed, method: &Method, exchange: &mut Exchange) -> Result<(
     head.headers = headers::sanitise_response(head.headers)?;
     head.version = http::Version::HTTP_11;
     head.extensions = http::Extensions::default();
+    let exact = incoming.size_hint().exact().filter(|_| had_length);
     // Never the backend's spelling of a length: the number that was parsed.
-    match said.or_else(|| incoming.size_hint().exact().filter(|_| had_length).map(HeaderValue::from)) {
-        Some(length) => head.headers.insert(CONTENT_LENGTH, length),
-        None => head.headers.remove(CONTENT_LENGTH),
-    };
+    if said.is_some() || !exact.is_some_and(|length| is_written_plainly(&head.headers, length)) {
+        match said.or_else(|| exact.map(HeaderValue::from)) {
+            Some(length) => head.headers.insert(CONTENT_LENGTH, length),
+            None => head.headers.remove(CONTENT_LENGTH),
+        };
+    }
     head.headers.insert(REQUEST_ID, exchange.request_id.clone());
     if let Some(value) = permit.holder().and_then(old_token) {
         head.headers.insert(RELEVO_TOKEN, value);
@@ -344,6 +353,14 @@ fn old_token(holder: &Holder) -> Option<HeaderValue> {
 fn first_use(holder: &Holder, at: crate::domain::Timestamp) -> FirstUse {
     let pass = holder.pass();
     FirstUse { realm: crate::domain::Realm::Gateway, key: pass.key(), token: pass.token(), at }
+}
+
+/// Whether `length` stands in the head once, in digits without a leading zero: as it would be written here.
+fn is_written_plainly(headers: &HeaderMap, length: u64) -> bool {
+    let mut lines = headers.get_all(CONTENT_LENGTH).iter();
+    let (Some(line), None) = (lines.next(), lines.next()) else { return false };
+    let plain = |digits: &str| !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
+    line.to_str().is_ok_and(|digits| plain(digits) && digits.parse() == Ok(length))
 }
 
 /// The one parsed length of a head, as a number.

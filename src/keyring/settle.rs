@@ -19,6 +19,8 @@ use super::{ATTEMPTS, Caller, Denied, Keyring};
 
 /// How often time is looked at.
 const LOOK: Duration = Duration::from_millis(250);
+/// By when every worker has told of the uses that it has seen.
+const FOLDED: Span = Span::seconds(2);
 /// How many first uses become durable in one write.
 const BATCH: usize = 1_024;
 
@@ -74,7 +76,7 @@ impl Settler {
     async fn look_for_quiet(&self, now: Timestamp, settings: &Settings) {
         for ((realm, key), row, asked) in self.keyring.0.renewals.awaiting_quiet() {
             let (quiet, _) = self.keyring.0.parts.usage.quiet(row.old, row.opened_at);
-            if quiet >= asked {
+            if quiet >= asked.plus(FOLDED) {
                 self.settle(realm, key, &|key| transition::end_quiet(key, quiet, now, settings)).await;
             }
         }

@@ -53,11 +53,13 @@ impl Replies {
         for byte in bytes {
             let next = match (self.at.get(), byte) {
                 (At::Elsewhere, _) => return true,
-                (At::StatusLine(0), b'\r' | b'\n') => At::StatusLine(0), // the engine passes over empty lines
+                // The engine passes over empty lines before a status line.
+                (At::StatusLine(0), b'\r' | b'\n') | (At::Interim(LineEnd::Lf | LineEnd::LfCr), b'\n') => {
+                    At::StatusLine(0)
+                }
                 (At::StatusLine(at), byte) => self.status_line(at, *byte),
                 (At::Interim(LineEnd::None), b'\n') => At::Interim(LineEnd::Lf),
                 (At::Interim(LineEnd::Lf), b'\r') => At::Interim(LineEnd::LfCr),
-                (At::Interim(LineEnd::Lf | LineEnd::LfCr), b'\n') => At::StatusLine(0),
                 (At::Interim(_), _) => At::Interim(LineEnd::None),
             };
             self.at.set(next);

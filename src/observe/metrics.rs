@@ -206,14 +206,14 @@ impl Metrics {
 
 /// One worker's handles for the requests of one route.
 ///
-/// Counters are made at their first use and kept; after that counting is a look-up in a small map and one addition.
+/// Counters are made at their first use and kept; after that counting is a look along a short list and one addition.
 pub struct RouteMetrics {
     registry: Arc<Registry>,
     route: String,
     seconds: Histogram,
     old_token: Counter,
-    answers: RefCell<hashbrown::HashMap<(&'static str, StatusCode), Counter>>,
-    refusals: RefCell<hashbrown::HashMap<&'static str, Counter>>,
+    answers: RefCell<Vec<((&'static str, StatusCode), Counter)>>,
+    refusals: RefCell<Vec<(&'static str, Counter)>>,
 }
 
 impl RouteMetrics {
@@ -221,22 +221,31 @@ impl RouteMetrics {
     pub fn answered(&self, method: &Method, code: StatusCode, elapsed: Duration) {
         self.seconds.record(elapsed.as_secs_f64());
         let method = method_label(method);
-        let mut answers = self.answers.borrow_mut();
         let made = || self.registry.counter(&REQUESTS, &[&self.route, method, code.as_str()]);
-        answers.entry((method, code)).or_insert_with(made).increment(1);
+        count(&mut self.answers.borrow_mut(), (method, code), made);
     }
 
     /// Counts a refusal by its code.
     pub fn refused(&self, refusal: &'static str) {
-        let mut refusals = self.refusals.borrow_mut();
         let made = || self.registry.counter(&REFUSALS, &[&self.route, refusal]);
-        refusals.entry(refusal).or_insert_with(made).increment(1);
+        count(&mut self.refusals.borrow_mut(), refusal, made);
     }
 
     /// Counts a request that was let through on an old token.
     pub fn used_old_token(&self) {
         self.old_token.increment(1);
     }
+}
+
+/// Adds one to the counter of `key`, made at its first use. There are few, and the busiest come soon: a look along the
+/// list is quicker than a hash.
+fn count<K: PartialEq>(counters: &mut Vec<(K, Counter)>, key: K, made: impl FnOnce() -> Counter) {
+    if let Some((_, counter)) = counters.iter().find(|(known, _)| *known == key) {
+        return counter.increment(1);
+    }
+    let counter = made();
+    counter.increment(1);
+    counters.push((key, counter));
 }
 
 /// The handles for one endpoint of an upstream.

@@ -106,7 +106,8 @@ impl Sockets {
             let tls = (!tls.is_empty()).then(|| Terminator::new(tls)).transpose();
             let tls = tls.map_err(|error| StartError::certificate(address, &error))?;
             certificates.extend(tls.as_ref().map(|tls| tls.certificates().clone()));
-            let failed = |error| StartError::bind("gateway", address, &error);
+            let key = if tls.is_some() { "gateway.listeners" } else { "gateway.listen" };
+            let failed = |error| StartError::bind(key, address, &error);
             for sockets in listener::open(address, workers.len(), inherited.as_mut()).map_err(failed)? {
                 gateway.extend(sockets.first().and_then(|socket| socket.bound().ok()));
                 let entrances = sockets.into_iter().map(|socket| gateway::Entrance { socket, tls: tls.clone() });
@@ -137,8 +138,8 @@ fn start(beginning: Beginning) -> Result<Running, StartError> {
         Sockets::bind(&config)?;
     let admin = admin_socket.local_addr().map_err(|error| StartError::thread(&error))?;
     let probes = probes_socket.as_ref().and_then(|socket| socket.local_addr().ok());
-    let store = store.map_or_else(|| open(&config), Ok)?;
-    let ground = Ground::lay(config, clock)?;
+    let ground = Ground::lay(config, clock)?; // before a store is made: what is wrong here leaves none behind
+    let store = store.map_or_else(|| open(&ground.config), Ok)?;
     let accepting = ground.health.requirement("accepting");
     let keys = Keys::start(&ground, store, certificates.clone(), given)?;
 

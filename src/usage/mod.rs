@@ -248,8 +248,9 @@ impl Tally {
         known.observe(&self.usage.0.clock);
         let quiet_from = known.observed;
         for (token, at) in self.seen.drain() {
-            let last_used = known.record(token).and_then(|record| record.last_used).max(Some(at));
-            known.keep(token, Record { last_used, quiet_since: at, quiet_from });
+            // Another worker may have told of a later use already.
+            let last = known.record(token).and_then(|record| record.last_used).map_or(at, |known| known.max(at));
+            known.keep(token, Record { last_used: Some(last), quiet_since: last, quiet_from });
         }
     }
 }
@@ -303,6 +304,21 @@ mod tests {
         assert_eq!(usage.quiet(token(1), START).0, Span::hours(3));
         used(&usage, token(1), clock.now());
         assert_eq!(usage.quiet(token(1), START), (Span::ZERO, clock.now()));
+    }
+
+    // Once, a worker that told late of an earlier use set the beginning of quiet back behind the last use.
+    #[test]
+    fn an_earlier_use_that_is_told_late_does_not_date_quiet_back() {
+        let dir = tempfile::tempdir().expect("dir");
+        let clock = Clock::manual(START);
+        let (usage, _first_uses) = Usage::open(dir.path().join("usage.redb"), clock.clone());
+        let mut late = Tally::new(usage.clone());
+        late.note(token(1), START);
+        clock.advance(Span::seconds(1));
+        used(&usage, token(1), clock.now());
+        late.fold();
+        assert_eq!(usage.quiet(token(1), START), (Span::ZERO, clock.now()));
+        assert_eq!(usage.last_used(token(1)), Some(clock.now()));
     }
 
     #[test]

@@ -69,6 +69,8 @@ pub(crate) fn problem_of(answer: &RawResponse) -> (u16, String) {
 
 /// The published codes of the gateway.
 const GATEWAYS: [&str; 22] = [
+    "head_too_large",
+    "uri_too_long",
     "not_ready",
     "credential_ambiguous",
     "credential_missing",
@@ -82,8 +84,6 @@ const GATEWAYS: [&str; 22] = [
     "method_not_allowed",
     "body_timeout",
     "body_too_large",
-    "uri_too_long",
-    "head_too_large",
     "unknown_host",
     "too_many_failures",
     "internal",
@@ -121,8 +121,9 @@ const ADMINS: [&str; 24] = [
     "store_unavailable",
 ];
 
-/// Codes of the gateway that its source has and no request is known to provoke: a route that is chosen and not there.
-const DEFECTS: [&str; 1] = ["internal"];
+/// Codes of the gateway that its source has and no answer tells: those of answers by their status alone, and one that no
+/// request is known to provoke.
+const DEFECTS: [&str; 3] = ["internal", "head_too_large", "uri_too_long"];
 
 /// The codes that stand in the gateway's source: the first text of each `Problem::new`.
 fn gateways_own() -> BTreeSet<&'static str> {

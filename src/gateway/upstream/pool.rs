@@ -146,14 +146,14 @@ impl Pool {
         }
     }
 
-    /// A connection that was used before and is ready for another exchange.
-    pub(in crate::gateway) async fn idle(self: &Rc<Self>) -> Option<Connection> {
+    /// A connection that was used before and is, `now`, ready for another exchange.
+    pub(in crate::gateway) async fn idle(self: &Rc<Self>, now: Instant) -> Option<Connection> {
         if let Some(berth) = self.multiplexed.find() {
             return Some(self.lend(self.http2(berth), true));
         }
         loop {
             let Idle { mut line, since } = self.idle.borrow_mut().pop_back()?;
-            if since.elapsed() < self.idle_timeout && line.sender.ready().await.is_ok() {
+            if now.saturating_duration_since(since) < self.idle_timeout && line.sender.ready().await.is_ok() {
                 return Some(self.lend(Sender::Http1(line), true));
             }
         }

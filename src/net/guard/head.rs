@@ -69,6 +69,9 @@ impl Head {
     }
 
     fn request_line(&mut self, line: &[u8], bounds: &HeadBounds) -> Result<(), Fault> {
+        if !line.first().is_some_and(u8::is_ascii_graphic) {
+            return Err(NO_METHOD);
+        }
         let (rest, version) = match (line.strip_suffix(b" HTTP/1.1"), line.strip_suffix(b" HTTP/1.0")) {
             (Some(rest), _) => (rest, Version::Http11),
             (None, Some(rest)) => (rest, Version::Http10),
@@ -142,7 +145,7 @@ impl Head {
         if self.version.is_none() {
             const REST: usize = " HTTP/1.1\r".len();
             if line.first().is_some_and(|first| !first.is_ascii_graphic() && *first != b'\r') {
-                return Err(Fault::Malformed("The request line does not begin with a method"));
+                return Err(NO_METHOD);
             }
             if memchr(b' ', line).is_some_and(|space| line.len() - space - 1 > bounds.uri_bytes + REST) {
                 return Err(Fault::UriTooLong);
@@ -152,6 +155,7 @@ impl Head {
     }
 }
 
+const NO_METHOD: Fault = Fault::Malformed("The request line does not begin with a method");
 const TWO_FRAMINGS: Fault = Fault::Malformed("There are both Content-Length and Transfer-Encoding");
 
 /// What follows the name in `line`, if it is this one; `name` is in lower case, with its colon.

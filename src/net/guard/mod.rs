@@ -236,7 +236,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<IO> {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if !this.is_shut {
-            ready!(this.writing(cx, |io, cx| io.poll_shutdown(cx)))?;
+            ready!(this.writing(cx, AsyncWrite::poll_shutdown))?;
             this.is_shut = true;
             this.heads.pulse().ended();
         }

@@ -109,8 +109,7 @@ impl Model {
                 if std::mem::replace(&mut key.active, *active) == *active {
                     return None;
                 }
-                let status = if *active { "active" } else { "inactive" };
-                ("PATCH", format!("/v1/keys/{name}"), Some(json!({"status": status})))
+                ("PATCH", format!("/v1/keys/{name}"), Some(json!({"status": status(*active)})))
             }
         };
         (*self != after).then_some(Call { method, path, body, after })
@@ -135,11 +134,15 @@ impl Key {
     pub(super) fn is_seen_in(&self, view: &Value) -> bool {
         let note = view["note"].as_str().unwrap_or("0");
         view["tokens"].as_array().is_some_and(|tokens| tokens.len() == self.tokens.len())
-            && view["status"] == if self.active { "active" } else { "inactive" }
+            && view["status"] == status(self.active)
             && note == self.note.to_string()
             && view["renewal"].get("delete_old") == self.delete_old.as_ref()
             && view["version"] == self.version
     }
+}
+
+fn status(active: bool) -> &'static str {
+    if active { "active" } else { "inactive" }
 }
 
 /// A token in the format.

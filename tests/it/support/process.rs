@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
@@ -22,6 +23,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_relevo");
 /// A running `relevo serve`.
 pub(crate) struct Process {
     child: Child,
+    lines: Mutex<Receiver<String>>,
     pub(crate) gateway: SocketAddr,
     pub(crate) admin: SocketAddr,
 }
@@ -30,7 +32,7 @@ impl Process {
     /// Starts `relevo serve` in `folder` with this configuration, and waits until it listens. What it says on stderr
     /// is added to `stderr.log` there.
     pub(crate) fn serve(folder: &Path, configuration: &str) -> Self {
-        Self::begin(folder, configuration, "info", program())
+        Self::begin(folder, configuration, &[], program())
     }
 
     /// The same; it inherits `socket` under the name `door`, as from a manager of services.
@@ -38,12 +40,17 @@ impl Process {
         let mut shell = Command::new("sh");
         let hand_over = r#"exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=door exec "$0" "$@""#;
         shell.args(["-c", hand_over, PROGRAM]).stdin(OwnedFd::from(socket));
-        Self::begin(folder, configuration, "info", shell)
+        Self::begin(folder, configuration, &[], shell)
+    }
+
+    /// The same, with these variables in its environment.
+    pub(crate) fn serve_told(folder: &Path, configuration: &str, variables: &[(&str, &str)]) -> Self {
+        Self::begin(folder, configuration, variables, program())
     }
 
     /// The same, with this filter of the log.
     pub(crate) fn serve_logging(folder: &Path, configuration: &str, filter: &str) -> Self {
-        Self::begin(folder, configuration, filter, program())
+        Self::begin(folder, configuration, &[("RELEVO_LOG", filter)], program())
     }
 
     /// The same, with a bound of open files if there is to be one.
@@ -51,22 +58,21 @@ impl Process {
         let Some(files) = files else { return Self::serve(folder, configuration) };
         let mut shell = Command::new("sh");
         shell.args(["-c", r#"ulimit -n "$0" && exec "$@""#, &files.to_string(), PROGRAM]).stdin(Stdio::null());
-        Self::begin(folder, configuration, "info", shell)
+        Self::begin(folder, configuration, &[], shell)
     }
 
-    fn begin(folder: &Path, configuration: &str, filter: &str, mut command: Command) -> Self {
+    fn begin(folder: &Path, configuration: &str, variables: &[(&str, &str)], mut command: Command) -> Self {
         let file = folder.join("relevo.toml");
         std::fs::write(&file, configuration).expect("written");
         let log = std::fs::File::options().create(true).append(true).open(folder.join("stderr.log")).expect("opened");
-        command.arg("serve").arg("--config").arg(&file).current_dir(folder);
-        command.env("XDG_RUNTIME_DIR", folder).env_remove("RELEVO_ADMIN_TOKEN");
-        command.env("RELEVO_LOG", filter);
+        settle_in(&mut command, folder);
+        command.arg("serve").arg("--config").arg(&file).env("RELEVO_LOG", "info").envs(variables.iter().copied());
         command.stdout(Stdio::piped()).stderr(log);
         let mut child = command.spawn().expect("started");
         let lines = lines_of(&mut child);
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
         // Held from here on, so that a failure below still ends the process.
-        let mut process = Self { child, gateway: nowhere, admin: nowhere };
+        let mut process = Self { child, lines: Mutex::new(channel().1), gateway: nowhere, admin: nowhere };
         while process.gateway == nowhere || process.admin == nowhere {
             let line = lines.recv_timeout(START).unwrap_or_else(|error| {
                 let said = std::fs::read_to_string(folder.join("stderr.log")).unwrap_or_default();
@@ -74,6 +80,7 @@ impl Process {
             });
             process.take(&line);
         }
+        process.lines = Mutex::new(lines);
         process
     }
 
@@ -90,6 +97,11 @@ impl Process {
     /// How many files it has open.
     pub(crate) fn open_files(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it runs").count()
+    }
+
+    /// What it writes to stdout after it has told its addresses, up to its end.
+    pub(crate) fn take_lines(&mut self) -> Receiver<String> {
+        std::mem::replace(&mut self.lines, Mutex::new(channel().1)).into_inner().expect("never held in a panic")
     }
 
     /// Ends it at once, as `kill -9` does.
@@ -133,6 +145,21 @@ fn program() -> Command {
     let mut command = Command::new(PROGRAM);
     command.stdin(Stdio::null());
     command
+}
+
+/// The program in `folder`.
+pub(crate) fn relevo(folder: &Path) -> Command {
+    let mut command = Command::new(PROGRAM);
+    settle_in(&mut command, folder);
+    command
+}
+
+/// Has `command` run in `folder`, which is its runtime directory too, without variables of ours.
+pub(crate) fn settle_in(command: &mut Command, folder: &Path) {
+    command.current_dir(folder).env("XDG_RUNTIME_DIR", folder);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("RELEVO_")) {
+        command.env_remove(name);
+    }
 }
 
 /// What it writes to stdout, line by line; read to the end, so that it never waits for a reader.

@@ -1,0 +1,162 @@
+//! Starts of `relevo serve`: what keeps one from happening, and what the first one leaves behind.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use super::ground::{Ground, SERVED};
+use super::is_wrong;
+use crate::support::process::Process;
+
+/// A token that is long enough to be an administrator's.
+const GIVEN: &str = "given-at-the-first-start-0123456789";
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn with_token(token: &str) -> [(&str, &str); 1] {
+    [("RELEVO_ADMIN_TOKEN", token)]
+}
+
+fn mode(ground: &Ground, file: &str) -> u32 {
+    fs::metadata(ground.path().join(file)).expect("there").permissions().mode() & 0o777
+}
+
+#[test]
+fn an_address_in_use_is_named_with_its_key() {
+    let ground = Ground::new();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("bound").to_string();
+    let gateway = SERVED.replacen("127.0.0.1:0", &address, 1);
+    ground.write("relevo.toml", gateway);
+    let parts = ["gateway.listen", address.as_str(), "in use"];
+    is_wrong(&ground, "serve --config relevo.toml", &[], &parts);
+    ground.write(
+        "relevo.toml",
+        SERVED.replace("[admin]\nlisten = \"127.0.0.1:0\"", &format!("[admin]\nlisten = \"{address}\"")),
+    );
+    is_wrong(&ground, "serve --config relevo.toml", &[], &["admin.listen", address.as_str(), "in use"]);
+}
+
+#[test]
+fn a_store_in_use_is_left_to_its_process() {
+    let ground = Ground::new();
+    let first = ground.serve(SERVED);
+    let announced = || ["relevo-data", "relevo"].map(|folder| fs::read(ground.path().join(folder).join("admin.json")));
+    let before = announced().map(|text| text.expect("announced"));
+    let said = ground.run("serve --config relevo.toml");
+    said.refuses(2, &["store.path", "relevo-data/relevo.redb", "in use by another process"]);
+    assert_eq!(announced().map(|text| text.expect("still announced")), before);
+    assert_eq!(ground.run("status").code, 0);
+    assert!(first.terminate(PATIENCE).success());
+}
+
+#[test]
+fn a_damaged_store_is_named_and_left_as_it_is() {
+    for damage in [
+        |bytes: &mut Vec<u8>| bytes.truncate(1000),
+        |bytes: &mut Vec<u8>| bytes.iter_mut().skip(4096).for_each(|byte| *byte = !*byte),
+        |bytes: &mut Vec<u8>| *bytes = b"no store at all\n".repeat(1000),
+    ] {
+        let ground = Ground::new();
+        assert!(ground.serve(SERVED).terminate(PATIENCE).success());
+        let file = ground.path().join("relevo-data/relevo.redb");
+        let mut bytes = fs::read(&file).expect("read");
+        damage(&mut bytes);
+        fs::write(&file, &bytes).expect("written");
+        let before = ground.files();
+        ground.run("serve --config relevo.toml").refuses(1, &["relevo-data/relevo.redb", "damaged"]);
+        assert!(before == ground.files(), "a file was changed");
+    }
+}
+
+#[test]
+fn a_place_that_cannot_hold_a_store_is_named() {
+    let ground = Ground::new();
+    ground.write("file", "in the way");
+    ground.write("relevo.toml", format!("{SERVED}[store]\npath = \"file/relevo.redb\"\n"));
+    ground.run("serve --config relevo.toml").refuses(1, &["store.path", "file/relevo.redb"]);
+    assert_eq!(ground.files().len(), 2);
+    ground.write("relevo.toml", format!("{SERVED}[store]\npath = \".\"\n"));
+    ground.run("serve --config relevo.toml").refuses(1, &["store.path"]);
+    assert_eq!(ground.files().len(), 2);
+}
+
+#[test]
+fn an_access_log_that_cannot_be_written_leaves_no_store_behind() {
+    let ground = Ground::new();
+    ground.write("relevo.toml", SERVED.replace("access = false", "access = \"absent/access.log\""));
+    is_wrong(&ground, "serve --config relevo.toml", &[], &["log.access", "No such file"]);
+}
+
+#[test]
+fn a_token_for_root_that_is_weak_is_refused_with_both_bounds() {
+    let ground = Ground::new();
+    ground.write("relevo.toml", SERVED);
+    for weak in
+        ["short", "sixteen-chars-00", "thirty-one-characters-000000000", "with a blank in its thirty-two chars", ""]
+    {
+        let parts = ["RELEVO_ADMIN_TOKEN is not 32 to 512 visible"];
+        is_wrong(&ground, "serve --config relevo.toml", &with_token(weak), &parts);
+    }
+}
+
+#[test]
+fn the_first_start_leaves_the_token_of_root_to_its_user_alone() {
+    let ground = Ground::new();
+    let process = ground.serve(SERVED);
+    assert_eq!(mode(&ground, "relevo-data/admin.token"), 0o600);
+    assert_eq!(mode(&ground, "relevo-data/relevo.redb"), 0o600);
+    let (log, token) = (ground.log(), fs::read_to_string(ground.path().join("relevo-data/admin.token")).expect("read"));
+    assert!(log.contains("root was created") && log.contains("relevo-data/admin.token"), "{log}");
+    assert!(!log.contains(token.trim()), "{log}");
+    assert!(process.terminate(PATIENCE).success());
+    let again = ground.serve(SERVED);
+    assert_eq!(ground.log().matches("root was created").count(), 1);
+    assert_eq!(ground.run("status").code, 0);
+    assert!(again.terminate(PATIENCE).success());
+}
+
+#[test]
+fn a_token_given_at_the_first_start_is_used_and_later_ignored() {
+    let ground = Ground::new();
+    let process = Process::serve_told(ground.path(), SERVED, &with_token(GIVEN));
+    assert!(!ground.path().join("relevo-data/admin.token").exists());
+    assert_eq!(ground.run_with("status", &with_token(GIVEN)).code, 0);
+    assert!(!ground.log().contains(GIVEN) && !ground.log().contains("ignored"), "{}", ground.log());
+    assert!(process.terminate(PATIENCE).success());
+    let later = "another-that-comes-too-late-0123456789";
+    let process = Process::serve_told(ground.path(), SERVED, &with_token(later));
+    assert!(ground.log().contains("RELEVO_ADMIN_TOKEN is ignored"), "{}", ground.log());
+    ground.run_with("status", &with_token(later)).refuses(1, &["unauthenticated"]);
+    assert_eq!(ground.run_with("status", &with_token(GIVEN)).code, 0);
+    assert!(process.terminate(PATIENCE).success());
+}
+
+#[test]
+fn a_gateway_is_announced_while_it_runs() {
+    let ground = Ground::new();
+    let process = ground.serve(SERVED);
+    for file in ["relevo-data/admin.json", "relevo/admin.json"] {
+        assert_eq!(mode(&ground, file), 0o600, "{file}");
+        let text = fs::read_to_string(ground.path().join(file)).expect("read");
+        let told: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(told["url"], format!("http://{}", process.admin));
+        let token = told["token_file"].as_str().expect("a path");
+        assert!(!text.contains(fs::read_to_string(token).expect("a token").trim()), "{text}");
+    }
+    assert!(process.terminate(PATIENCE).success());
+    for file in ["relevo-data/admin.json", "relevo/admin.json"] {
+        assert!(!ground.path().join(file).exists(), "{file}");
+    }
+}
+
+#[test]
+fn stdout_of_serve_holds_the_addresses_and_nothing_else() {
+    let ground = Ground::new();
+    let mut process = ground.serve(&SERVED.replace("access = false", "access = \"stderr\""));
+    let rest = process.take_lines();
+    assert_eq!(ground.run("keys create ci").code, 0);
+    assert!(process.terminate(PATIENCE).success());
+    assert_eq!(rest.iter().collect::<Vec<_>>(), Vec::<String>::new());
+    assert!(ground.log().contains("serving"), "{}", ground.log());
+}

@@ -1,6 +1,7 @@
 //! Behaviour, over real sockets, and the order of the house.
 
 mod demo;
+mod doors;
 mod drain;
 mod fire;
 mod floors;

@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -14,7 +13,6 @@ use crate::support::backend::Backend;
 use crate::support::gateway::{TestGateway, wait_until};
 use crate::support::modern::Modern;
 use crate::support::pairs::{Pair, trusting};
-use crate::support::request::request;
 
 /// A listener with TLS that shows these certificates: of a file each, for a name each, the first by default.
 fn listener(folder: &Path, names: &[(&str, &str)]) -> String {
@@ -187,29 +185,4 @@ fn half_a_handshake_and_half_a_preface_end_at_their_deadline_beside_a_good_clien
     assert!(asked > 10, "the good client was served {asked} times");
     assert!(ended[0].0 > Duration::from_millis(500), "closed too early: {ended:?}");
     assert!(ended.iter().all(|(after, _)| *after < Duration::from_secs(4)), "closed too late: {ended:?}");
-}
-
-#[test]
-fn a_listener_in_the_file_system_serves_both_protocols_and_counts_as_this_machine() {
-    let backend = Backend::answering("hello");
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("relevo.sock");
-    let settings = format!("[[gateway.listeners]]\naddress = \"unix:{}\"\n", path.display());
-    let gateway = TestGateway::in_front_of(&backend).settings(&settings).start();
-    let holder = gateway.create_key("ci").with("allowed_addresses", vec!["127.0.0.0/8"].into()).done();
-    let mut stream = UnixStream::connect(&path).expect("connected");
-    stream.set_read_timeout(Some(DEADLINE)).expect("set");
-    for _ in 0..2 {
-        stream.write_all(&request("GET", "/").token(&holder.token).bytes()).expect("sent");
-        let mut buffer = [0; 4096];
-        let length = stream.read(&mut buffer).expect("an answer");
-        assert!(buffer[..length].starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&buffer[..length]));
-    }
-    assert_eq!(backend.wait_for(2)[0].all("x-forwarded-for"), ["127.0.0.1"]);
-    let mut stream = UnixStream::connect(&path).expect("connected");
-    stream.set_read_timeout(Some(DEADLINE)).expect("set");
-    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").expect("sent");
-    let mut head = [0; 9];
-    stream.read_exact(&mut head).expect("settings");
-    assert_eq!(head[3], 4, "the first frame is SETTINGS");
 }

@@ -3,7 +3,8 @@
 //! Promises: no process outlives its test.
 
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
@@ -17,6 +18,8 @@ use nix::unistd::Pid;
 /// How long a start, with its recovery, may take.
 const START: Duration = Duration::from_secs(20);
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_relevo");
+
 /// A running `relevo serve`.
 pub(crate) struct Process {
     child: Child,
@@ -29,40 +32,42 @@ impl Process {
     /// Starts `relevo serve` in `folder` with this configuration, and waits until it listens. What it says on stderr
     /// is added to `stderr.log` there.
     pub(crate) fn serve(folder: &Path, configuration: &str) -> Self {
-        Self::begin(folder, configuration, &[], None)
+        Self::begin(folder, configuration, &[], program())
+    }
+
+    /// The same; it inherits `socket` under the name `door`, as from a manager of services.
+    pub(crate) fn serve_inheriting(folder: &Path, configuration: &str, socket: TcpListener) -> Self {
+        let mut shell = Command::new("sh");
+        let hand_over = r#"exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=door exec "$0" "$@""#;
+        shell.args(["-c", hand_over, PROGRAM]).stdin(OwnedFd::from(socket));
+        Self::begin(folder, configuration, &[], shell)
     }
 
     /// The same, with these variables in its environment.
     pub(crate) fn serve_told(folder: &Path, configuration: &str, variables: &[(&str, &str)]) -> Self {
-        Self::begin(folder, configuration, variables, None)
+        Self::begin(folder, configuration, variables, program())
     }
 
     /// The same, with this filter of the log.
     pub(crate) fn serve_logging(folder: &Path, configuration: &str, filter: &str) -> Self {
-        Self::begin(folder, configuration, &[("RELEVO_LOG", filter)], None)
+        Self::begin(folder, configuration, &[("RELEVO_LOG", filter)], program())
     }
 
     /// The same, with a bound of open files if there is to be one.
     pub(crate) fn serve_with(folder: &Path, configuration: &str, files: Option<u32>) -> Self {
-        Self::begin(folder, configuration, &[], files)
+        let Some(files) = files else { return Self::serve(folder, configuration) };
+        let mut shell = Command::new("sh");
+        shell.args(["-c", r#"ulimit -n "$0" && exec "$@""#, &files.to_string(), PROGRAM]).stdin(Stdio::null());
+        Self::begin(folder, configuration, &[], shell)
     }
 
-    fn begin(folder: &Path, configuration: &str, variables: &[(&str, &str)], files: Option<u32>) -> Self {
+    fn begin(folder: &Path, configuration: &str, variables: &[(&str, &str)], mut command: Command) -> Self {
         let file = folder.join("relevo.toml");
         std::fs::write(&file, configuration).expect("written");
         let log = std::fs::File::options().create(true).append(true).open(folder.join("stderr.log")).expect("opened");
-        let program = env!("CARGO_BIN_EXE_relevo");
-        let mut command = match files {
-            None => Command::new(program),
-            Some(files) => {
-                let mut shell = Command::new("sh");
-                shell.args(["-c", r#"ulimit -n "$0" && exec "$@""#, &files.to_string(), program]);
-                shell
-            }
-        };
         settle_in(&mut command, folder);
         command.arg("serve").arg("--config").arg(&file).env("RELEVO_LOG", "info").envs(variables.iter().copied());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        command.stdout(Stdio::piped()).stderr(log);
         let mut child = command.spawn().expect("started");
         let lines = lines_of(&mut child);
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
@@ -136,9 +141,15 @@ impl Drop for Process {
     }
 }
 
+fn program() -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.stdin(Stdio::null());
+    command
+}
+
 /// The program in `folder`.
 pub(crate) fn relevo(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_relevo"));
+    let mut command = Command::new(PROGRAM);
     settle_in(&mut command, folder);
     command
 }

@@ -71,6 +71,6 @@ fn a_socket_that_is_not_inherited_is_told() {
     let text = "[gateway]\nlisten = [\"fd:door\"]\n[store]\npath = \"/nowhere/relevo.redb\"\n";
     let config = relevo::config::Config::parse(text, "test", []).expect("legal");
     let error = relevo::serve::Relevo::start(config, relevo::clock::Clock::system(), None).err().expect("no socket");
-    assert_eq!(error.to_string(), "gateway: fd:door cannot be listened on: no socket of this name is inherited");
+    assert_eq!(error.to_string(), "gateway.listen: fd:door cannot be listened on: no socket of this name is inherited");
     assert_eq!(error.exit_code(), 2);
 }

@@ -236,3 +236,16 @@ fn the_substitute_is_a_head_that_the_engine_takes() {
     assert_eq!(parsed, Ok(Some((SUBSTITUTE.len(), Framing::Length(0)))));
     assert!(http::Method::from_bytes(b"-").is_ok() && "*".parse::<http::Uri>().is_ok());
 }
+
+#[test]
+fn guard_and_engine_agree_on_every_two_parts() {
+    for first in PARTS {
+        for second in PARTS {
+            let bytes = [*first, second].concat();
+            let whole = served(bytes.as_bytes(), bytes.len());
+            for size in 1..4 {
+                assert_eq!(served(bytes.as_bytes(), size), whole, "{bytes:?} in pieces of {size}");
+            }
+        }
+    }
+}

@@ -3,6 +3,7 @@
 //! Promises: a wrong configuration is exit code 2, with every mistake on stderr.
 //! Deliberately does not: read TOML or open ports; `config` and `serve` do.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -20,6 +21,9 @@ use super::terminal::Terminal;
 use crate::config::{self, Config};
 use crate::domain::Secret;
 use crate::serve::{self, Source};
+
+/// How often a demo looks for ports.
+const DEMO_STARTS: u8 = 20;
 
 /// `relevo serve`
 pub(super) fn serve(path: Option<&Path>) -> Result<ExitCode, Failure> {
@@ -53,9 +57,7 @@ pub(super) fn demo(demo: &Demo, terminal: &mut Terminal, surroundings: &Surround
     let place = Place::open(&surroundings.directory, beginning)?;
     let echo =
         demo::echo::start().map_err(|error| Failure::failed(format!("the echo backend does not start: {error}")))?;
-    let path = place.configure(Ports::free()?, echo)?;
-    let source = Source { path: Some(path), variables: Vec::new() };
-    let running = serve::Relevo::start_as_process(load(&source)?, source)?;
+    let running = start_demo(&place, echo)?;
     let Some(gateway) = running.gateway_addresses().first().copied() else {
         return Err(Failure::failed("the gateway has no address"));
     };
@@ -65,6 +67,19 @@ pub(super) fn demo(demo: &Demo, terminal: &mut Terminal, surroundings: &Surround
     terminal.answer(&demo::greeting(ports, token.as_deref(), surroundings.program()))?;
     running.obey(signals);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Starts the demo's gateway on free ports; on others if these were taken at the last moment.
+fn start_demo(place: &Place, echo: SocketAddr) -> Result<serve::Running, Failure> {
+    let mut attempts = 1..DEMO_STARTS;
+    loop {
+        let ports = Ports::free()?;
+        let source = Source { path: Some(place.configure(ports, echo)?), variables: Vec::new() };
+        match serve::Relevo::start_as_process(load(&source)?, source) {
+            Err(_) if !ports.are_free() && attempts.next().is_some() => {}
+            started => return Ok(started?),
+        }
+    }
 }
 
 /// Creates the key `demo`; none if an earlier run has.

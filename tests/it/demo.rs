@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::thread;
 
 use crate::support::client::{RawClient, RawResponse};
 use crate::support::gateway::wait_until;
@@ -148,6 +149,36 @@ fn the_demo_renews_undoes_and_deletes_and_all_of_it_survives_being_killed() {
     let fresh = Demo::start(folder, &["--fresh"]);
     let token = fresh.token().expect("another token");
     assert_eq!(statuses(fresh.gateway(), "/hello", &[&first, &token]), [401, 200]);
+}
+
+#[test]
+fn demos_started_at_once_each_find_ports_and_keep_their_tokens_apart() {
+    const DEMOS: usize = 6;
+    let folders: Vec<_> = (0..DEMOS).map(|_| tempfile::tempdir().expect("a folder")).collect();
+    let demos: Vec<_> = thread::scope(|scope| {
+        let starting: Vec<_> = folders.iter().map(|folder| scope.spawn(|| Demo::start(folder.path(), &[]))).collect();
+        starting.into_iter().map(|demo| demo.join().expect("started")).collect()
+    });
+    let tokens: Vec<_> = demos.iter().map(|demo| demo.token().expect("a token")).collect();
+    let tokens: Vec<_> = tokens.iter().map(String::as_str).collect();
+    for (own, demo) in demos.iter().enumerate() {
+        let expected: Vec<_> = (0..DEMOS).map(|at| if at == own { 200 } else { 401 }).collect();
+        assert_eq!(statuses(demo.gateway(), "/", &tokens), expected);
+    }
+}
+
+#[test]
+fn a_demo_that_runs_is_neither_started_again_nor_deleted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let demo = Demo::start(folder.path(), &[]);
+    let token = demo.token().expect("a token");
+    for arguments in [&["demo"][..], &["demo", "--fresh"]] {
+        let output = relevo(folder.path()).args(arguments).stdin(Stdio::null()).output().expect("run");
+        let complained = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{complained}");
+        assert!(complained.contains("a gateway is running") && complained.contains("stop it first"), "{complained}");
+    }
+    assert_eq!(statuses(demo.gateway(), "/", &[&token]), [200]);
 }
 
 /// A real nginx with two servers, each of which tells its port and the caller it was told.

@@ -44,7 +44,12 @@ pub(super) struct Ports {
 impl Ports {
     /// The first pair of neighbouring ports that both are free: 8080 and 8081, else 8082 and 8083, and so on.
     pub(super) fn free() -> Result<Self, Failure> {
-        Self::first(|address| TcpListener::bind(address).is_ok())
+        Self::first(is_free)
+    }
+
+    /// Whether nobody has taken one of them.
+    pub(super) fn are_free(self) -> bool {
+        is_free(self.gateway) && is_free(self.admin)
     }
 
     fn first(is_free: impl Fn(SocketAddr) -> bool) -> Result<Self, Failure> {
@@ -55,6 +60,10 @@ impl Ports {
             Failure::Usage(format!("no two neighbouring ports from {FIRST_PORT} to {last} are free on 127.0.0.1"))
         })
     }
+}
+
+fn is_free(address: SocketAddr) -> bool {
+    TcpListener::bind(address).is_ok()
 }
 
 fn loopback(port: u16) -> SocketAddr {

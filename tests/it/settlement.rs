@@ -3,6 +3,7 @@
 //! Promises: time passes only when a test says so. That nothing was settled is judged after something was: a canary's
 //! renewal, which is looked at after every other.
 
+use relevo::clock::Clock;
 use relevo::domain::{Span, Timestamp};
 use serde_json::{Value, json};
 
@@ -200,6 +201,61 @@ fn each_use_of_the_old_token_begins_its_quiet_anew() {
     gateway.clock.advance(Span::hours(1));
     settled(&gateway, &old, "renewal.completed");
     assert_eq!(statuses(&gateway, &old, &new), (401, 200));
+}
+
+// Rule 5.
+#[test]
+fn time_in_which_the_gateway_did_not_run_is_no_quiet_and_time_in_which_it_ran_before_is() {
+    let backend = Backend::answering("hello");
+    let folder = tempfile::tempdir().expect("a folder");
+    let gateway = TestGateway::in_front_of(&backend).kept_in(folder.path()).start();
+    let old = gateway.create_key("ci").done();
+    use_token(&gateway, &old);
+    let new = gateway.renew(&old).with("delete_old", json!({ "when_quiet": "24h" })).done();
+    adopt(&gateway, &new);
+    assert_eq!(shown(&gateway, &old)["renewal"]["quiet_since"], gateway.clock.now().to_string());
+    gateway.clock.advance(Span::hours(14));
+    let stopped_at = gateway.clock.now();
+    drop(gateway);
+
+    let clock = Clock::manual(stopped_at.plus(Span::days(30)));
+    let gateway = TestGateway::in_front_of(&backend).kept_in(folder.path()).clock(clock).start();
+    let canary = canary(&gateway, "canary", &json!({ "when_quiet": "1m" }));
+    gateway.clock.advance(Span::hours(9));
+    settled(&gateway, &canary, "renewal.completed");
+    assert!(shown(&gateway, &old)["renewal"].is_object(), "only 23 hours were observed");
+    gateway.clock.advance(Span::hours(1));
+    assert_eq!(settled(&gateway, &old, "renewal.completed"), by_itself(gateway.clock.now()));
+    assert_eq!(statuses(&gateway, &old, &new), (401, 200));
+}
+
+#[test]
+fn the_list_of_renewals_begins_with_the_held_then_those_due_soonest_then_the_oldest() {
+    let backend = Backend::answering("hello");
+    let gateway = TestGateway::in_front_of(&backend).start();
+    let open = |name: &str, plan: Value| {
+        let key = gateway.create_key(name).done();
+        gateway.renew(&key).with("delete_old", plan).done();
+        gateway.clock.advance(Span::seconds(1));
+        key
+    };
+    let outdated = gateway.create_key("outdated").with("duration", "1m".into()).done();
+    let held = open("held", json!({ "after": "5m" }));
+    for (name, plan) in [
+        ("oldest", json!("later")),
+        ("soon", json!({ "after": "1d" })),
+        ("sooner", json!({ "after": "1h" })),
+        ("youngest", json!({ "when_quiet": "7d" })),
+    ] {
+        open(name, plan);
+    }
+    gateway.clock.advance(Span::minutes(5));
+    settled(&gateway, &held, "renewal.held");
+    let listed = gateway.admin("GET", "/v1/keys?renewing=true", None).json;
+    let names: Vec<_> = listed["keys"].as_array().expect("keys").iter().map(|key| &key["name"]).collect();
+    assert_eq!(names, ["held", "sooner", "soon", "oldest", "youngest"]);
+    let key = shown(&gateway, &outdated);
+    assert_eq!((&key["tokens"][0]["outdated"], &key["status"]), (&json!(true), &json!("active")));
 }
 
 // Rule 7.

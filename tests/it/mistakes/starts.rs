@@ -35,6 +35,8 @@ fn an_address_in_use_is_named_with_its_key() {
         SERVED.replace("[admin]\nlisten = \"127.0.0.1:0\"", &format!("[admin]\nlisten = \"{address}\"")),
     );
     is_wrong(&ground, "serve --config relevo.toml", &[], &["admin.listen", address.as_str(), "in use"]);
+    ground.write("relevo.toml", format!("{SERVED}[probes]\nlisten = \"{address}\"\n"));
+    is_wrong(&ground, "serve --config relevo.toml", &[], &["probes.listen", address.as_str(), "in use"]);
 }
 
 #[test]
@@ -67,6 +69,21 @@ fn a_damaged_store_is_named_and_left_as_it_is() {
         ground.run("serve --config relevo.toml").refuses(1, &["relevo-data/relevo.redb", "damaged"]);
         assert!(before == ground.files(), "a file was changed");
     }
+}
+
+#[test]
+fn a_damaged_file_of_last_uses_stops_nothing_and_is_put_aside() {
+    let ground = Ground::new();
+    let process = ground.serve(SERVED);
+    assert_eq!(ground.run("keys create ci").code, 0);
+    assert!(process.terminate(PATIENCE).success());
+    ground.write("relevo-data/usage.redb", "no store at all\n".repeat(1000));
+    let process = ground.serve(SERVED);
+    assert_eq!(ground.run("keys show ci").code, 0);
+    assert!(ground.log().contains("last uses cannot be read"), "{}", ground.log());
+    let aside = fs::read(ground.path().join("relevo-data/usage.redb.damaged")).expect("put aside");
+    assert!(aside.starts_with(b"no store at all"));
+    assert!(process.terminate(PATIENCE).success());
 }
 
 #[test]

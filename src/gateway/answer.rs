@@ -4,12 +4,13 @@
 //! ends its connection, no other; a connection says so before it closes over a body that nobody read.
 //! Deliberately does not: know how a request is served.
 
-use std::future::Future;
-use std::panic::AssertUnwindSafe;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures_util::FutureExt;
 use http::header::CONNECTION;
 use http::{HeaderValue, Method, Request, Response, Uri};
 use http_body::Body;
@@ -26,44 +27,27 @@ use super::worker::Worker;
 use super::{Client, REQUEST_ID, refuse};
 
 impl Worker {
-    /// The answer to a request, whatever it is.
+    /// The answer to a request, whatever it is. One future holds it all: each layer would copy what is in it.
     pub(super) async fn answer(self: &Rc<Self>, client: &Client, request: Request<Incoming>) -> Response<ReplyBody> {
-        let Some(heads) = &client.heads else { return self.outlive(client, request).await };
-        let in_progress = InProgress(Rc::clone(heads));
-        let mut response = match heads.next() {
-            Some(fault) => refuse_head(fault, self.begin(client, &request)),
-            None => self.answer_passed(client, heads, request).await,
+        let in_progress = client.heads.clone().map(InProgress);
+        if let Some(fault) = client.heads.as_ref().and_then(|heads| heads.next()) {
+            return refuse_head(fault, self.begin(client, &request)).map(|body| body.holding(in_progress));
+        }
+        let keeps = client.heads.as_ref().is_none_or(|heads| outlives(heads, request.body()));
+        let method = request.method().clone();
+        let served = {
+            let mut serving = pin!(self.serve(client, request));
+            poll_fn(|cx| poll_surviving(serving.as_mut(), cx)).await
         };
-        if heads.pulse().retires() {
+        let mut response = served.unwrap_or_else(|Panicked| {
+            error!(client = %client.address, %method, "a request panicked");
+            refuse(Refusal::Internal, &method, self.begin(client, &unread(method.clone())))
+        });
+        let retires = client.heads.as_ref().is_some_and(|heads| heads.pulse().retires());
+        if retires || (!keeps && response.body().is_refusal()) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response.map(|body| body.holding(in_progress))
-    }
-
-    async fn answer_passed(
-        self: &Rc<Self>,
-        client: &Client,
-        heads: &Heads,
-        request: Request<Incoming>,
-    ) -> Response<ReplyBody> {
-        // The engine keeps a connection over a body that nobody read only if the rest of it is here, and in one piece.
-        let body = request.body();
-        let keeps = body.is_end_stream() || (heads.is_all_here() && body.size_hint().exact().is_some());
-        let mut response = self.outlive(client, request).await;
-        if !keeps && response.body().is_refusal() {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        response
-    }
-
-    /// The answer, also where it panics.
-    async fn outlive(self: &Rc<Self>, client: &Client, request: Request<Incoming>) -> Response<ReplyBody> {
-        let method = request.method().clone();
-        if let Some(response) = surviving(self.serve(client, request)).await {
-            return response;
-        }
-        error!(client = %client.address, %method, "a request panicked");
-        refuse(Refusal::Internal, &method, self.begin(client, &unread(method.clone())))
     }
 
     /// A connection did not end well. What the engine answered by itself is counted here, and who was late.
@@ -114,10 +98,23 @@ fn unread(method: Method) -> Request<()> {
     request
 }
 
-/// What comes of `future`; `None` if it panicked. What it held is gone then, and nobody sees it half done: everything
-/// that requests share is counts and maps that are whole between two statements.
-async fn surviving<T>(future: impl Future<Output = T>) -> Option<T> {
-    AssertUnwindSafe(future).catch_unwind().await.ok()
+/// Whether the engine keeps the connection also where nobody reads this body: if there is none, or the rest of it is
+/// here, and in one piece.
+fn outlives(heads: &Heads, body: &Incoming) -> bool {
+    body.is_end_stream() || (heads.is_all_here() && body.size_hint().exact().is_some())
+}
+
+/// A future did.
+#[derive(PartialEq, Eq, Debug)]
+struct Panicked;
+
+/// Polls `future`, which must not be polled again if it panicked. Nobody sees half done what it shares with others:
+/// counts, and maps that are whole between two statements.
+fn poll_surviving<T>(future: Pin<&mut impl Future<Output = T>>, cx: &mut Context<'_>) -> Poll<Result<T, Panicked>> {
+    match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+        Ok(poll) => poll.map(Ok),
+        Err(_) => Poll::Ready(Err(Panicked)), // the hook has said what
+    }
 }
 
 #[cfg(test)]
@@ -132,8 +129,12 @@ mod tests {
             tokio::task::yield_now().await;
             assert_eq!(Rc::strong_count(&held), 0, "never so");
         };
-        assert_eq!(surviving(panics).await, None);
+        {
+            let mut panics = pin!(panics);
+            assert_eq!(poll_fn(|cx| poll_surviving(panics.as_mut(), cx)).await, Err(Panicked));
+        }
         assert_eq!(Rc::strong_count(&shared), 1);
-        assert_eq!(surviving(async { 7 }).await, Some(7));
+        let mut well = pin!(async { 7 });
+        assert_eq!(poll_fn(|cx| poll_surviving(well.as_mut(), cx)).await, Ok(7));
     }
 }

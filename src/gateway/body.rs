@@ -179,8 +179,8 @@ impl ReplyBody {
     }
 
     /// The same; `in_progress` is dropped with it.
-    pub(super) fn holding(self, in_progress: InProgress) -> Self {
-        Self { _in_progress: Some(in_progress), ..self }
+    pub(super) fn holding(self, in_progress: Option<InProgress>) -> Self {
+        Self { _in_progress: in_progress, ..self }
     }
 
     /// Whether it is the gateway's own answer.

@@ -2,7 +2,7 @@
 //!
 //! Follows the messages of a connection byte by byte: heads, bodies by length or in chunks, pipelined requests. A head
 //! reaches the engine only when it is whole and has one framing. In the place of one that has not, the engine gets
-//! [`SUBSTITUTE`], and after it nothing more: the refusal comes in the order of the requests, because the engine keeps
+//! a substitute, and after it nothing more: the refusal comes in the order of the requests, because the engine keeps
 //! that order, and the service that is asked for it learns from [`Heads`] what it is. A chunked body that is wrong is
 //! an error of reading where it is wrong.
 //!

@@ -5,6 +5,7 @@
 //! Deliberately does not: judge a request (roles, addresses, status are the caller's), look up names, or know secrets.
 
 mod label;
+mod superseded;
 
 use std::borrow::Borrow;
 use std::collections::HashSet;
@@ -26,6 +27,8 @@ use crate::domain::{
 };
 
 use label::Label;
+pub use superseded::SupersededUse;
+use superseded::Uses;
 
 /// At least as many shards as make two writers rarely meet, and a growing shard short.
 const SHARDS: usize = 1_024;
@@ -43,6 +46,7 @@ struct Shared {
     map: Map,
     settings: ArcSwap<Settings>,
     loaded: AtomicBool,
+    superseded: Uses,
 }
 
 impl Index {
@@ -50,7 +54,8 @@ impl Index {
     pub fn with_capacity(capacity: usize) -> (Self, IndexWriter) {
         let map = Map::with_capacity_and_hasher_and_shard_amount(capacity, BuildHasherDefault::default(), SHARDS);
         let settings = ArcSwap::from_pointee(Settings::default());
-        let index = Self(Arc::new(Shared { map, settings, loaded: AtomicBool::new(false) }));
+        let index =
+            Self(Arc::new(Shared { map, settings, loaded: AtomicBool::new(false), superseded: Uses::default() }));
         let writer = IndexWriter { index: index.clone(), role_sets: HashSet::new() };
         (index, writer)
     }
@@ -63,6 +68,16 @@ impl Index {
     /// What is known of the token with this digest.
     pub fn find(&self, digest: &Digest) -> Option<Arc<Pass>> {
         self.0.map.get(digest).map(|held| Arc::clone(&held.key().0))
+    }
+
+    /// Notes that a replaced token was tried from `address` at `now`. Waits for nobody; a note may be lost.
+    pub fn note_superseded(&self, pass: &Pass, address: std::net::IpAddr, now: Timestamp) {
+        self.0.superseded.note(pass, address, now);
+    }
+
+    /// Takes what [`Index::note_superseded`] has noted since the last time.
+    pub fn take_superseded(&self) -> Vec<SupersededUse> {
+        self.0.superseded.take()
     }
 
     /// The settings in force.

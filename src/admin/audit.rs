@@ -36,7 +36,7 @@ pub async fn list(State(admin): State<Admin>, call: Call) -> Result<Json<Page>, 
 
 impl Admin {
     /// The key whose events are asked for. An id may be that of a deleted key; a name is that of a living one.
-    fn subject(&self, text: &str) -> Result<KeyId, Problem> {
+    pub(super) fn subject(&self, text: &str) -> Result<KeyId, Problem> {
         match key_ref(text).ok_or_else(Problem::no_key)? {
             KeyRef::Id(id) => Ok(id),
             name @ KeyRef::Name(_) => {

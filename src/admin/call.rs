@@ -21,7 +21,7 @@ use super::json;
 use super::permission::Permission;
 use super::problem::{Code, Problem};
 use super::query::Query;
-use super::session::{self, Administrator, Rejected};
+use super::session::{self, Administrator, Pledge, Rejected};
 use crate::keyring::Caller;
 use crate::store::KeyRef;
 
@@ -81,9 +81,10 @@ impl Call {
                 format!("this call needs the permission {}", names.join(" or ")),
             ));
         }
-        let caller = Caller { actor: self.administrator.name, address: self.address };
+        let Administrator { name, pledge, .. } = self.administrator;
+        let caller = Caller { actor: name, address: self.address };
         let query = Query::of(self.parts.uri.query());
-        Ok(Permitted { caller, query, headers: self.parts.headers, key: self.key, body: self.body })
+        Ok(Permitted { caller, pledge, query, headers: self.parts.headers, key: self.key, body: self.body })
     }
 }
 
@@ -91,6 +92,8 @@ impl Call {
 pub struct Permitted {
     /// Who makes it.
     pub caller: Caller,
+    /// By what he was admitted.
+    pub pledge: Pledge,
     /// Its query parameters.
     pub query: Query,
     headers: HeaderMap,
@@ -113,6 +116,11 @@ impl Permitted {
     pub fn key(&self) -> Result<KeyRef, Problem> {
         let key = self.key.as_deref().ok_or_else(Problem::no_key)?;
         key_ref(key).ok_or_else(Problem::no_key)
+    }
+
+    /// The header of the call.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
     }
 
     /// Reads the rest of a call that takes a body and no parameters.

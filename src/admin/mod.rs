@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod call;
 pub mod etag;
+pub mod events;
 pub mod fields;
 pub mod filter;
 pub mod guard;
@@ -47,6 +48,7 @@ use crate::keyring::Keyring;
 use crate::observe::{Health, Metrics};
 use crate::usage::Usage;
 
+pub use events::Streams;
 pub use guard::Hosts;
 use problem::{Problem, method_not_allowed, not_found};
 
@@ -99,6 +101,8 @@ pub struct Admin {
     pub clock: Clock,
     /// Under which names this port is spoken to.
     pub hosts: Hosts,
+    /// The streams of events.
+    pub streams: Streams,
 }
 
 /// The admin port's calls.
@@ -111,6 +115,7 @@ pub fn router(admin: Admin) -> Router {
         .route("/v1/keys/{key}/delete-old", post(renewal::delete_old))
         .route("/v1/keys/{key}/undo", post(renewal::undo))
         .route("/v1/audit", get(audit::list))
+        .route("/v1/events", get(events::follow))
         .route("/v1/settings", get(settings::show).patch(settings::change))
         .route("/v1/status", get(status::show))
         .route("/v1/reload", post(status::reload))

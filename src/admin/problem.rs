@@ -47,6 +47,8 @@ pub enum Code {
     BodyTooLarge,
     /// The body is not `application/json`.
     UnsupportedMediaType,
+    /// As many streams of events are open as there may be.
+    TooManyStreams,
     /// Relevo failed; the log says why.
     Internal,
     /// The store does not answer.
@@ -55,7 +57,7 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::InvalidRequest,
         Self::Unauthenticated,
         Self::Forbidden,
@@ -72,6 +74,7 @@ impl Code {
         Self::VersionMismatch,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
+        Self::TooManyStreams,
         Self::Internal,
         Self::StoreUnavailable,
     ];
@@ -96,6 +99,9 @@ impl Code {
             Self::BodyTooLarge => ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
             Self::UnsupportedMediaType => {
                 ("unsupported_media_type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is not JSON")
+            }
+            Self::TooManyStreams => {
+                ("too_many_streams", StatusCode::TOO_MANY_REQUESTS, "Too many streams of events are open")
             }
             Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "Relevo failed"),
             Self::StoreUnavailable => {

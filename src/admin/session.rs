@@ -18,7 +18,13 @@ pub struct Administrator {
     pub name: Actor,
     /// What he may do.
     pub permissions: Vec<Permission>,
+    /// By what he was admitted.
+    pub pledge: Pledge,
 }
+
+/// By what an administrator was admitted: enough to see later whether he still is, and nothing to sign in with.
+#[derive(Clone, Copy, Debug)]
+pub struct Pledge(Digest);
 
 impl Administrator {
     /// Whether he may do one of `wanted`.
@@ -44,16 +50,27 @@ pub fn admit(index: &Index, token: &str, address: Option<IpAddr>, now: Timestamp
     if !Secret::LENGTHS.contains(&token.len()) {
         return Err(Rejected::Token);
     }
-    let pass = index.find(&Digest::of(token.as_bytes())).ok_or(Rejected::Token)?;
+    still_admitted(index, &Pledge(Digest::of(token.as_bytes())), address, now).ok_or(Rejected::Token)
+}
+
+/// Whoever was admitted by `pledge`, if he would still be at `now`.
+pub fn still_admitted(
+    index: &Index,
+    pledge: &Pledge,
+    address: Option<IpAddr>,
+    now: Timestamp,
+) -> Option<Administrator> {
+    let pass = index.find(&pledge.0)?;
     let is_from_here = address.is_none_or(|address| pass.is_allowed_from(address));
     let verdict = pass.judge(now, &of_administrators(&index.settings()));
     if !pass.is_active() || !is_from_here || verdict.is_err() {
-        return Err(Rejected::Token);
+        return None;
     }
-    Ok(Administrator {
+    Some(Administrator {
         id: pass.key(),
         name: Actor::named(pass.name()),
         permissions: pass.roles().iter().filter_map(Permission::of).collect(),
+        pledge: *pledge,
     })
 }
 

@@ -12,10 +12,11 @@ use super::client::Call;
 use super::failure::Failure;
 use super::session::{Reader, Session};
 use super::shapes::{Event, EventPage};
+use super::stream::Events;
 use super::text::{plain, second};
 use super::values::KeyReference;
 
-/// How often new events are asked for.
+/// How long to wait before a stream that ended is opened again.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How many events are asked for at once: as many as the gateway gives.
 const PAGE: &str = "500";
@@ -31,12 +32,8 @@ pub(super) async fn run(session: &mut Session, audit: Audit) -> Result<(), Failu
 async fn follow(session: &mut Session, key: Option<&str>, mut last: u64, pause: Duration) -> Result<(), Failure> {
     let mut answering = true;
     loop {
-        tokio::time::sleep(pause).await;
-        match tell_after(session, key, last).await {
-            Ok(reached) => {
-                last = reached;
-                answering = true;
-            }
+        match follow_once(session, key, &mut last).await {
+            Ok(()) => answering = true, // it had answered
             Err(failure @ (Failure::Lost(_) | Failure::Failed(_))) => {
                 if answering {
                     session.terminal.note(&format!("relevo: {failure}; trying again"));
@@ -45,7 +42,33 @@ async fn follow(session: &mut Session, key: Option<&str>, mut last: u64, pause: 
             }
             Err(failure) => return Err(failure),
         }
+        tokio::time::sleep(pause).await;
     }
+}
+
+/// Tells what happens until the connection ends.
+async fn follow_once(session: &mut Session, key: Option<&str>, last: &mut u64) -> Result<(), Failure> {
+    let mut events = match Events::after(&session.client, *last, key).await {
+        Err(Failure::Refused(problem)) => {
+            if session.reader == Reader::Program {
+                session.terminal.answer(&problem.document)?;
+            }
+            return Err(Failure::Refused(problem));
+        }
+        opened => opened?,
+    };
+    while let Some(text) = events.next().await? {
+        let event: Event = serde_json::from_str(&text)
+            .map_err(|error| Failure::failed(format!("the gateway's event was not understood: {error}")))?;
+        match session.reader {
+            Reader::Program => {
+                session.terminal.answer(&format!("{{\"events\": [{text}], \"next_cursor\": null}}"))?;
+            }
+            Reader::Person => session.terminal.answer(&line(&event))?,
+        }
+        *last = event.revision.max(*last);
+    }
+    Ok(())
 }
 
 /// Tells what happened after a revision, page by page; the answer is the last revision told.
@@ -132,16 +155,25 @@ mod tests {
     #[test]
     fn following_goes_on_after_the_last_revision_and_through_a_lost_connection() {
         locally(async {
-            let script = [page(&[8], None), page(&[], None), Answer::Nothing, Answer::Nothing, page(&[9], None)];
+            let first = Answer::Foreign(
+                200,
+                "id: 7\n: following\n\nid: 8\nevent: key.created\ndata: {\"revision\": 8, \"at\": \"2026-11-23T19:12:05.000Z\", \"action\": \"key.created\"}\n\n:\n\ndata: {\"revision\": 9",
+            );
+            let second = Answer::Foreign(
+                200,
+                "data: {\"revision\": 9, \"at\": \"2026-11-23T19:12:05.000Z\",\r\ndata: \"action\": \"key.edited\"}\r\n\r\n",
+            );
+            let script = [first, Answer::Nothing, Answer::Nothing, second];
             let end = refusal(401, "unauthenticated", "the token is not accepted");
             let double = Double::saying(script.into_iter().chain([end])).await;
             let failure =
-                follow(&mut double.session(Reader::Person), None, 7, Duration::ZERO).await.expect_err("ended");
+                follow(&mut double.session(Reader::Person), Some("ci"), 7, Duration::ZERO).await.expect_err("ended");
             assert_eq!(failure.code(), 1);
             assert_eq!(told(&double), ["#8", "#9"]);
-            let after: Vec<_> =
-                double.lines().iter().map(|line| line[.."GET /v1/audit?after=7".len()].to_owned()).collect();
-            assert_eq!(after.iter().map(|line| &line[line.len() - 1..]).collect::<String>(), "788889");
+            assert!(double.lines().iter().all(|line| line == "GET /v1/events?key=ci"));
+            let after = |at| double.with(at, |asked| asked.headers["last-event-id"].to_str().map(str::to_owned));
+            let after: Vec<_> = (0..5).map(|at| after(at).expect("text")).collect();
+            assert_eq!(after, ["7", "8", "8", "8", "9"]);
             assert_eq!(double.err.text().matches("trying again").count(), 1);
         });
     }

@@ -20,6 +20,8 @@ use crate::domain::Secret;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a stream of events may go on before it is opened again.
+const STREAM_TIMEOUT: Duration = Duration::from_hours(24);
 /// The largest reply that is read.
 const REPLY_LIMIT_BYTES: usize = 64 << 20;
 
@@ -127,6 +129,20 @@ impl Reply {
     }
 }
 
+/// A reply that goes on for ever.
+pub(super) struct Stream {
+    response: reqwest::Response,
+    from: AdminUrl,
+}
+
+impl Stream {
+    /// What arrives next; `None` when it has ended.
+    pub(super) async fn chunk(&mut self) -> Result<Option<bytes::Bytes>, Failure> {
+        let lost = |error| Failure::Lost(format!("the connection to {} was lost: {}", self.from, chain(error)));
+        self.response.chunk().await.map_err(lost)
+    }
+}
+
 /// A gateway's admin port, and the token for it.
 pub(super) struct Client {
     http: reqwest::Client,
@@ -169,6 +185,24 @@ impl Client {
         }
         let body = String::from_utf8_lossy(&bytes).into_owned();
         if response.status().is_success() { Ok(Reply { body }) } else { Err(refused(response.status(), body)) }
+    }
+
+    /// Opens a stream of events that goes on after the revision `after`.
+    pub(super) async fn stream(
+        &self,
+        segments: &[&str],
+        query: &[(&str, &str)],
+        after: u64,
+    ) -> Result<Stream, Failure> {
+        let request = self.http.get(self.url.join(segments, query)).bearer_auth(self.token.reveal());
+        let request = request.header("last-event-id", after).timeout(STREAM_TIMEOUT);
+        let response = request.send().await.map_err(|error| self.unanswered(error))?;
+        if response.status().is_success() {
+            return Ok(Stream { response, from: self.url.clone() });
+        }
+        let status = response.status();
+        let body = response.text().await.map_err(|error| self.unanswered(error))?;
+        Err(refused(status, body))
     }
 
     /// Why there is no reply, and whether the request may have arrived.

@@ -19,6 +19,7 @@ mod renew;
 mod session;
 mod settings;
 mod shapes;
+mod stream;
 mod table;
 mod terminal;
 mod text;

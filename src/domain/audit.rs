@@ -72,11 +72,17 @@ pub enum Action {
     RenewalUndone,
     /// The settings changed.
     SettingsChanged,
+    /// A token ends soon.
+    TokenExpiring,
+    /// A token's duration is over.
+    TokenExpired,
+    /// A token that was replaced is still being tried.
+    TokenSupersededUse,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Created,
         Self::Edited,
         Self::Activated,
@@ -89,6 +95,9 @@ impl Action {
         Self::RenewalCompleted,
         Self::RenewalUndone,
         Self::SettingsChanged,
+        Self::TokenExpiring,
+        Self::TokenExpired,
+        Self::TokenSupersededUse,
     ];
 
     /// The action's name in events, for a subject of `realm`.
@@ -106,6 +115,9 @@ impl Action {
             Self::RenewalCompleted => ("renewal.completed", "admin.renewal_completed"),
             Self::RenewalUndone => ("renewal.undone", "admin.renewal_undone"),
             Self::SettingsChanged => ("settings.changed", "settings.changed"),
+            Self::TokenExpiring => ("token.expiring", "admin.token_expiring"),
+            Self::TokenExpired => ("token.expired", "admin.token_expired"),
+            Self::TokenSupersededUse => ("token.superseded_use", "admin.token_superseded_use"),
         };
         match realm {
             Realm::Gateway => key,
@@ -289,6 +301,23 @@ impl SettingsFacts {
     }
 }
 
+/// What an event tells of one token of a key that has not changed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TokenNotice {
+    /// The key's name.
+    pub name: KeyName,
+    /// The token's id.
+    pub token: TokenId,
+    /// Its last four characters, if it lives.
+    pub hint: Option<String>,
+    /// When its duration is over, if it lives.
+    pub expires_at: Option<Timestamp>,
+    /// For a token that ends soon: it ends within this time.
+    pub within: Option<Span>,
+    /// For a token that was replaced: how often it was tried since the last such event.
+    pub uses: Option<u64>,
+}
+
 /// What an event shows of its subject, before or after.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -297,6 +326,8 @@ pub enum Facts {
     Key(Box<KeyFacts>),
     /// The settings.
     Settings(SettingsFacts),
+    /// One token.
+    Token(Box<TokenNotice>),
 }
 
 /// An event before the store has given it a revision.

@@ -65,7 +65,10 @@ pub fn judge(
         return Err(Refusal::CredentialInvalid);
     }
     let slot = pass.judge(now, &settings).map_err(|reason| match reason {
-        EndReason::Superseded => Refusal::TokenSuperseded,
+        EndReason::Superseded => {
+            index.note_superseded(&pass, address, now);
+            Refusal::TokenSuperseded
+        }
         EndReason::Expired => Refusal::TokenExpired,
     })?;
     if !suffices(route, &pass) {

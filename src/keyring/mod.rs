@@ -7,6 +7,7 @@
 //! Deliberately does not: decide what a command does (the domain) or who may give it (the admin plane).
 
 mod follow;
+mod notices;
 mod order;
 mod renewals;
 mod settings;
@@ -31,6 +32,7 @@ use crate::store::{Conflict, EventPage, EventQuery, KeyRef, Store, StoreError, S
 use crate::usage::Usage;
 
 pub use follow::{Follower, follow};
+pub use notices::Teller;
 pub use order::{Caller, Denied, Done, Material, NewKey, Order, SettingsChange, SettingsDone};
 pub use renewals::{RenewalRow, Renewals};
 pub use settle::Settler;
@@ -216,6 +218,12 @@ impl Keyring {
     /// The last revision in force on this node.
     pub fn revision(&self) -> Revision {
         self.0.in_force.borrow().unwrap_or_default()
+    }
+
+    /// Waits until a revision after `revision` is in force on this node.
+    pub async fn after(&self, revision: Revision) {
+        // The sender lives as long as this keyring, so the wait ends with that revision only.
+        self.0.in_force.subscribe().wait_for(|applied| *applied > Some(revision)).await.ok();
     }
 
     /// Waits until every key has been told once.

@@ -1,15 +1,14 @@
 //! `admin.json`: how the command line of this user finds this gateway.
 
 use std::fs;
-use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use tracing::warn;
 
 use super::first::TOKEN_FILE;
+use crate::store::private;
 
 /// The files written; those that are still this process's are removed when it is dropped.
 pub(super) struct Announcement {
@@ -28,25 +27,12 @@ pub(super) fn write(admin: SocketAddr, store: &Path) -> Option<Announcement> {
     let runtime = runtime.map(|folder| PathBuf::from(folder).join("relevo"));
     for folder in [Some(folder), runtime].into_iter().flatten() {
         let file = folder.join("admin.json");
-        match write_private(&file, &announcement.text) {
+        match private::write(&file, &announcement.text) {
             Ok(()) => announcement.files.push(file),
             Err(error) => warn!(file = %file.display(), %error, "this gateway is not announced there"),
         }
     }
     Some(announcement)
-}
-
-/// Writes a file that only this user reads, at once: a reader sees the old or the new.
-pub(super) fn write_private(file: &Path, text: &str) -> io::Result<()> {
-    let folder = file.parent().filter(|folder| *folder != "").unwrap_or(Path::new("."));
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let draft = file.with_extension(format!("{}.draft", std::process::id()));
-    fs::remove_file(&draft).ok();
-    let mut out = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    out.write_all(text.as_bytes())?;
-    out.sync_all()?;
-    fs::rename(draft, file)?;
-    fs::File::open(folder)?.sync_all()
 }
 
 impl Drop for Announcement {

@@ -16,7 +16,7 @@ use crate::catalog::Catalog;
 use crate::clock::{Clock, Look};
 use crate::config::Config;
 use crate::domain::{Realm, Secret, Span, Timestamp};
-use crate::keyring::{Follower, Keyring, Settler, follow};
+use crate::keyring::{Follower, Keyring, Settler, Teller, follow};
 use crate::net::tls::Certificates;
 use crate::observe::{Condition, Health, Metrics};
 use crate::store::Store;
@@ -34,6 +34,9 @@ const LOOK: Duration = Duration::from_secs(2);
 const WATCH: Duration = Duration::from_millis(500);
 /// How often every key is looked at for tokens that end soon.
 const SURVEY: Duration = Duration::from_mins(1);
+
+/// The file that keeps when tokens were last looked at for their ends, beside the store.
+const SURVEY_FILE: &str = "survey.time";
 
 /// The runtime, before its work is known.
 pub(super) struct Prepared {
@@ -118,7 +121,8 @@ impl Work {
             established.send(done).ok(); // whoever waited has given up
             keyring.loaded().await;
             loaded.ok();
-            settler.run().await;
+            let teller = Teller::new(keyring.clone(), Some(config.store.path.with_file_name(SURVEY_FILE)));
+            tokio::join!(settler.run(), teller.run());
         };
         tokio::join!(
             follow(keyring.clone(), follower, feed),

@@ -10,10 +10,9 @@ use tracing::warn;
 use crate::config::Config;
 use crate::domain::{Actor, Edit, Lifetime, Prefix, Realm, Secret, Settings, Status};
 use crate::keyring::{Caller, Denied, Keyring, Material, NewKey};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, private};
 
 use super::StartError;
-use super::announce::write_private;
 
 /// The file of the first administrator's token, beside the store.
 pub(super) const TOKEN_FILE: &str = "admin.token";
@@ -63,7 +62,7 @@ async fn create_root(keyring: &Keyring, store: &Path, given: Option<Secret>) -> 
     } else {
         let file = store.with_file_name(TOKEN_FILE);
         let secret = Secret::mint(&Prefix::administrators(), &mut rand::rng());
-        let written = write_private(&file, &format!("{}\n", secret.reveal()));
+        let written = private::write(&file, &format!("{}\n", secret.reveal()));
         written.map_err(|error| StartError::token_file(&file, &error))?;
         warn!(file = %file.display(), "the administrator root was created; move his token from this file to a safe place");
         secret

@@ -148,7 +148,7 @@ fn start(beginning: Beginning) -> Result<Running, StartError> {
     let workers = gateway::start(&plane, workers, &drain).map_err(|error| StartError::thread(&error))?;
     let (config, now) = (Arc::clone(&ground.config), ground.clock.now());
     let process = Arc::new(Process::new(source, Arc::clone(&plane), certificates, config, now));
-    let state = ground.admin(&keys, Arc::clone(&process), admin);
+    let state = ground.admin(&keys, Arc::clone(&process), admin, &stop);
     let threads = serve_admin(state, &ground.config, (admin_socket, probes_socket), &stop)?;
     accepting.ok();
     info!(gateway = ?gateway, %admin, config = ground.config.hash, "serving");
@@ -196,7 +196,7 @@ impl Ground {
         }
     }
 
-    fn admin(&self, keys: &Keys, process: Arc<Process>, address: SocketAddr) -> Admin {
+    fn admin(&self, keys: &Keys, process: Arc<Process>, address: SocketAddr, stop: &CancellationToken) -> Admin {
         Admin {
             keyring: keys.keyring.clone(),
             catalog: keys.catalog.clone(),
@@ -207,6 +207,7 @@ impl Ground {
             operations: process,
             clock: self.clock.clone(),
             hosts: admin::Hosts::of(address),
+            streams: admin::Streams::until(stop.clone()),
         }
     }
 }

@@ -8,6 +8,7 @@
 mod contract;
 pub mod embedded;
 mod feed;
+pub mod private;
 pub mod record;
 
 use std::sync::Arc;
@@ -59,6 +60,8 @@ pub enum What {
     Delete(KeyId, Revision, Timestamp),
     /// Settings in place of those of the given revision (0: none yet).
     Settings(Settings, Revision),
+    /// Nothing but the events.
+    Events,
 }
 
 /// Which events are asked for. Ascending by revision.

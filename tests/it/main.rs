@@ -3,6 +3,7 @@
 mod demo;
 mod doors;
 mod drain;
+mod events;
 mod fire;
 mod floors;
 mod framing;

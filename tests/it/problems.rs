@@ -94,7 +94,7 @@ const GATEWAYS: [&str; 22] = [
 ];
 
 /// The published codes of the admin port.
-const ADMINS: [&str; 24] = [
+const ADMINS: [&str; 25] = [
     "invalid_request",
     "unauthenticated",
     "forbidden",
@@ -117,6 +117,7 @@ const ADMINS: [&str; 24] = [
     "body_too_large",
     "unsupported_media_type",
     "too_many_failures",
+    "too_many_streams",
     "internal",
     "store_unavailable",
 ];

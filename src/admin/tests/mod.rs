@@ -14,11 +14,12 @@ use axum::extract::ConnectInfo;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use super::guard::Hosts;
 use super::permission::Permission;
-use super::{Admin, Operations, ReloadRefused, router};
+use super::{Admin, Operations, ReloadRefused, Streams, router};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::domain::{Actor, Edit, Lifetime, Prefix, Realm, Secret, Settings, Span, Status, Timestamp};
@@ -95,6 +96,7 @@ impl Plane {
             operations,
             clock,
             hosts,
+            streams: Streams::until(CancellationToken::new()),
         };
         let router = router(admin.clone());
         let root = administrator(&admin, "root", &Permission::ALL).await;

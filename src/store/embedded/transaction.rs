@@ -21,7 +21,7 @@ pub(super) fn apply(tables: &mut Tables<WriteTable<'_>>, writes: Vec<Write>) -> 
     let mut notices = Vec::with_capacity(writes.len());
     for Write { realm, what, events } in writes {
         let revision = commit.tell(realm, events)?;
-        notices.push(commit.write(realm, what, revision)?);
+        notices.extend(commit.write(realm, what, revision)?);
     }
     let Commit { state, tables } = commit;
     tables.put_state(state)?;
@@ -50,13 +50,15 @@ impl Commit<'_, '_> {
         Ok(self.state.last)
     }
 
-    fn write(&mut self, realm: Realm, what: What, revision: Revision) -> Result<Notice, Fault> {
-        match what {
+    fn write(&mut self, realm: Realm, what: What, revision: Revision) -> Result<Option<Notice>, Fault> {
+        let notice = match what {
             What::Create(key) => self.create(realm, key, revision),
             What::Replace(key, expected) => self.replace(realm, key, expected, revision),
             What::Delete(id, expected, at) => self.delete(realm, id, (expected, at), revision),
             What::Settings(settings, expected) => self.set(settings, expected, revision),
-        }
+            What::Events => return Ok(None),
+        };
+        notice.map(Some)
     }
 
     fn create(&mut self, realm: Realm, key: ApiKey, revision: Revision) -> Result<Notice, Fault> {

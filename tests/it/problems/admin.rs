@@ -14,7 +14,7 @@ use crate::support::process::Process;
 use crate::support::request::{Request, request};
 use crate::support::store::{Conduct, Misbehaving};
 
-pub(super) const CASES: [Case; 18] = [
+pub(super) const CASES: [Case; 19] = [
     Case::new("invalid_request", 400, invalid_request),
     Case::new("unauthenticated", 401, unauthenticated).with("www-authenticate", "Bearer realm=\"relevo admin\""),
     Case::new("forbidden", 403, forbidden),
@@ -31,6 +31,7 @@ pub(super) const CASES: [Case; 18] = [
     Case::new("version_mismatch", 412, version_mismatch),
     Case::new("body_too_large", 413, body_too_large),
     Case::new("unsupported_media_type", 415, unsupported_media_type),
+    Case::new("too_many_streams", 429, too_many_streams),
     Case::new("internal", 500, || failing(StoreError::Corrupt("page 7 of /var/lib/relevo.redb".into()))),
     Case::new("store_unavailable", 503, || failing(StoreError::Unavailable("/var/lib/relevo.redb is full".into())))
         .with("retry-after", "1"),
@@ -196,6 +197,18 @@ fn unsupported_media_type() -> RawResponse {
     let (_backend, gateway) = gateway();
     let form = gateway.call("POST", "/v1/keys").header("Content-Type", "application/x-www-form-urlencoded");
     sent(&gateway, &form.body("{\"name\": \"ci\"}"))
+}
+
+fn too_many_streams() -> RawResponse {
+    let (_backend, gateway) = gateway();
+    let open = || {
+        let mut client = RawClient::connect(gateway.admin_address());
+        client.send(&gateway.call("GET", "/v1/events").bytes());
+        client.read_at_least(1); // the head of the reply
+        client
+    };
+    let _open: Vec<_> = (0..64).map(|_| open()).collect();
+    sent(&gateway, &gateway.call("GET", "/v1/events"))
 }
 
 /// A store that stops to answer.

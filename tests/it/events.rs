@@ -1,0 +1,218 @@
+//! The events of the admin port: what is told, in which order, across lost connections and restarts.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Instant;
+
+use relevo::domain::Span;
+use serde_json::Value;
+
+use crate::support::DEADLINE;
+use crate::support::backend::Backend;
+use crate::support::gateway::{TestGateway, wait_until};
+use crate::support::request::Request;
+
+/// A reader of the stream.
+struct Stream {
+    lines: BufReader<TcpStream>,
+    status: u16,
+}
+
+impl Stream {
+    fn open(address: SocketAddr, call: &Request) -> Self {
+        let mut stream = TcpStream::connect(address).expect("connected");
+        stream.set_read_timeout(Some(DEADLINE)).expect("set");
+        stream.write_all(&call.bytes()).expect("sent");
+        let mut lines = BufReader::new(stream);
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            assert!(lines.read_line(&mut head).expect("a head") > 0, "closed in the head: {head}");
+        }
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        assert!(status != 200 || head.to_ascii_lowercase().contains("content-type: text/event-stream"), "{head}");
+        Self { lines, status }
+    }
+
+    fn of(gateway: &TestGateway, path: &str, last: Option<u64>) -> Self {
+        let call = gateway.call("GET", path);
+        let call = match last {
+            Some(last) => call.header("Last-Event-ID", &last.to_string()),
+            None => call,
+        };
+        Self::open(gateway.admin_address(), &call)
+    }
+
+    /// The next event; `None` at the end of the stream.
+    fn next(&mut self) -> Option<Value> {
+        let deadline = Instant::now() + DEADLINE;
+        let mut id = String::new();
+        loop {
+            assert!(Instant::now() < deadline, "no event came");
+            let mut line = String::new();
+            if self.lines.read_line(&mut line).expect("a line") == 0 {
+                return None;
+            }
+            if let Some(given) = line.strip_prefix("id: ") {
+                given.trim().clone_into(&mut id);
+            }
+            if let Some(data) = line.strip_prefix("data: ") {
+                let event: Value = serde_json::from_str(data).expect("JSON");
+                assert_eq!(event["revision"].to_string(), id, "the id is the revision");
+                return Some(event);
+            }
+        }
+    }
+
+    /// The actions of the next events.
+    fn actions(&mut self, count: usize) -> Vec<String> {
+        (0..count).map(|_| self.next().expect("an event")["action"].as_str().expect("text").to_owned()).collect()
+    }
+}
+
+#[test]
+fn a_stream_tells_every_change_in_order_and_goes_on_after_the_last_one_that_was_read() {
+    let backend = Backend::answering("hello");
+    let gateway = TestGateway::in_front_of(&backend).start();
+    gateway.create_key("before").done();
+    let mut stream = Stream::of(&gateway, "/v1/events", None);
+    let old = gateway.create_key("ci").done();
+    let new = gateway.renew(&old).done();
+    assert_eq!(gateway.status_with(&new), 200);
+    assert_eq!(stream.actions(2), ["key.created", "renewal.opened"]);
+    let adopted = stream.next().expect("an event");
+    assert_eq!((&adopted["action"], &adopted["actor"]), (&"renewal.adopted".into(), &"relevo".into()));
+    drop(stream);
+    gateway.delete_old(&old);
+    gateway.admin("PATCH", "/v1/settings", Some(&serde_json::json!({"duration": "60d"})));
+    gateway.admin("DELETE", "/v1/keys/before", None);
+    let mut stream = Stream::of(&gateway, "/v1/events", adopted["revision"].as_u64());
+    assert_eq!(stream.actions(3), ["renewal.completed", "settings.changed", "key.deleted"]);
+    let mut of_one = Stream::of(&gateway, "/v1/events?key=ci", Some(0));
+    assert_eq!(of_one.actions(4), ["key.created", "renewal.opened", "renewal.adopted", "renewal.completed"]);
+    gateway.create_key("other").done();
+    gateway.admin("POST", "/v1/keys/ci/renew", None);
+    assert_eq!(of_one.actions(1), ["renewal.opened"]);
+    assert_eq!(stream.actions(2), ["key.created", "renewal.opened"]);
+}
+
+#[test]
+fn many_changes_at_once_come_each_once_to_every_reader_however_often_it_connects_again() {
+    let backend = Backend::answering("hello");
+    let gateway = TestGateway::in_front_of(&backend).start();
+    let last = gateway.admin("GET", "/v1/status", None).json["revision"].as_u64().expect("a number");
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = [7, 40, 1_000]
+            .map(|each| {
+                let gateway = &gateway;
+                scope.spawn(move || {
+                    let (mut read, mut after) = (Vec::new(), last);
+                    while read.len() < 40 {
+                        let mut stream = Stream::of(gateway, "/v1/events?action=key.created", Some(after));
+                        for _ in 0..each.min(40 - read.len()) {
+                            let event = stream.next().expect("an event");
+                            after = event["revision"].as_u64().expect("a number");
+                            read.push(event["after"]["name"].as_str().expect("a name").to_owned());
+                        }
+                    }
+                    read
+                })
+            })
+            .into_iter()
+            .collect();
+        for number in 0..40 {
+            gateway.create_key(&format!("k{number}")).done();
+        }
+        let expected: Vec<_> = (0..40).map(|number| format!("k{number}")).collect();
+        for reader in readers {
+            assert_eq!(reader.join().expect("read"), expected);
+        }
+    });
+}
+
+#[test]
+fn who_may_not_read_the_audit_log_gets_no_stream_and_a_wrong_place_is_told() {
+    let backend = Backend::answering("hello");
+    let gateway = TestGateway::in_front_of(&backend).start();
+    let key = gateway.create_key("ci").done();
+    let anonymous = crate::support::request::request("GET", "/v1/events");
+    assert_eq!(Stream::open(gateway.admin_address(), &anonymous).status, 401);
+    assert_eq!(Stream::open(gateway.admin_address(), &anonymous.token(&key.token)).status, 401);
+    for (path, last) in [("/v1/events?action=no.such", None), ("/v1/events?limit=7", None), ("/v1/events", Some("x"))] {
+        let call = gateway.call("GET", path);
+        let call = last.map_or(call.clone(), |last| call.header("Last-Event-ID", last));
+        assert_eq!(gateway.admin_raw(&call).status, 400, "{path}");
+    }
+    assert_eq!(gateway.admin("GET", "/v1/events?key=nobody", None).status, 404);
+}
+
+#[test]
+fn a_shutdown_does_not_wait_for_the_readers_of_a_stream() {
+    let backend = Backend::answering("hello");
+    let gateway = TestGateway::in_front_of(&backend).start();
+    let mut stream = Stream::of(&gateway, "/v1/events", None);
+    let before = Instant::now();
+    drop(gateway);
+    assert!(stream.next().is_none());
+    assert!(before.elapsed().as_secs() < 8, "the drain's deadline was waited for");
+}
+
+/// The token events of the audit log, with the time within which a token ends.
+fn token_events(gateway: &TestGateway) -> Vec<(String, Value)> {
+    let page = gateway.admin("GET", "/v1/audit?limit=500", None).json;
+    let events = page["events"].as_array().expect("events").iter();
+    let named = events.map(|event| (event["action"].as_str().expect("text").to_owned(), event["after"].clone()));
+    named.filter(|(action, _)| action.starts_with("token.")).collect()
+}
+
+#[test]
+fn a_tokens_end_is_told_at_fourteen_seven_and_one_days_and_at_the_end_once_each_also_after_a_restart() {
+    let backend = Backend::answering("hello");
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut gateway = TestGateway::in_front_of(&backend).kept_in(folder.path()).start();
+    gateway.create_key("ci").with("duration", "30d".into()).done();
+    gateway.create_key("for ever").with("duration", "never".into()).done();
+    for (step, (day, told)) in [(16, "14d"), (23, "7d"), (29, "24h"), (30, "")].into_iter().enumerate() {
+        let begun = 86_400_000 * day;
+        let passed = gateway.clock.now().as_millis() - 1_795_435_200_000;
+        gateway.clock.advance(Span::millis(begun - passed));
+        wait_until("it is told", || token_events(&gateway).len() == step + 1);
+        let (action, after) = token_events(&gateway).pop().expect("an event");
+        let expected = if told.is_empty() { "token.expired" } else { "token.expiring" };
+        assert_eq!((action.as_str(), after["within"].as_str().unwrap_or_default()), (expected, told));
+        assert_eq!(after["name"], "ci");
+        let clock = gateway.clock.clone();
+        drop(gateway);
+        gateway = TestGateway::in_front_of(&backend).kept_in(folder.path()).clock(clock).start();
+    }
+    gateway.clock.advance(Span::hours(2));
+    gateway.create_key("marker").with("duration", "36h".into()).done();
+    gateway.clock.advance(Span::hours(13));
+    wait_until("a later one is told", || token_events(&gateway).len() >= 5);
+    assert_eq!(token_events(&gateway).len(), 5);
+}
+
+#[test]
+fn a_replaced_token_that_is_still_tried_is_told_once_an_hour_with_its_uses() {
+    let backend = Backend::answering("hello");
+    let gateway = TestGateway::in_front_of(&backend).start();
+    let old = gateway.create_key("ci").done();
+    gateway.renew(&old).deleting_old_now().done();
+    assert_eq!(gateway.status_with(&old), 401);
+    wait_until("it is told", || token_events(&gateway).len() == 1);
+    let mut stream = Stream::of(&gateway, "/v1/events?action=token.superseded_use", None);
+    for _ in 0..3 {
+        assert_eq!(gateway.status_with(&old), 401);
+    }
+    let (mut tried, mut counted, mut hours) = (3, 0, 0);
+    while counted < tried {
+        gateway.clock.advance(Span::hours(1));
+        hours += 1;
+        assert_eq!(gateway.status_with(&old), 401);
+        tried += 1;
+        let event = stream.next().expect("an event");
+        assert_eq!((&event["key"], &event["address"]), (&old.id.as_str().into(), &"127.0.0.1".into()));
+        counted += event["after"]["uses"].as_u64().expect("a number");
+    }
+    assert_eq!(counted, tried);
+    assert!(token_events(&gateway).len() <= hours + 1, "more than once an hour");
+}

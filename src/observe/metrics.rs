@@ -9,9 +9,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder, with_local_recorder};
+use ::metrics::{Counter, Gauge, Key, Label, Level, Metadata, Recorder, with_local_recorder};
 use http::{Method, StatusCode};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+
+use super::histogram::{Family, Histogram};
 
 /// What a metric counts in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,7 +22,7 @@ pub enum Kind {
     Counter,
     /// Goes up and down.
     Gauge,
-    /// How often a value fell into which of [`BUCKETS`].
+    /// How often a duration was at most which of [`super::histogram::BUCKETS`].
     Histogram,
 }
 
@@ -36,10 +38,6 @@ pub struct Metric {
     /// What it tells.
     pub help: &'static str,
 }
-
-/// The upper bounds of the histograms' buckets, in seconds.
-pub const BUCKETS: [f64; 16] =
-    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 /// The label `route` of requests that no route took.
 pub const NO_ROUTE: &str = "none";
@@ -138,22 +136,24 @@ pub struct TokensExpiring {
 
 struct Registry {
     recorder: PrometheusRecorder,
+    request_seconds: Family,
+    upstream_seconds: Family,
     process: metrics_process::Collector,
 }
 
 impl Metrics {
     /// New metrics, all at nothing; independent of any other.
     pub fn install() -> Self {
-        let builder = PrometheusBuilder::new();
-        let builder = builder.set_buckets(&BUCKETS).unwrap_or_default(); // refuses an empty list only
-        let recorder = builder.build_recorder();
+        let recorder = PrometheusBuilder::new().build_recorder();
         let handle = recorder.handle();
         for metric in ALL {
             describe(&recorder, metric);
         }
         let process = metrics_process::Collector::default();
         with_local_recorder(&recorder, || process.describe());
-        let registry = Registry { recorder, process };
+        let family = |metric: Metric| Family::new(metric.name, metric.help, metric.labels);
+        let (request_seconds, upstream_seconds) = (family(REQUEST_SECONDS), family(UPSTREAM_SECONDS));
+        let registry = Registry { recorder, request_seconds, upstream_seconds, process };
         let expiring = |within| registry.gauge(&TOKENS_EXPIRING, &[within]);
         let tokens_expiring =
             TokensExpiring { days_14: expiring("14d"), days_7: expiring("7d"), days_1: expiring("1d") };
@@ -180,7 +180,7 @@ impl Metrics {
         RouteMetrics {
             registry: Arc::clone(&self.registry),
             route: route.to_owned(),
-            seconds: self.registry.histogram(&REQUEST_SECONDS, &[route]),
+            seconds: self.registry.request_seconds.series(&[route]),
             old_token: self.registry.counter(&OLD_TOKEN_REQUESTS, &[route]),
             answers: RefCell::default(),
             refusals: RefCell::default(),
@@ -189,18 +189,16 @@ impl Metrics {
 
     /// The handles for one endpoint of an upstream.
     pub fn upstream(&self, upstream: &str, endpoint: &str) -> UpstreamMetrics {
-        UpstreamMetrics { seconds: self.registry.histogram(&UPSTREAM_SECONDS, &[upstream, endpoint]) }
+        UpstreamMetrics { seconds: self.registry.upstream_seconds.series(&[upstream, endpoint]) }
     }
 
     /// Everything in Prometheus's text format.
     pub fn render(&self) -> String {
         with_local_recorder(&self.registry.recorder, || self.registry.process.collect());
-        self.handle.render()
-    }
-
-    /// Folds the histograms' samples away; due every few seconds, or they pile up.
-    pub fn run_upkeep(&self) {
-        self.handle.run_upkeep();
+        let mut text = self.handle.render();
+        self.registry.request_seconds.render(&mut text);
+        self.registry.upstream_seconds.render(&mut text);
+        text
     }
 }
 
@@ -219,7 +217,7 @@ pub struct RouteMetrics {
 impl RouteMetrics {
     /// Counts a request that was answered with `code`, `elapsed` after its head had come.
     pub fn answered(&self, method: &Method, code: StatusCode, elapsed: Duration) {
-        self.seconds.record(elapsed.as_secs_f64());
+        self.seconds.record(elapsed);
         let method = method_label(method);
         let made = || self.registry.counter(&REQUESTS, &[&self.route, method, code.as_str()]);
         count(&mut self.answers.borrow_mut(), (method, code), made);
@@ -257,7 +255,7 @@ pub struct UpstreamMetrics {
 impl UpstreamMetrics {
     /// Counts a reply whose head came `elapsed` after the backend was asked.
     pub fn answered(&self, elapsed: Duration) {
-        self.seconds.record(elapsed.as_secs_f64());
+        self.seconds.record(elapsed);
     }
 }
 
@@ -277,10 +275,6 @@ impl Registry {
     fn gauge(&self, metric: &Metric, labels: &[&str]) -> Gauge {
         self.recorder.register_gauge(&key(metric, labels), &METADATA)
     }
-
-    fn histogram(&self, metric: &Metric, labels: &[&str]) -> Histogram {
-        self.recorder.register_histogram(&key(metric, labels), &METADATA)
-    }
 }
 
 fn key(metric: &Metric, values: &[&str]) -> Key {
@@ -293,7 +287,7 @@ fn describe(recorder: &PrometheusRecorder, metric: &Metric) {
     match metric.kind {
         Kind::Counter => recorder.describe_counter(name, None, help),
         Kind::Gauge => recorder.describe_gauge(name, None, help),
-        Kind::Histogram => recorder.describe_histogram(name, None, help),
+        Kind::Histogram => {} // a family tells itself
     }
 }
 
@@ -391,7 +385,6 @@ mod tests {
     fn two_gateways_in_one_process_count_for_themselves() {
         let (one, other) = (Metrics::install(), Metrics::install());
         one.connections.increment(5.0);
-        one.run_upkeep();
         assert!(one.render().contains("relevo_connections 5\n"));
         assert!(other.render().contains("relevo_connections 0\n"));
     }

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod health;
+pub mod histogram;
 pub mod log;
 pub mod metrics;
 

@@ -207,7 +207,6 @@ async fn look(keyring: &Keyring, store: &dyn Store, clock: &Clock, metrics: &Met
             metrics.store_up.set(0.0);
         }
     }
-    metrics.run_upkeep();
 }
 
 /// Counts the tokens that end within 14, 7 and 1 days. Reads every key, off this thread.

@@ -245,6 +245,21 @@ impl Pass {
         Identity::of(self.key(), self.name(), self.roles.iter())
     }
 
+    /// Writes [`Identity::key_id`].
+    pub fn write_key_id(&self, text: &mut impl BufMut) {
+        write_key_id(self.key(), text);
+    }
+
+    /// Writes [`Identity::key_name`].
+    pub fn write_key_name(&self, text: &mut impl BufMut) {
+        write_key_name(self.name(), text);
+    }
+
+    /// Writes [`Identity::roles`].
+    pub fn write_roles(&self, text: &mut impl BufMut) {
+        write_roles(self.roles.iter(), text);
+    }
+
     fn adoption(&self) -> Option<&Arc<Adoption>> {
         self.rare.as_ref()?.adoption.as_ref()
     }
@@ -310,23 +325,35 @@ impl Identity {
     /// The identity of the key with this id, name and roles. Its texts are one piece of memory.
     pub fn of<'a>(key: KeyId, name: &str, roles: impl IntoIterator<Item = &'a Role>) -> Self {
         let mut text = BytesMut::with_capacity(128);
-        let mut digits = [0; 32];
-        hex::encode_to_slice(key.as_bits().to_be_bytes(), &mut digits).unwrap_or_default(); // they fit
-        text.put_slice(b"key_");
-        text.put_slice(&digits);
+        write_key_id(key, &mut text);
         let key_end = text.len();
-        percent_encoding::utf8_percent_encode(name, RESERVED).for_each(|part| text.put_slice(part.as_bytes()));
+        write_key_name(name, &mut text);
         let name_end = text.len();
-        for role in roles {
-            if text.len() > name_end {
-                text.put_u8(b',');
-            }
-            text.put_slice(role.as_str().as_bytes());
-        }
+        write_roles(roles, &mut text);
         let text = text.freeze();
         let [key_id, key_name, roles] =
             [0..key_end, key_end..name_end, name_end..text.len()].map(|part| header(text.slice(part)));
         Self { key_id, key_name, roles }
+    }
+}
+
+fn write_key_id(key: KeyId, text: &mut impl BufMut) {
+    let mut digits = [0; 32];
+    hex::encode_to_slice(key.as_bits().to_be_bytes(), &mut digits).unwrap_or_default(); // they fit
+    text.put_slice(b"key_");
+    text.put_slice(&digits);
+}
+
+fn write_key_name(name: &str, text: &mut impl BufMut) {
+    percent_encoding::utf8_percent_encode(name, RESERVED).for_each(|part| text.put_slice(part.as_bytes()));
+}
+
+fn write_roles<'a>(roles: impl IntoIterator<Item = &'a Role>, text: &mut impl BufMut) {
+    for (at, role) in roles.into_iter().enumerate() {
+        if at > 0 {
+            text.put_u8(b',');
+        }
+        text.put_slice(role.as_str().as_bytes());
     }
 }
 

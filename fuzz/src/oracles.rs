@@ -53,7 +53,7 @@ pub fn headers(bytes: &[u8]) {
     assert!(trailers.keys().all(|name| !is_protected(name) && !is_framing(name)), "{trailers:?}");
     let id = HeaderValue::from_static("0");
     let arrival =
-        Arrival { peer: &peer, scheme: Scheme::Http, version: Version::HTTP_11, request_id: &id, entropy: [7; 24] };
+        Arrival { peer: &peer, scheme: Scheme::Http, version: Version::HTTP_11, request_id: id, entropy: [7; 24] };
     let Ok(kept) = sanitise_request(sent, &arrival, &config.credentials) else { return };
     for (name, value) in &kept {
         // What the gateway itself says of the client is the only thing under these names.

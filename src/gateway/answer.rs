@@ -68,6 +68,13 @@ impl Worker {
 /// A reply that is not done with; dropped, it is.
 pub(super) struct InProgress(Rc<Heads>);
 
+impl InProgress {
+    /// A reply on the connection of `heads` has begun.
+    pub(super) fn new(heads: &Rc<Heads>) -> Self {
+        Self(Rc::clone(heads))
+    }
+}
+
 impl Drop for InProgress {
     fn drop(&mut self) {
         self.0.pulse().replied();
@@ -86,12 +93,12 @@ fn refuse_head(fault: Fault, mut exchange: Exchange) -> Response<ReplyBody> {
     let mut response = Response::new(());
     *response.status_mut() = refusal.status();
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    response.headers_mut().insert(REQUEST_ID, exchange.request_id.clone());
+    response.headers_mut().insert(REQUEST_ID, exchange.request_id.value());
     response.map(|()| ReplyBody::whole(Bytes::new(), exchange))
 }
 
 /// A request of which no more is known.
-fn unread(method: Method) -> Request<()> {
+pub(super) fn unread(method: Method) -> Request<()> {
     let mut request = Request::new(());
     *request.method_mut() = method;
     *request.uri_mut() = Uri::from_static("*");
@@ -106,11 +113,14 @@ fn outlives(heads: &Heads, body: &Incoming) -> bool {
 
 /// A future did.
 #[derive(PartialEq, Eq, Debug)]
-struct Panicked;
+pub(super) struct Panicked;
 
 /// Polls `future`, which must not be polled again if it panicked. Nobody sees half done what it shares with others:
 /// counts, and maps that are whole between two statements.
-fn poll_surviving<T>(future: Pin<&mut impl Future<Output = T>>, cx: &mut Context<'_>) -> Poll<Result<T, Panicked>> {
+pub(super) fn poll_surviving<T>(
+    future: Pin<&mut impl Future<Output = T>>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<T, Panicked>> {
     match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
         Ok(poll) => poll.map(Ok),
         Err(_) => Poll::Ready(Err(Panicked)), // the hook has said what

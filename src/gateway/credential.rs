@@ -5,6 +5,8 @@
 //! headers: its line is left empty and marked, which keeps the order of the others, and [`super::headers`] drops it.
 //! Deliberately does not: know keys. Whether a token is anybody's is the index's to say.
 
+use std::fmt;
+
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -12,39 +14,46 @@ use crate::config::{Auth, CredentialForm, Credentials, Pair};
 use crate::domain::token::{Form, form};
 use crate::domain::{Digest, Prefix, Secret};
 
+use super::headers::Lines;
 use super::refusal::Refusal;
 use super::route::Route;
 
-/// What a request presents to a route.
+/// What a request presents to a route. `V` is a header's value, owned or where it was read.
 #[derive(Clone, Debug)]
-pub enum Presented {
+pub enum Presented<V = HeaderValue> {
     /// Nothing that the route accepts, or the route judges nothing.
     None,
     /// A token by itself.
-    Token(Carried),
+    Token(Carried<V>),
     /// A token with the key that it is to belong to.
     Pair {
         /// The key's name or id, as it came.
-        key: HeaderValue,
+        key: V,
         /// The token.
-        token: Carried,
+        token: Carried<V>,
     },
 }
 
 /// A token of 16 to 512 visible ASCII characters, in the header value that brought it.
-#[derive(Clone, Debug)]
-pub struct Carried {
-    /// Marked sensitive, so its `Debug` shows nothing.
-    value: HeaderValue,
+#[derive(Clone)]
+pub struct Carried<V = HeaderValue> {
+    value: V,
     /// Where the token begins in it; it ends with it.
     start: usize,
     form: CredentialForm,
 }
 
-impl Carried {
+impl<V> fmt::Debug for Carried<V> {
+    /// Without the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Carried").field("form", &self.form).finish_non_exhaustive()
+    }
+}
+
+impl<V: AsRef<[u8]>> Carried<V> {
     /// The token's characters.
     pub fn token(&self) -> &[u8] {
-        self.value.as_bytes().get(self.start..).unwrap_or_default()
+        self.value.as_ref().get(self.start..).unwrap_or_default()
     }
 
     /// In which form it came.
@@ -53,7 +62,7 @@ impl Carried {
     }
 
     /// Accepts `value` as a token from byte `start` on.
-    fn judged(value: HeaderValue, start: usize, form: CredentialForm) -> Result<Self, Refusal> {
+    fn judged(value: V, start: usize, form: CredentialForm) -> Result<Self, Refusal> {
         let carried = Self { value, start, form };
         let token = carried.token();
         if !Secret::LENGTHS.contains(&token.len()) || !token.iter().all(u8::is_ascii_graphic) {
@@ -63,7 +72,7 @@ impl Carried {
     }
 }
 
-impl Presented {
+impl<V: AsRef<[u8]>> Presented<V> {
     /// The digest to look up. A token in the format with a known prefix and a wrong checksum is refused unhashed.
     pub fn digest(&self, prefixes: &[Prefix]) -> Result<Digest, Refusal> {
         let token = match self {
@@ -92,9 +101,24 @@ pub fn take(
         }
         Auth::Required | Auth::Optional => match find(headers, &route.credentials)? {
             None => Ok(Presented::None),
-            Some(found) => found.taken(headers, Fate::of(route)),
+            Some(found) => {
+                let fate = Fate::of(route);
+                found.taken(|name| headers.get_mut(name).map(|value| fate.apply(value)))
+            }
         },
     }
+}
+
+/// A credential where it stands, and the names of the headers that carry it.
+pub(super) type Borrowed<'l> = (Presented<&'l [u8]>, [Option<&'l HeaderName>; 2]);
+
+/// The credential that `route`, which judges, accepts among `lines`, left where it is; the names are of the headers that
+/// carry it.
+pub(super) fn borrow<'l, L: Lines>(lines: &'l L, route: &'l Route) -> Result<Borrowed<'l>, Refusal> {
+    let Some(found) = find(lines, &route.credentials)? else { return Ok((Presented::None, [None; 2])) };
+    let names = found.names();
+    let presented = found.taken(|name| lines.named(name).next())?;
+    Ok((presented, names))
 }
 
 /// Whether a header line is the empty place of a credential that was taken.
@@ -103,6 +127,7 @@ pub(super) fn is_taken(value: &HeaderValue) -> bool {
 }
 
 /// A credential, where it was found.
+#[derive(Clone, Copy)]
 enum Found<'a> {
     /// The place of the token in `Authorization`.
     Bearer {
@@ -115,7 +140,7 @@ enum Found<'a> {
 }
 
 /// The one credential of an accepted form, if there is any.
-fn find<'a>(headers: &HeaderMap, accepted: &'a Credentials) -> Result<Option<Found<'a>>, Refusal> {
+fn find<'a>(headers: &impl Lines, accepted: &'a Credentials) -> Result<Option<Found<'a>>, Refusal> {
     let mut found = None;
     if accepted.bearer {
         found = bearer(headers)?;
@@ -123,7 +148,7 @@ fn find<'a>(headers: &HeaderMap, accepted: &'a Credentials) -> Result<Option<Fou
     if let Some(name) = &accepted.header
         && is_present(headers, name)?
     {
-        found = Some(only(found.as_ref(), Found::Header(name))?);
+        found = Some(only(found, Found::Header(name))?);
     }
     if let Some(pair) = &accepted.pair {
         let half = match (is_present(headers, &pair.key)?, is_present(headers, &pair.token)?) {
@@ -132,13 +157,13 @@ fn find<'a>(headers: &HeaderMap, accepted: &'a Credentials) -> Result<Option<Fou
             (true, false) => Found::HalfPair(&pair.key),
             (false, true) => Found::HalfPair(&pair.token),
         };
-        found = Some(only(found.as_ref(), half)?);
+        found = Some(only(found, half)?);
     }
     Ok(found)
 }
 
 /// `second`, if it is not the second.
-fn only<'a>(first: Option<&Found<'a>>, second: Found<'a>) -> Result<Found<'a>, Refusal> {
+fn only<'a>(first: Option<Found<'a>>, second: Found<'a>) -> Result<Found<'a>, Refusal> {
     match first {
         None => Ok(second),
         Some(first) => Err(ambiguous(first.name(), second.name())),
@@ -150,8 +175,8 @@ fn ambiguous(first: &HeaderName, second: &HeaderName) -> Refusal {
 }
 
 /// Whether there is one line of `name`; two are a second credential.
-fn is_present(headers: &HeaderMap, name: &HeaderName) -> Result<bool, Refusal> {
-    let mut lines = headers.get_all(name).iter();
+fn is_present(headers: &impl Lines, name: &HeaderName) -> Result<bool, Refusal> {
+    let mut lines = headers.named(name);
     match (lines.next(), lines.next()) {
         (None, _) => Ok(false),
         (Some(_), None) => Ok(true),
@@ -160,8 +185,8 @@ fn is_present(headers: &HeaderMap, name: &HeaderName) -> Result<bool, Refusal> {
 }
 
 /// The token in `Authorization: Bearer`. A Bearer beside another line of `Authorization` is one credential too many.
-fn bearer<'a>(headers: &HeaderMap) -> Result<Option<Found<'a>>, Refusal> {
-    let mut lines = headers.get_all(AUTHORIZATION).iter();
+fn bearer<'a>(headers: &impl Lines) -> Result<Option<Found<'a>>, Refusal> {
+    let mut lines = headers.named(&AUTHORIZATION);
     let Some(first) = lines.next() else { return Ok(None) };
     match (bearer_token(first), lines.next()) {
         (found, None) => Ok(found.map(|start| Found::Bearer { start })),
@@ -176,9 +201,8 @@ fn bearer<'a>(headers: &HeaderMap) -> Result<Option<Found<'a>>, Refusal> {
 /// Where the token begins in `Bearer 1*SP token` (RFC 6750 §2.1, RFC 9110 §11.4); `None`: another scheme. The scheme
 /// is told by its letters alone, so that no odd separator makes ours pass as another's; what follows it is judged
 /// as a token and must be one to its last byte.
-fn bearer_token(value: &HeaderValue) -> Option<usize> {
+fn bearer_token(text: &[u8]) -> Option<usize> {
     const SCHEME: &[u8] = b"bearer";
-    let text = value.as_bytes();
     let begin = text.len() - text.trim_ascii_start().len();
     let (scheme, rest) = text.get(begin..)?.split_at_checked(SCHEME.len())?;
     let ends = rest.first().is_none_or(|byte| !byte.is_ascii_alphanumeric() && !b"!#$%&'*+-.^_`|~".contains(byte));
@@ -218,8 +242,8 @@ fn nothing() -> HeaderValue {
     value
 }
 
-impl Found<'_> {
-    fn name(&self) -> &HeaderName {
+impl<'a> Found<'a> {
+    fn name(self) -> &'a HeaderName {
         match self {
             Self::Bearer { .. } => &AUTHORIZATION,
             Self::Header(name) | Self::HalfPair(name) => name,
@@ -227,8 +251,16 @@ impl Found<'_> {
         }
     }
 
-    fn taken(self, headers: &mut HeaderMap, fate: Fate) -> Result<Presented, Refusal> {
-        let mut take = |name: &HeaderName| headers.get_mut(name).map(|value| fate.apply(value));
+    /// The headers that carry it.
+    fn names(self) -> [Option<&'a HeaderName>; 2] {
+        match self {
+            Self::Bearer { .. } | Self::Header(_) | Self::HalfPair(_) => [Some(self.name()), None],
+            Self::Pair(pair) => [Some(&pair.key), Some(&pair.token)],
+        }
+    }
+
+    /// The credential, of values that `take` gives by their header's name.
+    fn taken<V: AsRef<[u8]>>(self, mut take: impl FnMut(&'a HeaderName) -> Option<V>) -> Result<Presented<V>, Refusal> {
         // Both found a moment ago, so present.
         let value = take(self.name()).ok_or(Refusal::CredentialMissing)?;
         match self {
@@ -247,18 +279,24 @@ impl Found<'_> {
 /// Removes what looks like one of our tokens from every header that might carry one.
 fn remove_tokens(headers: &mut HeaderMap, enabled: &Credentials, prefixes: &[Prefix]) {
     for (name, value) in headers.iter_mut() {
-        let carries = (enabled.bearer && *name == AUTHORIZATION)
-            || enabled.header.as_ref() == Some(name)
-            || enabled.pair.as_ref().is_some_and(|pair| pair.token == *name);
-        if carries && is_token(value, prefixes) {
+        if is_stray(name.as_str(), value.as_bytes(), enabled, prefixes) {
             *value = nothing();
         }
     }
 }
 
-fn is_token(value: &HeaderValue, prefixes: &[Prefix]) -> bool {
+/// Whether a line, by its name in any case and its value, carries what looks like one of our tokens.
+pub(super) fn is_stray(name: &str, value: &[u8], enabled: &Credentials, prefixes: &[Prefix]) -> bool {
+    let is = |carrier: &HeaderName| carrier.as_str().eq_ignore_ascii_case(name);
+    let carries = (enabled.bearer && is(&AUTHORIZATION))
+        || enabled.header.as_ref().is_some_and(is)
+        || enabled.pair.as_ref().is_some_and(|pair| is(&pair.token));
+    carries && is_token(value, prefixes)
+}
+
+fn is_token(value: &[u8], prefixes: &[Prefix]) -> bool {
     let start = bearer_token(value).unwrap_or_default();
-    let text = value.as_bytes().get(start..).unwrap_or_default().trim_ascii();
+    let text = value.get(start..).unwrap_or_default().trim_ascii();
     form(text, prefixes) != Form::Foreign
 }
 

@@ -31,6 +31,7 @@ use crate::net::stream::Stream;
 use crate::net::tls::Terminator;
 
 use super::headers::{Peer, Scheme};
+use super::lane::{Ending, Lane};
 use super::refusal::Refusal;
 use super::worker::Worker;
 use super::{Client, Plane};
@@ -108,7 +109,7 @@ impl Worker {
     /// One connection, from its first request to its last reply.
     async fn converse(
         self: Rc<Self>,
-        stream: Opened<Stream>,
+        mut stream: Opened<Stream>,
         protocol: Protocol,
         mut client: Client,
         drain: &CancellationToken,
@@ -123,6 +124,14 @@ impl Worker {
             client.heads = Some(Rc::clone(&heads));
         }
         let client = Rc::new(client);
+        if protocol == Protocol::Http1 {
+            let whose = (Rc::clone(&self), Rc::clone(&client), Rc::clone(&heads));
+            stream = match Lane::new(whose, head_bounds, stream.into_parts()).run().await {
+                Ending::Closed => return,
+                Ending::Late(wait) => return self.ended(&client, &End::Late(wait)),
+                Ending::Engine(io, first) => Opened::resumed(io, first),
+            };
+        }
         let serving = (Rc::clone(&self), Rc::clone(&client));
         let service = service_fn(move |request: Request<Incoming>| {
             let (worker, client) = serving.clone();

@@ -16,7 +16,7 @@ use crate::observe::Record;
 
 use super::Client;
 use super::body::Progress;
-use super::headers;
+use super::headers::{self, Lines};
 use super::refusal::Refusal;
 use super::route::Route;
 use super::site::Site;
@@ -40,15 +40,36 @@ pub(super) struct Exchange {
     method: Method,
     route: Option<usize>,
     refusal: Option<&'static str>,
+    bytes_in: u64,
     bytes_out: u64,
     log: Option<Box<Logged>>,
-    pub(super) request_id: HeaderValue,
+    pub(super) request_id: RequestId,
     pub(super) status: StatusCode,
     pub(super) upload: Option<Rc<Progress>>,
 }
 
+/// What a request is called: what a trusted proxy calls it, or 32 hex digits.
+pub(super) enum RequestId {
+    Given(Box<[u8]>),
+    Made([u8; 32]),
+}
+
+impl RequestId {
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Given(name) => name,
+            Self::Made(name) => name,
+        }
+    }
+
+    /// Either is visible ASCII, so the empty value is never taken.
+    pub(super) fn value(&self) -> HeaderValue {
+        HeaderValue::from_bytes(self.as_bytes()).unwrap_or(HeaderValue::from_static(""))
+    }
+}
+
 /// What only the access log wants to know.
-struct Logged {
+pub(super) struct Logged {
     address: std::net::IpAddr,
     target: Uri,
     host: Option<HeaderValue>,
@@ -61,27 +82,41 @@ struct Logged {
 impl Worker {
     /// Begins to remember `request`.
     pub(super) fn begin<B>(self: &Rc<Self>, client: &Client, request: &Request<B>) -> Exchange {
-        let headers = request.headers();
+        let (method, uri) = (request.method().clone(), || request.uri().clone());
+        self.begin_with(client, method, request.headers(), uri)
+    }
+
+    /// Begins to remember a request of these lines; `uri` is asked for its target if somebody wants to know it.
+    pub(super) fn begin_with(
+        self: &Rc<Self>,
+        client: &Client,
+        method: Method,
+        lines: &impl Lines,
+        uri: impl FnOnce() -> Uri,
+    ) -> Exchange {
+        let value = |name| lines.named(name).next().and_then(|value| HeaderValue::from_bytes(value).ok());
         let logged = || Logged {
             address: client.address,
-            target: request.uri().clone(),
-            host: headers.get(HOST).cloned(),
-            user_agent: headers.get(USER_AGENT).cloned(),
+            target: uri(),
+            host: value(&HOST),
+            user_agent: value(&USER_AGENT),
             holder: None,
             endpoint: None,
             upstream_took: None,
         };
+        let given = headers::request_id(lines, &client.peer).map(|name| RequestId::Given(name.into()));
         Exchange {
             worker: Rc::clone(self),
             site: self.site(),
             begun: Instant::now(),
             at: self.plane.clock.now(),
-            method: request.method().clone(),
+            method,
             route: None,
             refusal: None,
+            bytes_in: 0,
             bytes_out: 0,
             log: self.plane.access.is_on().then(|| Box::new(logged())),
-            request_id: headers::request_id(headers, &client.peer).unwrap_or_else(|| self.request_id()),
+            request_id: given.unwrap_or_else(|| RequestId::Made(self.request_id())),
             status: CLIENT_GONE,
             upload: None,
         }
@@ -90,10 +125,10 @@ impl Worker {
 
 impl Exchange {
     /// It takes this route, to this target.
-    pub(super) fn on_route(&mut self, route: &Route, target: &Uri) {
+    pub(super) fn on_route(&mut self, route: &Route, target: impl FnOnce() -> Uri) {
         self.route = Some(route.index);
         if let Some(log) = &mut self.log {
-            log.target = target.clone();
+            log.target = target();
         }
     }
 
@@ -131,6 +166,16 @@ impl Exchange {
         self.refusal.is_some()
     }
 
+    /// Its method.
+    pub(super) fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// Some more of its body came, and nobody else counts.
+    pub(super) fn received(&mut self, bytes: u64) {
+        self.bytes_in += bytes;
+    }
+
     /// Some more of the reply went out.
     pub(super) fn sent(&mut self, bytes: u64) {
         self.bytes_out += bytes;
@@ -149,7 +194,7 @@ impl Drop for Exchange {
         let (pass, slot) = log.holder.map(|(pass, slot)| (Some(pass), Some(slot))).unwrap_or_default();
         worker.plane.access.record(&Record {
             time: self.at,
-            request_id: &text(&self.request_id),
+            request_id: &String::from_utf8_lossy(self.request_id.as_bytes()),
             client: log.address,
             method: self.method.as_str(),
             host: log.host.as_ref().map(text).as_deref().unwrap_or_default(),
@@ -162,7 +207,7 @@ impl Drop for Exchange {
             key: pass.as_ref().map(|pass| pass.key()),
             token: pass.as_ref().map(|pass| pass.token()),
             slot,
-            bytes_in: self.upload.as_ref().map_or(0, |upload| upload.bytes.get()),
+            bytes_in: self.upload.as_ref().map_or(self.bytes_in, |upload| upload.bytes.get()),
             bytes_out: self.bytes_out,
             duration: took,
             upstream_duration: log.upstream_took,

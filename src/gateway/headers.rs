@@ -9,7 +9,8 @@ mod connection;
 mod forwarded;
 mod host;
 mod identity;
-mod name;
+mod lines;
+pub(super) mod name;
 
 use http::header::TE;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -21,8 +22,10 @@ use super::refusal::Refusal;
 use connection::Options;
 use forwarded::Told;
 pub use forwarded::{Arrival, Peer, Scheme, request_id};
-pub use host::host_of;
+pub(super) use forwarded::{addresses, believed_host, believed_proto, is_traced, traceparent};
+pub use host::{host_in, host_of};
 pub use identity::identify;
+pub use lines::Lines;
 use name::Kind;
 
 /// How many lines [`sanitise_request`] and [`identify`] add at most, with the forwarder's framing.
@@ -73,7 +76,7 @@ fn is_trailers(value: &HeaderValue) -> bool {
 /// stays: the forwarder has made sure that it stands alone. No allocation where nothing must go, else two.
 pub fn sanitise_response(headers: HeaderMap) -> Result<HeaderMap, Refusal> {
     let options = Options::of_response(&headers)?;
-    let goes = |name: &HeaderName| name::is_dropped_from_response(name) || options.list(name);
+    let goes = |name: &HeaderName| name::is_dropped_from_response(name.as_str()) || options.list(name);
     Ok(without(headers, goes))
 }
 
@@ -81,6 +84,13 @@ pub fn sanitise_response(headers: HeaderMap) -> Result<HeaderMap, Refusal> {
 /// routes or authenticates (RFC 9110 §6.5.1). No allocation where nothing must go, else two.
 pub fn sanitise_trailers(trailers: HeaderMap, credentials: &Credentials) -> HeaderMap {
     without(trailers, |name| name::is_dropped_from_trailers(name) || is_credential(name.as_str(), credentials))
+}
+
+/// Whether a reply with this `Content-Type` is a stream.
+pub(super) fn is_event_stream(kind: &[u8]) -> bool {
+    [&b"text/event-stream"[..], b"application/grpc"]
+        .iter()
+        .any(|stream| kind.get(..stream.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(stream)))
 }
 
 fn without(headers: HeaderMap, goes: impl Fn(&HeaderName) -> bool) -> HeaderMap {

@@ -8,12 +8,14 @@
 
 mod answer;
 mod body;
+mod buffers;
 pub mod credential;
 mod entrance;
 mod exchange;
 mod forward;
 pub mod headers;
 mod http2;
+mod lane;
 pub mod path;
 pub mod refusal;
 pub mod reply;
@@ -146,7 +148,7 @@ impl Worker {
     ) -> Result<Passed, Refusal> {
         let (mut head, body) = request.into_parts();
         let (route, target) = site.route(&head)?;
-        exchange.on_route(route, &target);
+        exchange.on_route(route, || target.clone());
         let permit = self.judge(client, exchange, route, &mut head.headers)?;
         self.note_use(&permit, exchange);
         admit_length(&body, route)?;
@@ -214,7 +216,7 @@ impl Worker {
             peer: &client.peer,
             scheme: client.scheme,
             version: head.version,
-            request_id: &exchange.request_id,
+            request_id: exchange.request_id.value(),
             entropy: self.entropy(),
         };
         let mut headers =
@@ -245,7 +247,7 @@ fn deliver(passed: Passed, method: &Method, exchange: &mut Exchange) -> Result<(
             None => head.headers.remove(CONTENT_LENGTH),
         };
     }
-    head.headers.insert(REQUEST_ID, exchange.request_id.clone());
+    head.headers.insert(REQUEST_ID, exchange.request_id.value());
     if let Some(value) = permit.holder().and_then(old_token) {
         head.headers.insert(RELEVO_TOKEN, value);
     }
@@ -256,33 +258,11 @@ fn deliver(passed: Passed, method: &Method, exchange: &mut Exchange) -> Result<(
 
 /// The gateway's own answer.
 fn refuse(refusal: Refusal, method: &Method, mut exchange: Exchange) -> Response<ReplyBody> {
-    let closes = match refusal {
-        // What is wrong with one request on a connection may be wrong with the next.
-        Refusal::BadRequest(_)
-        | Refusal::HeadTooLarge
-        | Refusal::UriTooLong
-        | Refusal::BodyTooLarge
-        | Refusal::BodyTimeout
-        | Refusal::Internal => true,
-        Refusal::NotReady
-        | Refusal::CredentialAmbiguous { .. }
-        | Refusal::CredentialMissing
-        | Refusal::CredentialInvalid
-        | Refusal::TokenSuperseded
-        | Refusal::TokenExpired
-        | Refusal::RoleMissing
-        | Refusal::NoRoute
-        | Refusal::MethodNotAllowed { .. }
-        | Refusal::UnknownHost
-        | Refusal::UpstreamFailed
-        | Refusal::UpstreamUnavailable
-        | Refusal::Overloaded
-        | Refusal::UpstreamTimeout => false,
-    };
+    let closes = refusal.closes();
     exchange.refused(&refusal);
     let mut response = reply::reply(refusal, method, exchange.site.config().errors.detail);
     exchange.status = response.status();
-    response.headers_mut().insert(REQUEST_ID, exchange.request_id.clone());
+    response.headers_mut().insert(REQUEST_ID, exchange.request_id.value());
     if closes {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -320,10 +300,7 @@ fn admit_length(body: &Incoming, route: &Route) -> Result<(), Refusal> {
 
 /// Whether a reply is a stream by what it says of itself.
 fn is_stream(response: &Response<Incoming>) -> bool {
-    let kind = response.headers().get(CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
-    [&b"text/event-stream"[..], b"application/grpc"]
-        .iter()
-        .any(|stream| kind.get(..stream.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(stream)))
+    response.headers().get(CONTENT_TYPE).is_some_and(|kind| headers::is_event_stream(kind.as_bytes()))
 }
 
 /// The request target in origin form (RFC 9112 §3.2.1).

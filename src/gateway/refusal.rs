@@ -273,6 +273,32 @@ impl Refusal {
         }
     }
 
+    /// Whether the connection ends with it: what is wrong with one request may be wrong with the next.
+    pub(super) fn closes(&self) -> bool {
+        match self {
+            Self::BadRequest(_)
+            | Self::HeadTooLarge
+            | Self::UriTooLong
+            | Self::BodyTooLarge
+            | Self::BodyTimeout
+            | Self::Internal => true,
+            Self::NotReady
+            | Self::CredentialAmbiguous { .. }
+            | Self::CredentialMissing
+            | Self::CredentialInvalid
+            | Self::TokenSuperseded
+            | Self::TokenExpired
+            | Self::RoleMissing
+            | Self::NoRoute
+            | Self::MethodNotAllowed { .. }
+            | Self::UnknownHost
+            | Self::UpstreamFailed
+            | Self::UpstreamUnavailable
+            | Self::Overloaded
+            | Self::UpstreamTimeout => false,
+        }
+    }
+
     pub(super) fn problem(&self) -> &'static Problem {
         match self {
             Self::NotReady => &NOT_READY,

@@ -6,7 +6,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::{Uri, request};
+use http::{Method, Uri, request};
 use tracing::error;
 
 use crate::config::{self, Config, Credentials, Speech};
@@ -19,7 +19,7 @@ use crate::observe::Metrics;
 use crate::observe::metrics::{NO_ROUTE, RouteMetrics};
 
 use super::headers;
-use super::path::{self, PathPolicy};
+use super::path::{self, Normalised, PathPolicy};
 use super::refusal::Refusal;
 use super::route::{self, Route, RouteTable};
 use super::stall::Pace;
@@ -171,16 +171,38 @@ impl Site {
     pub(super) fn route(&self, head: &request::Parts) -> Result<(&Route, Uri), Refusal> {
         route::judge_method(&head.method)?;
         let host = headers::host_of(&head.uri, &head.headers)?;
-        let policy = PathPolicy { semicolons: self.config().paths.semicolons };
-        let path = policy.normalise(head.uri.path())?;
         let query = head.uri.query();
-        query.map_or(Ok(()), path::judge_query)?;
-        let route = self.setup.routes.choose(&host, &path, &head.method)?;
+        let (route, path) = self.choose(&head.method, &host, head.uri.path(), query)?;
         Ok((route, target(&head.uri, path.as_str(), query)?))
+    }
+
+    /// The route of a request for this path and query at `host`, and the path in its one spelling.
+    pub(super) fn choose<'p>(
+        &self,
+        method: &Method,
+        host: &str,
+        path: &'p str,
+        query: Option<&str>,
+    ) -> Result<(&Route, Normalised<'p>), Refusal> {
+        let policy = PathPolicy { semicolons: self.config().paths.semicolons };
+        let path = policy.normalise(path)?;
+        query.map_or(Ok(()), path::judge_query)?;
+        let route = self.setup.routes.choose(host, &path, method)?;
+        Ok((route, path))
+    }
+
+    /// Whether requests of `route` may go without the engine.
+    pub(super) fn lane_takes(&self, route: &Route) -> bool {
+        !route.streaming && self.upstream(route).is_plain
     }
 
     pub(super) fn upstream(&self, route: &Route) -> &Upstream {
         &self.upstreams[route.upstream]
+    }
+
+    /// The upstream at this place.
+    pub(super) fn upstream_at(&self, place: usize) -> &Rc<Upstream> {
+        &self.upstreams[place]
     }
 
     pub(super) fn route_metrics(&self, route: Option<usize>) -> &RouteMetrics {

@@ -52,6 +52,13 @@ impl From<&Limits> for Pace {
     }
 }
 
+impl Pace {
+    /// How long a stream may be silent.
+    pub(super) fn stream_idle(&self) -> Ticks {
+        self.stream_idle
+    }
+}
+
 impl Patience {
     /// With a request's body.
     pub(super) fn with_request(wheel: &Rc<Wheel>, pace: &Pace) -> Self {
@@ -104,7 +111,7 @@ impl Stall {
     }
 
     /// Ready when it has lasted too long.
-    fn wait(&mut self, cx: &Context<'_>) -> Poll<()> {
+    pub(super) fn wait(&mut self, cx: &Context<'_>) -> Poll<()> {
         let Patience { wheel, stall, stream, .. } = &self.patience;
         let timer = self.timer.get_or_insert_with(|| Timer::new(wheel));
         if self.waiting.is_none() {
@@ -121,7 +128,7 @@ impl Stall {
     }
 
     /// So many bytes came: whether that is fast enough.
-    fn came(&mut self, bytes: u64) -> bool {
+    pub(super) fn came(&mut self, bytes: u64) -> bool {
         if let Some(stream) = &self.patience.stream {
             stream.set(self.patience.wheel.now());
         }

@@ -44,8 +44,8 @@ impl Holder {
 }
 
 /// Judges what was `presented` on `route` from `address` at `now`.
-pub fn judge(
-    presented: &Presented,
+pub fn judge<V: AsRef<[u8]>>(
+    presented: &Presented<V>,
     route: &Route,
     address: IpAddr,
     now: Timestamp,
@@ -78,9 +78,9 @@ pub fn judge(
 }
 
 /// Whether the key that a pair names is the token's.
-fn belongs(presented: &Presented, pass: &Pass) -> bool {
+fn belongs<V: AsRef<[u8]>>(presented: &Presented<V>, pass: &Pass) -> bool {
     let Presented::Pair { key, .. } = presented else { return true };
-    let Ok(key) = std::str::from_utf8(key.as_bytes()) else { return false };
+    let Ok(key) = std::str::from_utf8(key.as_ref()) else { return false };
     if key.starts_with("key_") {
         return key.parse() == Ok(pass.key());
     }

@@ -3,25 +3,25 @@
 //! Promises: workers share nothing that is locked on the path of a request; a drain accepts what has already come,
 //! lets requests in flight finish, and ends at its deadline.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use http::HeaderValue;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::net::deadline::Wheel;
+use crate::net::deadline::{Tick, Wheel};
 use crate::net::listener::Listener;
 use crate::usage::Tally;
 
 use super::Plane;
+use super::buffers::Buffers;
 use super::entrance::Entrance;
 use super::site::Site;
 
@@ -32,6 +32,11 @@ const TICK: Duration = Duration::from_secs(1);
 pub(super) struct Worker {
     pub(super) plane: Arc<Plane>,
     pub(super) tally: RefCell<Tally>,
+    pub(super) buffers: Buffers,
+    /// Whether no request is to begin any more.
+    pub(super) is_draining: Cell<bool>,
+    /// What `Date` says, and since when.
+    date: Cell<(Tick, [u8; 29])>,
     /// Turns for the deadlines of all its connections.
     pub(super) wheel: Rc<Wheel>,
     at: usize,
@@ -79,6 +84,8 @@ async fn run(at: usize, plane: Arc<Plane>, entrances: Vec<Entrance>, drain: Canc
     tokio::task::spawn_local(Rc::clone(&worker).tick());
     tokio::task::spawn_local(Rc::clone(&worker.wheel).run());
     drain.cancelled().await;
+    worker.is_draining.set(true);
+    worker.wheel.wake_all();
     tasks.close();
     let timeout = worker.site().config().drain.timeout;
     if tokio::time::timeout(timeout, tasks.wait()).await.is_err() {
@@ -92,6 +99,9 @@ impl Worker {
         let wheel = Wheel::new();
         let site = Site::new(plane.setup.load_full(), None, (&plane.metrics, &wheel), at);
         Self {
+            buffers: Buffers::default(),
+            is_draining: Cell::new(false),
+            date: Cell::new((Tick::NEVER, [0; 29])),
             tally: RefCell::new(Tally::new(plane.usage.clone())),
             wheel,
             at,
@@ -119,13 +129,25 @@ impl Worker {
     }
 
     /// A new name for a request: 32 hex digits.
-    pub(super) fn request_id(&self) -> HeaderValue {
+    pub(super) fn request_id(&self) -> [u8; 32] {
         let mut bytes = [0; 16];
         self.random.borrow_mut().fill_bytes(&mut bytes);
         let mut text = [0; 32];
-        let written = hex::encode_to_slice(bytes, &mut text);
-        let value = written.ok().and_then(|()| HeaderValue::from_bytes(&text).ok());
-        value.unwrap_or(HeaderValue::from_static(""))
+        hex::encode_to_slice(bytes, &mut text).unwrap_or_default(); // they fit
+        text
+    }
+
+    /// What `Date` says now (RFC 9110 §5.6.7), to within a turn of the wheel.
+    pub(super) fn date(&self) -> [u8; 29] {
+        let (at, mut text) = self.date.get();
+        if at != self.wheel.now() {
+            let now = httpdate::fmt_http_date(SystemTime::now());
+            if let Some(whole) = now.as_bytes().first_chunk() {
+                text = *whole;
+            }
+            self.date.set((self.wheel.now(), text));
+        }
+        text
     }
 
     async fn tick(self: Rc<Self>) {

@@ -131,6 +131,12 @@ impl Wheel {
         }
     }
 
+    /// Wakes everybody who waits for a deadline of this wheel, whether it has come or not: something else has.
+    pub fn wake_all(&self) {
+        let all: Vec<_> = self.slots.borrow().iter().flatten().filter_map(Weak::upgrade).collect();
+        all.iter().filter_map(|state| state.waker.borrow_mut().take()).for_each(Waker::wake);
+    }
+
     fn file(&self, state: &Rc<State>) {
         let now = self.now.get();
         let at = state.due.get().0.clamp(now + 1, now + SLOTS as u64 - 1);
@@ -153,6 +159,11 @@ impl Timer {
     /// Its wheel.
     pub fn wheel(&self) -> &Rc<Wheel> {
         &self.wheel
+    }
+
+    /// Whether it has a deadline.
+    pub fn is_set(&self) -> bool {
+        self.state.due.get() < Tick::NEVER
     }
 
     /// Moves the deadline.

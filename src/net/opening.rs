@@ -29,9 +29,8 @@ pub enum Protocol {
 /// A stream whose first bytes have been looked at, and are still to be read.
 #[derive(Debug)]
 pub struct Opened<I> {
-    first: [u8; PREFACE.len()],
+    first: Vec<u8>,
     read: usize,
-    length: usize,
     io: I,
 }
 
@@ -75,27 +74,40 @@ pub async fn open<I: AsyncRead + Unpin>(mut io: I, patience: Patience) -> Result
             Some(_) if count > 0 => continue,
             Some(_) | None => Protocol::Http1,
         };
-        return Ok((Opened { first, read: 0, length, io }, protocol));
+        return Ok((Opened::resumed(io, first[..length].to_vec()), protocol));
     }
 }
 
 impl<I> Opened<I> {
     /// A stream of which nothing was read: what is spoken is known from elsewhere.
     pub fn untouched(io: I) -> Self {
-        Self { first: [0; PREFACE.len()], read: 0, length: 0, io }
+        Self::resumed(io, Vec::new())
+    }
+
+    /// A stream of which `first` was read, and is to be read again.
+    pub fn resumed(io: I, first: Vec<u8>) -> Self {
+        Self { first, read: 0, io }
+    }
+
+    /// The stream itself, and what was read of it. Only before anybody has read any of that again.
+    pub fn into_parts(self) -> (I, Vec<u8>) {
+        (self.io, self.first)
     }
 }
 
 impl<I: AsyncRead + Unpin> AsyncRead for Opened<I> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let left = &this.first[this.read..this.length];
+        let left = this.first.get(this.read..).unwrap_or_default();
         if left.is_empty() {
             return Pin::new(&mut this.io).poll_read(cx, buffer);
         }
         let count = left.len().min(buffer.remaining());
         buffer.put_slice(&left[..count]);
         this.read += count;
+        if this.read == this.first.len() {
+            (this.first, this.read) = (Vec::new(), 0); // an idle connection holds no memory
+        }
         Poll::Ready(Ok(()))
     }
 }

@@ -124,19 +124,19 @@ impl Pulse {
     }
 
     /// The beginning of a head has come, and not its end. While a request before it is served, nobody asks for it.
-    pub(super) fn head_began(&self) {
+    pub fn head_began(&self) {
         let due = if self.open.get() == 0 { self.after(self.times.head) } else { Tick::NEVER };
         self.await_until(Late::Head, due);
     }
 
     /// The engine gets a request.
-    pub(super) fn head_ended(&self) {
+    pub fn head_ended(&self) {
         self.open.set(self.open.get() + 1);
         self.await_until(Late::Idle, Tick::NEVER);
     }
 
     /// The client takes nothing.
-    pub(super) fn write_began(&self) {
+    pub fn write_began(&self) {
         if !self.is_writing.replace(true) {
             let patience = if self.is_stream.get() { self.times.stream_idle } else { self.times.write_stall };
             self.timer.set(self.after(patience));
@@ -144,14 +144,14 @@ impl Pulse {
     }
 
     /// The client has taken something.
-    pub(super) fn write_ended(&self) {
+    pub fn write_ended(&self) {
         if self.is_writing.replace(false) {
             self.timer.set(self.due.get());
         }
     }
 
     /// The last reply is out.
-    pub(super) fn ended(&self) {
+    pub fn ended(&self) {
         self.await_until(Late::End, self.after(self.times.linger));
     }
 

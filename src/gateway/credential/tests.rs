@@ -218,5 +218,5 @@ fn a_token_with_a_wrong_checksum_is_refused_unhashed_and_no_token_is_missing() {
     assert_eq!(digest(TOKEN), Ok(Digest::of(TOKEN.as_bytes())));
     let broken = token[..token.len() - 1].to_owned() + if token.ends_with('a') { "b" } else { "a" };
     assert_eq!(digest(&broken), Err(Refusal::CredentialInvalid));
-    assert_eq!(Presented::None.digest(&[]), Err(Refusal::CredentialMissing));
+    assert_eq!(Presented::<HeaderValue>::None.digest(&[]), Err(Refusal::CredentialMissing));
 }

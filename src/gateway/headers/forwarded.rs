@@ -3,17 +3,21 @@
 //! Promises: only a trusted proxy is believed; of everybody else's words nothing passes but a sound `traceparent`.
 //! Deliberately does not: draw randomness or look at sockets; both are handed in.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
+use bytes::Bytes;
 use http::header::{HOST, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use ipnet::IpNet;
 
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+use super::lines::{Lines, single};
+
+static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Who is at the other end of a connection. Made once per connection.
 #[derive(Clone, Debug)]
@@ -48,7 +52,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    const fn as_str(self) -> &'static str {
+    pub(in crate::gateway) const fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
             Self::Https => "https",
@@ -66,26 +70,51 @@ pub struct Arrival<'a> {
     /// In which version of HTTP.
     pub version: Version,
     /// What it is called: of [`request_id`], or new.
-    pub request_id: &'a HeaderValue,
+    pub request_id: HeaderValue,
     /// Random bytes for a trace to begin with.
     pub entropy: [u8; 24],
 }
 
 /// The `X-Request-Id` of a trusted proxy: one line of at most 128 visible ASCII characters.
-pub fn request_id(headers: &HeaderMap, peer: &Peer) -> Option<HeaderValue> {
-    let usable =
-        |value: &&HeaderValue| (1..=128).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic);
-    believed(headers, peer, &REQUEST_ID).filter(usable).cloned()
+pub fn request_id<'l>(lines: &'l impl Lines, peer: &Peer) -> Option<&'l [u8]> {
+    let usable = |value: &&[u8]| (1..=128).contains(&value.len()) && value.iter().all(u8::is_ascii_graphic);
+    believed(lines, peer, &REQUEST_ID).filter(usable)
+}
+
+/// The `X-Forwarded-Proto` of a trusted proxy.
+pub(in crate::gateway) fn believed_proto<'l>(lines: &'l impl Lines, peer: &Peer) -> Option<&'l [u8]> {
+    believed(lines, peer, &FORWARDED_PROTO).filter(|value| matches!(*value, b"http" | b"https"))
+}
+
+/// The `X-Forwarded-Host` of a trusted proxy.
+pub(in crate::gateway) fn believed_host<'l>(lines: &'l impl Lines, peer: &Peer) -> Option<&'l [u8]> {
+    believed(lines, peer, &FORWARDED_HOST)
 }
 
 /// The one line of `name` that a trusted proxy sent.
-fn believed<'a>(headers: &'a HeaderMap, peer: &Peer, name: &HeaderName) -> Option<&'a HeaderValue> {
-    if peer.trusted { single(headers, name) } else { None }
+fn believed<'l>(lines: &'l impl Lines, peer: &Peer, name: &'l HeaderName) -> Option<&'l [u8]> {
+    if peer.trusted { single(lines, name) } else { None }
 }
 
-fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
-    let mut lines = headers.get_all(name).iter();
-    lines.next().filter(|_| lines.next().is_none())
+/// Whether the client's `traceparent` is sound; without it, its `tracestate` means nothing (Trace Context §3.3).
+pub(in crate::gateway) fn is_traced(lines: &impl Lines) -> bool {
+    single(lines, &TRACEPARENT).is_some_and(is_traceparent)
+}
+
+/// The peer's address, behind what a trusted proxy says.
+pub(in crate::gateway) fn addresses<'l>(lines: &'l impl Lines, peer: &'l Peer) -> Cow<'l, [u8]> {
+    let address = peer.address.as_bytes();
+    let mut lines = lines.named(&FORWARDED_FOR).filter(|line| !line.is_empty()).peekable();
+    if !peer.trusted || lines.peek().is_none() {
+        return Cow::Borrowed(address);
+    }
+    let mut all = Vec::new();
+    for line in lines {
+        all.extend_from_slice(line);
+        all.extend_from_slice(b", ");
+    }
+    all.extend_from_slice(address);
+    Cow::Owned(all)
 }
 
 /// What the backend is told, gathered before the client's own lines are dropped.
@@ -105,50 +134,39 @@ enum Trace {
 impl Told {
     pub(super) fn of(headers: &HeaderMap, arrival: &Arrival<'_>) -> Self {
         let peer = arrival.peer;
-        let known = |value: &&HeaderValue| matches!(value.as_bytes(), b"http" | b"https");
-        let proto = believed(headers, peer, &FORWARDED_PROTO).filter(known).cloned();
-        let host = believed(headers, peer, &FORWARDED_HOST).or_else(|| headers.get(HOST)).cloned();
-        let sound = single(headers, &TRACEPARENT).is_some_and(|value| is_traceparent(value.as_bytes()));
+        let value = |bytes: &[u8]| HeaderValue::from_bytes(bytes).ok();
+        let addresses = match addresses(headers, peer) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(all) => HeaderValue::from_maybe_shared(Bytes::from(all)).ok(),
+        };
+        let proto = believed_proto(headers, peer).and_then(value);
         Self {
-            addresses: addresses(headers, peer),
+            addresses: addresses.unwrap_or_else(|| peer.address.clone()),
             proto: proto.unwrap_or_else(|| HeaderValue::from_static(arrival.scheme.as_str())),
-            host,
-            trace: if sound { Trace::Continued } else { Trace::Started },
+            host: believed_host(headers, peer).and_then(value).or_else(|| headers.get(HOST).cloned()),
+            trace: if is_traced(headers) { Trace::Continued } else { Trace::Started },
         }
     }
 
-    /// Whether the client's `traceparent` is sound; without it, its `tracestate` means nothing (Trace Context §3.3).
+    /// Whether the client's trace goes on.
     pub(super) fn continues_trace(&self) -> bool {
         self.trace == Trace::Continued
     }
 
     pub(super) fn tell(self, headers: &mut HeaderMap, arrival: &Arrival<'_>) {
-        headers.insert(FORWARDED_FOR, self.addresses);
-        headers.insert(FORWARDED_PROTO, self.proto);
+        headers.insert(&FORWARDED_FOR, self.addresses);
+        headers.insert(&FORWARDED_PROTO, self.proto);
         if let Some(host) = self.host {
-            headers.insert(FORWARDED_HOST, host);
+            headers.insert(&FORWARDED_HOST, host);
         }
-        headers.insert(REQUEST_ID, arrival.request_id.clone());
+        headers.insert(&REQUEST_ID, arrival.request_id.clone());
         headers.append(VIA, via(arrival.version));
-        if let (Trace::Started, Some(trace)) = (self.trace, traceparent(arrival.entropy)) {
-            headers.insert(TRACEPARENT, trace);
+        if self.trace == Trace::Started
+            && let Ok(trace) = HeaderValue::from_bytes(&traceparent(arrival.entropy))
+        {
+            headers.insert(&TRACEPARENT, trace);
         }
     }
-}
-
-/// The peer's address, behind what a trusted proxy says.
-fn addresses(headers: &HeaderMap, peer: &Peer) -> HeaderValue {
-    let mut lines = headers.get_all(FORWARDED_FOR).iter().filter(|line| !line.is_empty()).peekable();
-    if !peer.trusted || lines.peek().is_none() {
-        return peer.address.clone();
-    }
-    let mut all = Vec::new();
-    for line in lines {
-        all.extend_from_slice(line.as_bytes());
-        all.extend_from_slice(b", ");
-    }
-    all.extend_from_slice(peer.address.as_bytes());
-    HeaderValue::from_maybe_shared(bytes::Bytes::from(all)).unwrap_or_else(|_| peer.address.clone())
 }
 
 /// The version in which the request was received (RFC 9110 §7.6.3).
@@ -178,12 +196,12 @@ fn is_traceparent(value: &[u8]) -> bool {
 }
 
 /// A new trace, not sampled: whether to record is for those who do. Neither of its ids is all zeros.
-fn traceparent(mut entropy: [u8; 24]) -> Option<HeaderValue> {
+pub(in crate::gateway) fn traceparent(mut entropy: [u8; 24]) -> [u8; 55] {
     entropy[15] |= 1;
     entropy[23] |= 1;
     let mut text = [b'0'; 55];
     (text[2], text[35], text[52]) = (b'-', b'-', b'-');
-    hex::encode_to_slice(&entropy[..16], &mut text[3..35]).ok()?;
-    hex::encode_to_slice(&entropy[16..], &mut text[36..52]).ok()?;
-    HeaderValue::from_bytes(&text).ok()
+    hex::encode_to_slice(&entropy[..16], &mut text[3..35]).unwrap_or_default(); // they fit
+    hex::encode_to_slice(&entropy[16..], &mut text[36..52]).unwrap_or_default();
+    text
 }

@@ -22,6 +22,11 @@ pub fn host_of<'a>(target: &Uri, headers: &'a HeaderMap) -> Result<Cow<'a, str>,
     if target.authority().is_some_and(|authority| !authority.as_str().eq_ignore_ascii_case(value)) {
         return Err(Refusal::BadRequest("The Host header is not the host of the request target"));
     }
+    host_in(value)
+}
+
+/// The host in the value of `Host`.
+pub fn host_in(value: &str) -> Result<Cow<'_, str>, Refusal> {
     match value.strip_prefix('[') {
         Some(rest) => ipv6(value, rest),
         None => name(value),
@@ -35,14 +40,16 @@ fn name(value: &str) -> Result<Cow<'_, str>, Refusal> {
     let (host, port) = value.split_once(':').map_or((value, None), |(host, port)| (host, Some(port)));
     let host = host.strip_suffix('.').unwrap_or(host);
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    let labels = !host.is_empty() && host.len() <= 253 && host.split('.').all(|label| !label.is_empty());
-    if !labels || !host.bytes().all(legal) || !port.is_none_or(is_port) {
+    let (mut before, mut is_legal, mut has_capitals) = (b'.', host.len() <= 253, false);
+    for byte in host.bytes() {
+        is_legal &= legal(byte) && !(byte == b'.' && before == b'.'); // no label is empty
+        has_capitals |= byte.is_ascii_uppercase();
+        before = byte;
+    }
+    if !is_legal || before == b'.' || !port.is_none_or(is_port) {
         return Err(MALFORMED);
     }
-    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return Ok(Cow::Owned(host.to_ascii_lowercase()));
-    }
-    Ok(Cow::Borrowed(host))
+    Ok(if has_capitals { Cow::Owned(host.to_ascii_lowercase()) } else { Cow::Borrowed(host) })
 }
 
 /// `value` is `[` and `rest`.

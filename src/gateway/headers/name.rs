@@ -7,7 +7,7 @@ use http::HeaderName;
 
 /// What becomes of a request's header.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Kind {
+pub(in crate::gateway) enum Kind {
     /// Passes, unless `Connection` lists it.
     Plain,
     /// `TE`, of which only `trailers` passes.
@@ -22,7 +22,11 @@ pub(super) enum Kind {
 
 impl Kind {
     pub(super) fn of(name: &HeaderName) -> Self {
-        let text = name.as_str();
+        Self::of_text(name.as_str())
+    }
+
+    /// `text` is in lower case.
+    pub(in crate::gateway) fn of_text(text: &str) -> Self {
         match spelling(text) {
             Spelling::Foreign => return Self::Foreign,
             Spelling::Underscored => return Self::Dropped,
@@ -112,8 +116,9 @@ pub(super) fn is_end_to_end(name: &str) -> bool {
 }
 
 /// What a backend may not tell the client.
-pub(super) fn is_dropped_from_response(name: &HeaderName) -> bool {
-    let name = name.as_str();
+///
+/// `name` is in lower case.
+pub(in crate::gateway) fn is_dropped_from_response(name: &str) -> bool {
     is_hop_by_hop(name) || begins(name, "relevo-")
 }
 

@@ -7,6 +7,7 @@
 mod dialer;
 mod multiplex;
 mod pool;
+mod wires;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -21,7 +22,7 @@ use crate::net::deadline::{Ticks, Wheel};
 use crate::net::dial::Connector;
 use crate::observe::{Metrics, UpstreamMetrics};
 
-pub(super) use pool::{Connection, Pool};
+pub(super) use pool::{Connection, Pool, REPLY_HEAD};
 
 /// What all workers share of one upstream.
 #[derive(Debug, Default)]
@@ -35,6 +36,8 @@ pub(super) struct Upstream {
     pub(super) endpoints: Box<[Endpoint]>,
     pub(super) head_timeout: Ticks,
     pub(super) body_timeout: Ticks,
+    /// Whether HTTP/1.1 in clear is spoken with every endpoint.
+    pub(super) is_plain: bool,
     most_in_flight: usize,
     shared: Arc<Shared>,
     turn: Cell<usize>,
@@ -80,6 +83,7 @@ impl Upstream {
             endpoints: config.endpoints.iter().map(endpoint).collect(),
             head_timeout: config.head_timeout.into(),
             body_timeout: config.body_timeout.into(),
+            is_plain: config.endpoints.iter().all(|endpoint| endpoint.speech == Speech::Http),
             most_in_flight: config.in_flight,
             shared,
             turn: Cell::new(first),

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
+use std::task::Context;
 use std::time::{Duration, Instant};
 
 use http::{Request, Response};
@@ -27,9 +28,10 @@ use crate::net::stream::Stream;
 
 use super::dialer::Dialer;
 use super::multiplex::{Berth, Multiplexed};
+use super::wires::Wires;
 
 /// The largest head of a reply, in bytes.
-const REPLY_HEAD: usize = 64 * 1024;
+pub(in crate::gateway) const REPLY_HEAD: usize = 64 * 1024;
 
 pub(in crate::gateway) struct Pool {
     dialer: Dialer,
@@ -39,6 +41,7 @@ pub(in crate::gateway) struct Pool {
     wheel: Rc<Wheel>,
     idle: RefCell<VecDeque<Idle>>,
     multiplexed: Multiplexed,
+    wires: Wires,
     /// What was spoken last.
     spoken: Cell<Option<Protocol>>,
     /// Held by whoever dials a connection that others will share.
@@ -142,6 +145,7 @@ impl Pool {
             wheel: Rc::clone(wheel),
             idle: RefCell::default(),
             multiplexed: Multiplexed::default(),
+            wires: Wires::default(),
             dialling: tokio::sync::Mutex::default(),
         }
     }
@@ -172,6 +176,21 @@ impl Pool {
             }
         };
         tokio::time::timeout(self.connect_timeout, shared).await.map_err(dial::late)?
+    }
+
+    /// A connection without an engine that was used before.
+    pub(in crate::gateway) fn idle_wire(&self, cx: &mut Context<'_>, now: Instant) -> Option<Stream> {
+        self.wires.take(cx, now, self.idle_timeout)
+    }
+
+    /// A new connection without an engine.
+    pub(in crate::gateway) async fn new_wire(&self) -> io::Result<Stream> {
+        self.dialer.dial().await.map(|(stream, _)| stream)
+    }
+
+    /// Keeps a connection without an engine for another exchange. Only after a reply that was read to its end.
+    pub(in crate::gateway) fn keep_wire(&self, wire: Stream) {
+        self.wires.keep(wire, self.most_idle);
     }
 
     async fn dial(self: &Rc<Self>) -> io::Result<Connection> {
@@ -209,6 +228,7 @@ impl Pool {
     /// Closes connections that have been idle too long.
     pub(super) fn sweep(&self) {
         self.multiplexed.sweep(self.idle_timeout);
+        self.wires.sweep(self.idle_timeout);
         let mut idle = self.idle.borrow_mut();
         while idle.front().is_some_and(|oldest| oldest.since.elapsed() >= self.idle_timeout) {
             idle.pop_front();

@@ -11,12 +11,14 @@ const LINE: u32 = 16 * 1024;
 
 /// A chunked body being read.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Chunked {
+pub struct Chunked {
     at: At,
     /// Of the size being read, or of the data still to come.
     size: u64,
     digits: u8,
     line: u32,
+    /// Of all chunks so far.
+    content: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -39,7 +41,7 @@ enum At {
 
 /// How far a body was read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Read {
+pub enum Read {
     /// To its end, which is here.
     To(usize),
     /// Through all of the bytes.
@@ -50,13 +52,28 @@ pub(super) enum Read {
 
 impl Chunked {
     /// Reads on with the next bytes.
-    pub(super) fn read(&mut self, bytes: &[u8]) -> Read {
+    pub fn read(&mut self, bytes: &[u8]) -> Read {
+        self.read_up_to(At::End, bytes)
+    }
+
+    /// The same, but not beyond the line of the last chunk, after which trailers may come.
+    pub fn read_chunks(&mut self, bytes: &[u8]) -> Read {
+        self.read_up_to(At::Trailer, bytes)
+    }
+
+    /// How many bytes of content have been read.
+    pub fn content(&self) -> u64 {
+        self.content
+    }
+
+    fn read_up_to(&mut self, end: At, bytes: &[u8]) -> Read {
         let mut at = 0;
         while let Some(byte) = bytes.get(at) {
             if self.at == At::Data {
                 let here = (bytes.len() - at) as u64;
                 let skipped = self.size.min(here);
                 self.size -= skipped;
+                self.content += skipped;
                 at += usize::try_from(skipped).unwrap_or(bytes.len());
                 if self.size == 0 {
                     self.at = At::DataCr;
@@ -68,7 +85,7 @@ impl Chunked {
                 Err(fault) => return Read::Wrong(at, fault),
             }
             at += 1;
-            if self.at == At::End {
+            if self.at == end {
                 return Read::To(at);
             }
         }
@@ -154,6 +171,15 @@ mod tests {
             }
             assert_eq!(split.read(&bytes[body.len() - 1..]), Read::To(1), "{body:?}");
         }
+    }
+
+    #[test]
+    fn trailers_can_be_told_from_what_is_before_them() {
+        let (chunks, trailers) = ("5\r\nhello\r\n0;x\r\n", "X-Sum: 1\r\nY:\r\n\r\n");
+        let bytes = [chunks, trailers, "HTTP/1.1"].concat();
+        let mut body = Chunked::default();
+        assert_eq!(body.read_chunks(bytes.as_bytes()), Read::To(chunks.len()));
+        assert_eq!(body.read(&bytes.as_bytes()[chunks.len()..]), Read::To(trailers.len()));
     }
 
     #[test]

@@ -14,4 +14,4 @@ pub enum Fault {
 /// What is wrong with the body of a request: a sentence without the period.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct BodyFault(pub(super) &'static str);
+pub struct BodyFault(pub(super) &'static str);

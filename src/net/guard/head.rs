@@ -21,7 +21,7 @@ pub struct HeadBounds {
 
 /// How the end of a body is told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Framing {
+pub enum Framing {
     /// After so many bytes; 0 is no body.
     Length(u64),
     /// In chunks.
@@ -30,7 +30,7 @@ pub(super) enum Framing {
 
 /// A head being read. Offsets count from its first byte.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Head {
+pub struct Head {
     /// Where the line being read begins.
     line: usize,
     /// Up to where no line end is left.
@@ -50,7 +50,7 @@ enum Version {
 impl Head {
     /// Reads on. `bytes` begins with the head's first byte and is never shorter than before. `None`: it is not whole
     /// yet; else its length and the framing of the body after it.
-    pub(super) fn read(&mut self, bytes: &[u8], bounds: &HeadBounds) -> Result<Option<(usize, Framing)>, Fault> {
+    pub fn read(&mut self, bytes: &[u8], bounds: &HeadBounds) -> Result<Option<(usize, Framing)>, Fault> {
         while let Some(length) = memchr(b'\n', bytes.get(self.searched..).unwrap_or_default()) {
             let end = self.searched + length;
             let line = bytes.get(self.line..end).unwrap_or_default();
@@ -100,18 +100,7 @@ impl Head {
     }
 
     fn content_length(&mut self, value: &[u8]) -> Result<(), Fault> {
-        const MALFORMED: Fault = Fault::Malformed("Content-Length is not a number");
-        let value = without_blanks(value);
-        if value.is_empty() {
-            return Err(MALFORMED);
-        }
-        let digit = |length: u64, byte: &u8| {
-            let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
-            length.checked_mul(10)?.checked_add(digit)
-        };
-        // Many a server counts in 63 bits.
-        let is_sane = |length: &u64| i64::try_from(*length).is_ok();
-        let length = value.iter().try_fold(0, digit).filter(is_sane).ok_or(MALFORMED)?;
+        let length = length_in(value).ok_or(Fault::Malformed("Content-Length is not a number"))?;
         match self.length {
             _ if self.is_chunked => return Err(TWO_FRAMINGS),
             Some(other) if other != length => return Err(Fault::Malformed("There are two lengths in Content-Length")),
@@ -157,6 +146,17 @@ impl Head {
 
 const NO_METHOD: Fault = Fault::Malformed("The request line does not begin with a method");
 const TWO_FRAMINGS: Fault = Fault::Malformed("There are both Content-Length and Transfer-Encoding");
+
+/// The number in the value of `Content-Length` (RFC 9110 §8.6). Many a server counts in 63 bits, so no larger one.
+pub fn length_in(value: &[u8]) -> Option<u64> {
+    let value = without_blanks(value);
+    let digit = |length: u64, byte: &u8| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        length.checked_mul(10)?.checked_add(digit)
+    };
+    let length = value.iter().try_fold(0, digit).filter(|_| !value.is_empty());
+    length.filter(|length| i64::try_from(*length).is_ok())
+}
 
 /// What follows the name in `line`, if it is this one; `name` is in lower case, with its colon.
 fn value_of<'l>(name: &[u8], line: &'l [u8]) -> Option<&'l [u8]> {

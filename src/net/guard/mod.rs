@@ -24,10 +24,9 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use chunked::{Chunked, Read};
-pub use fault::Fault;
-pub use head::HeadBounds;
-use head::{Framing, Head};
+pub use chunked::{Chunked, Read};
+pub use fault::{BodyFault, Fault};
+pub use head::{Framing, Head, HeadBounds, length_in};
 pub use heads::Heads;
 
 /// A head that the engine takes, and that no client's can be taken for by [`Heads`].

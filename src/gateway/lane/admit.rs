@@ -1,0 +1,116 @@
+//! From a request's head to what becomes of it: route → credential → verdict, as for every request.
+//!
+//! Promises: a head is the lane's or the engine's before anything is noted of it; what the lane refuses it refuses as the
+//! engine would.
+//! Deliberately does not: wait.
+
+use std::mem::MaybeUninit;
+use std::rc::Rc;
+
+use http::Uri;
+
+use crate::config::Auth;
+use crate::gateway::Client;
+use crate::gateway::credential::{self, Presented};
+use crate::gateway::exchange::Exchange;
+use crate::gateway::headers;
+use crate::gateway::refusal::Refusal;
+use crate::gateway::route::Route;
+use crate::gateway::site::Site;
+use crate::gateway::verdict::{self, Permit};
+use crate::gateway::worker::Worker;
+
+use super::compose::{Composed, is_one_of};
+use super::head::{Head, MOST_LINES};
+
+/// The largest body that the lane takes, in bytes: it is collected before it is sent, so that it can be sent at once.
+pub(super) const LARGEST_BODY: u64 = 32 * 1024;
+
+/// A request of the lane, judged.
+pub(super) struct Arrived {
+    pub(super) exchange: Exchange,
+    pub(super) judged: Result<Passage, Refusal>,
+    /// Whether the client wants no other request on the connection.
+    pub(super) closes: bool,
+}
+
+/// A request that passes.
+pub(super) struct Passage {
+    pub(super) permit: Permit,
+    /// The place of its upstream.
+    pub(super) upstream: usize,
+    pub(super) request: Composed,
+    pub(super) has_body: bool,
+}
+
+impl Worker {
+    /// Judges the request with this head and a body of `length` bytes; `None`: it is the engine's.
+    pub(super) fn arrive(self: &Rc<Self>, client: &Client, bytes: &[u8], length: u64) -> Option<Arrived> {
+        let mut memory = [const { MaybeUninit::uninit() }; MOST_LINES];
+        let head = Head::read(bytes, &mut memory)?;
+        if length > LARGEST_BODY {
+            return None;
+        }
+        let site = self.site();
+        let host = headers::host_in(head.host).ok()?;
+        let (path, query) = match head.target.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (head.target, None),
+        };
+        let routed = match site.choose(&head.method, &host, path, query) {
+            Err(Refusal::BadRequest(_)) => return None,
+            Ok((route, _)) if !site.lane_takes(route) => return None,
+            routed => routed,
+        };
+        let uri = || head.target.parse().unwrap_or_default();
+        let mut exchange = self.begin_with(client, head.method.clone(), &head.fields, uri);
+        let judged = routed.and_then(|(route, path)| {
+            let is_as_sent = path.as_str().as_ptr() == head.target.as_ptr();
+            let respelled = (!is_as_sent).then(|| joined(path.as_str(), query));
+            let target = respelled.as_deref().unwrap_or(head.target);
+            exchange.on_route(route, || target.parse::<Uri>().unwrap_or_default());
+            self.judge_head(client, &site, route, (&head, target, length), &mut exchange)
+        });
+        Some(Arrived { exchange, judged, closes: head.closes })
+    }
+
+    fn judge_head(
+        self: &Rc<Self>,
+        client: &Client,
+        site: &Site,
+        route: &Route,
+        (head, target, length): (&Head<'_, '_>, &str, u64),
+        exchange: &mut Exchange,
+    ) -> Result<Passage, Refusal> {
+        if route.auth != Auth::None && !self.plane.index.is_loaded() {
+            return Err(Refusal::NotReady);
+        }
+        let (presented, carriers) = match route.auth {
+            Auth::None => (Presented::None, [None; 2]),
+            Auth::Required | Auth::Optional => credential::borrow(&head.fields, route)?,
+        };
+        let permit = verdict::judge(&presented, route, client.address, exchange.at, &self.plane.index)?;
+        self.note_use(&permit, exchange);
+        if route.body_limit.is_some_and(|limit| length > limit) {
+            return Err(Refusal::BodyTooLarge);
+        }
+        let endpoint = site.upstream_at(route.upstream).endpoints.first().ok_or(Refusal::UpstreamUnavailable)?;
+        let mut request = Composed::begin(self.buffers.text(), &head.method, target, &endpoint.host);
+        let settings = self.plane.index.settings();
+        request.pass(head, |name, value| match route.auth {
+            Auth::None => credential::is_stray(name, value, site.credentials(), &settings.prefixes),
+            Auth::Required | Auth::Optional => !route.forward_credential && is_one_of(name, carriers),
+        });
+        request.tell(head, client, exchange, self);
+        request.identify(&permit);
+        request.end(&head.method, length);
+        Ok(Passage { permit, upstream: route.upstream, request, has_body: length > 0 })
+    }
+}
+
+fn joined(path: &str, query: Option<&str>) -> String {
+    match query {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    }
+}

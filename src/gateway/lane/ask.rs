@@ -1,0 +1,255 @@
+//! From a request in memory to the head of the backend's reply.
+//!
+//! Promises: a request is sent a second time only when nothing of it was sent, or, once, when it is idempotent, has no body
+//! and its connection, used before, closed without a byte of reply; more than [`MOST_INTERIM`] interim replies are none.
+//! A client that leaves is noticed.
+//! Deliberately does not: stream a request's body: it is here.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use http::Method;
+use tokio::io::AsyncWrite;
+use tracing::warn;
+
+use crate::gateway::exchange::Exchange;
+use crate::gateway::refusal::Refusal;
+use crate::gateway::upstream::{Endpoint, InFlight, Pool, REPLY_HEAD, Upstream};
+use crate::net::deadline::{Tick, Ticks};
+use crate::net::interim::MOST as MOST_INTERIM;
+use crate::net::stream::Stream;
+
+use super::admit::Passage;
+use super::reply::{self, Found, Reply, Telling};
+use super::wire::{Over, poll_read};
+use super::{Lane, Trouble};
+
+/// A reply whose head has been read.
+pub(super) struct Answer {
+    /// Its head as the client gets it.
+    pub(super) text: Vec<u8>,
+    pub(super) heard: Heard,
+    pub(super) wire: Stream,
+    pub(super) pool: Rc<Pool>,
+    /// How long its body may make no progress.
+    pub(super) patience: Ticks,
+    pub(super) _in_flight: InFlight,
+}
+
+/// A reply's head, and the `length` bytes of `memory` that came with it.
+pub(super) struct Heard {
+    pub(super) reply: Reply,
+    pub(super) memory: Box<[u8]>,
+    pub(super) length: usize,
+}
+
+/// Why there is no reply on a connection.
+enum Miss {
+    /// Nothing of the request was sent.
+    Unsent,
+    /// It was sent, and nothing came back.
+    Silence,
+    /// What came back is no reply.
+    Nonsense,
+    /// It did not come in time.
+    Late,
+    /// The client does not wait any longer.
+    Over(Over),
+}
+
+impl Lane {
+    /// Sends the request to one of its upstream's endpoints, and reads the head of the reply.
+    pub(super) async fn ask(&mut self, exchange: &mut Exchange, passage: &mut Passage) -> Result<Answer, Trouble> {
+        let upstream = Rc::clone(exchange.site.upstream_at(passage.upstream));
+        let in_flight = upstream.admit().ok_or(Refusal::Overloaded)?;
+        let asked = Instant::now();
+        for endpoint in upstream.turn() {
+            passage.request.address(&endpoint.host);
+            let mut from_idle = true;
+            loop {
+                let (mut wire, reused) = match self.wire(endpoint, asked, from_idle).await {
+                    Ok(found) => found,
+                    Err(error) => {
+                        warn!(upstream = &*upstream.name, endpoint = &*endpoint.label.authority, %error, "no connection");
+                        break;
+                    }
+                };
+                match self.converse_on(&mut wire, &upstream, exchange, passage).await {
+                    Ok((text, heard)) => {
+                        exchange.answered_by(&endpoint.label, asked.elapsed());
+                        let pool = Rc::clone(&endpoint.pool);
+                        let stream = heard.reply.is_stream.then(|| exchange.site.pace.stream_idle());
+                        let patience = stream.unwrap_or(upstream.body_timeout);
+                        return Ok(Answer { text, heard, wire, pool, patience, _in_flight: in_flight });
+                    }
+                    Err(Miss::Unsent) if reused => from_idle = false,
+                    Err(Miss::Unsent) => break,
+                    Err(Miss::Silence) if reused && is_repeatable(exchange, passage) => from_idle = false,
+                    Err(Miss::Silence | Miss::Nonsense) => {
+                        warn!(upstream = &*upstream.name, endpoint = &*endpoint.label.authority, "no reply");
+                        return Err(Refusal::UpstreamFailed.into());
+                    }
+                    Err(Miss::Late) => return Err(Refusal::UpstreamTimeout.into()),
+                    Err(Miss::Over(over)) => return Err(Trouble::Over(over)),
+                }
+            }
+        }
+        Err(Refusal::UpstreamUnavailable.into())
+    }
+
+    /// A connection to the endpoint, and whether it was used before.
+    async fn wire(&self, endpoint: &Endpoint, now: Instant, from_idle: bool) -> io::Result<(Stream, bool)> {
+        if from_idle && let Some(wire) = poll_fn(|cx| Poll::Ready(endpoint.pool.idle_wire(cx, now))).await {
+            return Ok((wire, true));
+        }
+        endpoint.pool.new_wire().await.map(|wire| (wire, false))
+    }
+
+    async fn converse_on(
+        &mut self,
+        wire: &mut Stream,
+        upstream: &Upstream,
+        exchange: &Exchange,
+        passage: &Passage,
+    ) -> Result<(Vec<u8>, Heard), Miss> {
+        self.send(wire, &passage.request.text, upstream.head_timeout).await?;
+        let date = self.worker.date();
+        let telling = Telling {
+            method: exchange.method(),
+            request_id: exchange.request_id.as_bytes(),
+            token: passage.permit.holder().and_then(crate::gateway::old_token),
+            closes: self.is_last,
+            date: &date,
+        };
+        let mut reading = Reading { telling, text: self.worker.buffers.text(), part: Vec::new(), interim: 0 };
+        self.await_until(upstream.head_timeout);
+        let heard = poll_fn(|cx| self.poll_reply(wire, &mut reading, cx)).await?;
+        self.timer.set(Tick::NEVER);
+        Ok((reading.text, heard))
+    }
+
+    async fn send(&mut self, wire: &mut Stream, text: &[u8], patience: Ticks) -> Result<(), Miss> {
+        let mut sent = 0;
+        let is_late = poll_fn(|cx| {
+            while let Some(left) = text.get(sent..).filter(|left| !left.is_empty()) {
+                match Pin::new(&mut *wire).poll_write(cx, left) {
+                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Some(false)),
+                    Poll::Ready(Ok(count)) => sent += count,
+                    Poll::Pending => {
+                        if !self.timer.is_set() {
+                            self.await_until(patience);
+                        }
+                        return self.timer.poll(cx).map(|()| Some(true));
+                    }
+                }
+            }
+            Poll::Ready(None)
+        })
+        .await;
+        match is_late {
+            None => Ok(()),
+            Some(true) => Err(Miss::Late),
+            Some(false) if sent == 0 => Err(Miss::Unsent),
+            Some(false) => Err(Miss::Silence),
+        }
+    }
+
+    fn poll_reply(
+        &mut self,
+        wire: &mut Stream,
+        reading: &mut Reading<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Heard, Miss>> {
+        loop {
+            let mut memory = self.worker.buffers.read();
+            let read = poll_read(wire, cx, &mut memory);
+            let found = match read {
+                Poll::Ready(Ok(0) | Err(_)) => Err(reading.end()),
+                Poll::Ready(Ok(count)) => reading.read(&mut memory, count),
+                Poll::Pending => {
+                    self.worker.buffers.done_reading(memory);
+                    if self.timer.poll(cx).is_ready() {
+                        return Poll::Ready(Err(Miss::Late));
+                    }
+                    return self.poll_client(cx).map(|over| Err(Miss::Over(over)));
+                }
+            };
+            match found {
+                Ok(Some((reply, length))) => return Poll::Ready(Ok(Heard { reply, memory, length })),
+                Ok(None) => self.worker.buffers.done_reading(memory),
+                Err(miss) => {
+                    self.worker.buffers.done_reading(memory);
+                    return Poll::Ready(Err(miss));
+                }
+            }
+        }
+    }
+}
+
+/// A reply's head being read.
+struct Reading<'t> {
+    telling: Telling<'t>,
+    text: Vec<u8>,
+    /// What came of it and does not end it.
+    part: Vec<u8>,
+    interim: u8,
+}
+
+impl Reading<'_> {
+    /// Reads on with `count` bytes at the beginning of `memory`. With the reply comes how many bytes there follow its head.
+    fn read(&mut self, memory: &mut [u8], count: usize) -> Result<Option<(Reply, usize)>, Miss> {
+        if !self.part.is_empty() {
+            self.part.extend_from_slice(memory.get(..count).unwrap_or_default());
+        }
+        let mut begin = 0;
+        loop {
+            let whole = if self.part.is_empty() { memory.get(..count).unwrap_or_default() } else { &self.part };
+            let bytes = whole.get(begin..).unwrap_or_default();
+            match reply::read(bytes, &self.telling, &mut self.text) {
+                Found::Part if bytes.len() >= REPLY_HEAD => return Err(Miss::Nonsense),
+                Found::Part => {
+                    let part = bytes.to_vec();
+                    self.part = part;
+                    return Ok(None);
+                }
+                Found::Nonsense => return Err(Miss::Nonsense),
+                Found::Interim(_) if self.interim == MOST_INTERIM => return Err(Miss::Nonsense),
+                Found::Interim(length) => {
+                    self.interim += 1;
+                    begin += length;
+                }
+                Found::Whole(reply, length) => return Ok(Some((reply, self.move_rest(memory, count, begin + length)))),
+            }
+        }
+    }
+
+    /// Puts what follows the head, which ends at `end`, at the beginning of `memory`. The last read went beyond the head's
+    /// end, so it is not longer than that was.
+    fn move_rest(&mut self, memory: &mut [u8], count: usize, end: usize) -> usize {
+        if self.part.is_empty() {
+            memory.copy_within(end..count, 0);
+            return count - end;
+        }
+        let rest = self.part.get(end..).unwrap_or_default();
+        if let Some(place) = memory.get_mut(..rest.len()) {
+            place.copy_from_slice(rest);
+        }
+        rest.len()
+    }
+
+    /// What it means that nothing more comes.
+    fn end(&self) -> Miss {
+        if self.part.is_empty() && self.interim == 0 { Miss::Silence } else { Miss::Nonsense }
+    }
+}
+
+/// Whether it may be sent again though it was sent (RFC 9110 §9.2.2).
+fn is_repeatable(exchange: &Exchange, passage: &Passage) -> bool {
+    let is_idempotent =
+        [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE].contains(exchange.method());
+    is_idempotent && !passage.has_body
+}

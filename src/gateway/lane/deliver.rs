@@ -1,0 +1,101 @@
+//! From the head of a backend's reply to its end at the client.
+//!
+//! Promises: what is read is written before more is read, so that a slow reader slows the writer; a reply that breaks off
+//! ends the connection, by which the client learns it; the backend's connection is kept only after a reply that ended well.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
+use crate::gateway::exchange::Exchange;
+use crate::gateway::refusal::Refusal;
+use crate::net::deadline::Tick;
+use crate::net::stream::Stream;
+
+use super::ask::{Answer, Heard};
+use super::reply::Piece;
+use super::wire::{Over, poll_read};
+use super::{Lane, Trouble};
+
+/// Up to so many bytes, copying behind the head is quicker than writing from two places.
+const SMALL: usize = 8 * 1024;
+
+/// Memory, and how many bytes at its beginning have come.
+type More = (Box<[u8]>, usize);
+
+impl Lane {
+    /// Passes the reply on to its end.
+    pub(super) async fn deliver(&mut self, exchange: &mut Exchange, answer: Answer) -> Result<(), Trouble> {
+        let Answer { mut text, heard, wire, pool, patience, _in_flight } = answer;
+        let Heard { mut reply, mut memory, mut length } = heard;
+        let mut wire = Some(wire);
+        let mut piece =
+            reply.body.take(memory.get(..length).unwrap_or_default()).map_err(|_| Refusal::UpstreamFailed)?;
+        exchange.status = reply.status;
+        if reply.is_stream {
+            self.heads.pulse().is_stream();
+        }
+        loop {
+            if piece.ends
+                && let Some(wire) = wire.take_if(|_| reply.keeps && !piece.surplus)
+            {
+                pool.keep_wire(wire);
+            }
+            exchange.sent(piece.content);
+            let written = self.write_piece(&mut text, &memory, &piece).await;
+            self.worker.buffers.done_reading(memory);
+            written.map_err(Trouble::Over)?;
+            let Some(wire) = wire.as_mut().filter(|_| !piece.ends) else { break };
+            self.await_until(patience);
+            (memory, length) = poll_fn(|cx| self.poll_more(wire, cx)).await.map_err(Trouble::Over)?;
+            self.timer.set(Tick::NEVER);
+            let broken_off = |_| Trouble::Over(Over::BrokenOff);
+            if length == 0 {
+                let after = reply.body.close().map_err(broken_off)?;
+                piece = Piece { after, ends: true, surplus: true, ..Piece::default() };
+            } else {
+                piece = reply.body.take(memory.get(..length).unwrap_or_default()).map_err(broken_off)?;
+            }
+        }
+        self.worker.buffers.done_with(text);
+        Ok(())
+    }
+
+    /// Writes `text`, which may be the head, and the piece of `memory` behind it.
+    async fn write_piece(&mut self, text: &mut Vec<u8>, memory: &[u8], piece: &Piece) -> Result<(), Over> {
+        text.extend_from_slice(&piece.before);
+        let content = memory.get(..piece.length).unwrap_or_default();
+        if content.len() <= SMALL {
+            text.extend_from_slice(content);
+            text.extend_from_slice(piece.after);
+            if !text.is_empty() {
+                self.write(text, &[]).await?;
+            }
+        } else {
+            self.write(text, content).await?;
+            if !piece.after.is_empty() {
+                self.write(piece.after, &[]).await?;
+            }
+        }
+        text.clear();
+        Ok(())
+    }
+
+    /// What comes next from the backend; 0 is the end.
+    fn poll_more(&mut self, wire: &mut Stream, cx: &mut Context<'_>) -> Poll<Result<More, Over>> {
+        let mut memory = self.worker.buffers.read();
+        match poll_read(wire, cx, &mut memory) {
+            Poll::Ready(Ok(count)) => Poll::Ready(Ok((memory, count))),
+            Poll::Ready(Err(_)) => {
+                self.worker.buffers.done_reading(memory);
+                Poll::Ready(Err(Over::BrokenOff))
+            }
+            Poll::Pending => {
+                self.worker.buffers.done_reading(memory);
+                if self.timer.poll(cx).is_ready() {
+                    return Poll::Ready(Err(Over::BrokenOff));
+                }
+                self.poll_client(cx).map(Err)
+            }
+        }
+    }
+}

@@ -1,5 +1,7 @@
 # What benches/run and benches/instructions share: a folder, keys, a backend, and proxies in front of it.
 # Reads: binary, keys, proxies. Sets: dir, running, pids, ports, load_core, proxy_core.
+#
+# A proxy has three ports in a row: HTTP/1.1, TLS, HTTP/2 in clear. `NAME-log` is proxy NAME with its access log on.
 
 declare -A pids ports
 running=()
@@ -11,11 +13,15 @@ trap 'kill "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$
 backend_port=${BENCH_PORT:-19000}
 envoy=${ENVOY:-$(command -v envoy || true)}
 
-# `name template` → the file of that name in $dir, its places filled in.
+# `name template` → the file of that name in $dir, its places filled in. Of two lines that end in `# quiet` and
+# `# logging`, a proxy gets one.
 fill() {
-    sed -e "s|@DIR@|$dir|g" -e "s|@BACKEND@|$backend_port|g" -e "s|@PORT@|${ports[$1]:-0}|g" \
+    local port=${ports[$1]:-0} other=logging
+    [[ $1 != *-log ]] || other=quiet
+    sed -e "/# $other\$/d" -e "s|@DIR@|$dir|g" -e "s|@NAME@|$1|g" -e "s|@BACKEND@|$backend_port|g" \
+        -e "s|@PORT@|$port|g" -e "s|@TLS@|$((port + 1))|g" -e "s|@HTTP2@|$((port + 2))|g" \
         -e "/@CREDENTIALS@/{r $dir/envoy.keys
-d}" -e "s|@STORE@|$dir/$1|g" "benches/peers/$2" >"$dir/$1.${2##*.}"
+d}" "benches/peers/$2" >"$dir/$1.${2##*.}"
 }
 
 # The program of benches/index: $INDEX_BENCH, or built for the occasion.
@@ -29,6 +35,9 @@ make_keys() {
     sed 's/$/;/' "$dir/tokens" >"$dir/nginx.map"
     cp "$dir/tokens" "$dir/haproxy.map"
     awk '{ printf "                        - { key: \"%s\", client: \"%s\" }\n", $1, $2 }' "$dir/tokens" >"$dir/envoy.keys"
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost \
+        -keyout "$dir/tls.key" -out "$dir/tls.pem" 2>"$dir/openssl.log"
+    cat "$dir/tls.pem" "$dir/tls.key" >"$dir/tls.both"
     mkdir "$dir/www"
     index --build "$dir/store.redb" "$keys"
     head -c 16384 /dev/zero | tr '\0' x >"$dir/www/16k"
@@ -38,52 +47,71 @@ make_keys() {
 # What runs proxy `name`, given its configuration.
 command_of() {
     case $1 in
-        nginx) echo "nginx -p $dir -c $dir/nginx.conf" ;;
-        haproxy) echo "haproxy -q -db -f $dir/haproxy.cfg" ;;
-        envoy) echo "$envoy -c $dir/envoy.yaml --concurrency 1 -l off" ;;
-        relevo | before) echo "$([ "$1" = relevo ] && echo "$binary" || echo "$before") serve --config $dir/$1.toml" ;;
+        nginx*) echo "nginx -p $dir -c $dir/$1.conf" ;;
+        haproxy*) echo "haproxy -db -f $dir/$1.cfg" ;;
+        envoy*) echo "$envoy -c $dir/$1.yaml --concurrency 1 --base-id $((ports[$1] % 1000)) -l off" ;;
+        relevo*) echo "$binary serve --config $dir/$1.toml" ;;
+        before*) echo "$before serve --config $dir/$1.toml" ;;
     esac
 }
 
 template_of() {
-    case $1 in nginx) echo nginx.conf ;; haproxy) echo haproxy.cfg ;; envoy) echo envoy.yaml ;; relevo | before) echo relevo.toml ;; esac
+    case $1 in nginx*) echo nginx.conf ;; haproxy*) echo haproxy.cfg ;; envoy*) echo envoy.yaml ;; *) echo relevo.toml ;; esac
 }
 
 is_there() {
     case $1 in
-        envoy) [ -n "$envoy" ] ;;
-        relevo) [ -x "$binary" ] ;;
-        before) [ -x "$before" ] ;;
-        *) command -v "$1" >/dev/null ;;
+        envoy*) [ -n "$envoy" ] ;;
+        relevo*) [ -x "$binary" ] ;;
+        before*) [ -x "$before" ] ;;
+        *) command -v "${1%-log}" >/dev/null ;;
     esac
 }
 
-# `url token` → the status of an answer, once there is one.
-answer() {
-    curl -s -o /dev/null -m 5 -w '%{http_code}' -H "X-API-Key: $2" "$1" || true
+# `name protocol` → the address at which proxy `name` speaks it: `http`, `tls` or `h2`.
+url_of() {
+    case $2 in
+        http) echo "http://127.0.0.1:${ports[$1]}" ;;
+        tls) echo "https://127.0.0.1:$((ports[$1] + 1))" ;;
+        h2) echo "http://127.0.0.1:$((ports[$1] + 2))" ;;
+    esac
 }
 
-# Starts proxy `name`, under the words after it if there are any, and asks it one good and one bad question.
+# `name protocol token` → the version and status of an answer, once there is one.
+answer() {
+    local how=()
+    case $2 in tls) how=(--insecure --tlsv1.3 --http1.1) ;; h2) how=(--http2-prior-knowledge) ;; esac
+    curl -s -o /dev/null -m 5 -w '%{http_version} %{http_code}' "${how[@]}" -H "X-API-Key: $3" "$(url_of "$1" "$2")/small" || true
+}
+
+# Whether proxy `name` does its job: one good and one bad question at each of its ports.
+does_its_job() {
+    local protocol version token stranger
+    read -r token _ <"$dir/tokens"
+    read -r stranger _ <"$dir/strangers"
+    for protocol in http tls h2; do
+        version=1.1
+        [ $protocol != h2 ] || version=2
+        [ "$(answer "$1" $protocol "$token"), $(answer "$1" $protocol "$stranger")" = "$version 200, $version 401" ] || return 1
+    done
+}
+
+# Starts proxy `name`, under the words after it if there are any, and asks it some questions.
 start_proxy() {
-    local name=$1 token stranger url
+    local name=$1
     shift
     fill "$name" "$(template_of "$name")"
     mkdir "$dir/$name" && cp "$dir/store.redb" "$dir/$name/relevo.redb"
     # shellcheck disable=SC2046
-    XDG_RUNTIME_DIR=$dir taskset -c "$proxy_core" "$@" $(command_of "$name") >"$dir/$name.out" 2>"$dir/$name.log" &
+    XDG_RUNTIME_DIR=$dir taskset -c "$proxy_core" "$@" $(command_of "$name") >"$dir/$name.out" 2>"$dir/$name.err" &
     pids[$name]=$!
-    read -r token _ <"$dir/tokens"
-    read -r stranger _ <"$dir/strangers"
-    url=http://127.0.0.1:${ports[$name]}/small
     for _ in $(seq 300); do
-        [ "$(answer "$url" "$token")" = 200 ] && break
+        ! does_its_job "$name" || return 0
         sleep 0.2
     done
-    if [ "$(answer "$url" "$token")" != 200 ] || [ "$(answer "$url" "$stranger")" != 401 ]; then
-        echo "$name does not do its job:" >&2
-        cat "$dir/$name.log" >&2
-        exit 1
-    fi
+    echo "$name does not do its job:" >&2
+    cat "$dir/$name.err" >&2
+    exit 1
 }
 
 start_backend() {
@@ -92,20 +120,22 @@ start_backend() {
     pids[backend]=$!
 }
 
-# Everything, once.
+# Everything, once; with `logging`, each proxy a second time with its access log on.
 start_all() {
     make_keys
     start_backend
     local name port=$backend_port
     for name in ${proxies//,/ }; do
-        port=$((port + 1))
-        ports[$name]=$port
         if is_there "$name"; then
-            start_proxy "$name"
             running+=("$name")
         else
             echo "$name is not here and is left out" >&2
         fi
+    done
+    for name in "${running[@]}" ${1:+"${running[@]/%/-log}"}; do
+        port=$((port + 3))
+        ports[$name]=$port
+        start_proxy "$name"
     done
 }
 

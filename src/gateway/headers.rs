@@ -48,7 +48,7 @@ pub fn sanitise_request(
     let mut last = None;
     for (name, value) in headers {
         let Some(name) = name.or(last.take()) else { continue };
-        match Kind::of(&name) {
+        match Kind::of(name.as_str()) {
             Kind::Foreign => return Err(Refusal::BadRequest("The name of a header is not of letters, digits and -")),
             Kind::Te if is_trailers(&value) => {
                 kept.insert(TE, HeaderValue::from_static("trailers"));

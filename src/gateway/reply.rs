@@ -12,8 +12,8 @@ use crate::config::Detail;
 
 use super::refusal::Refusal;
 
-const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
-const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+pub(super) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 /// Room for the headers of a refusal, and for those that the caller and the connection add.
 const HEADERS: usize = 8;
 
@@ -41,7 +41,8 @@ pub fn reply(refusal: Refusal, method: &Method, detail: Detail) -> Response<Byte
     response
 }
 
-fn body(refusal: &Refusal) -> Bytes {
+/// The body of the reply that tells it.
+pub(super) fn body(refusal: &Refusal) -> Bytes {
     let problem = refusal.problem();
     match refusal.own_detail() {
         Some(detail) => problem.body_with(&detail).into(),

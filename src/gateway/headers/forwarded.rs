@@ -104,8 +104,11 @@ pub(in crate::gateway) fn is_traced(lines: &impl Lines) -> bool {
 /// The peer's address, behind what a trusted proxy says.
 pub(in crate::gateway) fn addresses<'l>(lines: &'l impl Lines, peer: &'l Peer) -> Cow<'l, [u8]> {
     let address = peer.address.as_bytes();
+    if !peer.trusted {
+        return Cow::Borrowed(address);
+    }
     let mut lines = lines.named(&FORWARDED_FOR).filter(|line| !line.is_empty()).peekable();
-    if !peer.trusted || lines.peek().is_none() {
+    if lines.peek().is_none() {
         return Cow::Borrowed(address);
     }
     let mut all = Vec::new();

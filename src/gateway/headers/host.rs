@@ -8,6 +8,7 @@ use std::net::Ipv6Addr;
 
 use http::header::HOST;
 use http::{HeaderMap, Uri};
+use memchr::memchr;
 
 use crate::gateway::refusal::Refusal;
 
@@ -37,7 +38,8 @@ const MALFORMED: Refusal = Refusal::BadRequest("The Host header is malformed");
 
 /// A name or an IPv4 address, of letters, digits, `-` and `_` in labels that are not empty.
 fn name(value: &str) -> Result<Cow<'_, str>, Refusal> {
-    let (host, port) = value.split_once(':').map_or((value, None), |(host, port)| (host, Some(port)));
+    let colon = memchr(b':', value.as_bytes()).and_then(|colon| value.split_at_checked(colon));
+    let (host, port) = colon.map_or((value, None), |(host, port)| (host, port.get(1..)));
     let host = host.strip_suffix('.').unwrap_or(host);
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     let (mut before, mut is_legal, mut has_capitals) = (b'.', host.len() <= 253, false);

@@ -21,22 +21,22 @@ pub(in crate::gateway) enum Kind {
 }
 
 impl Kind {
-    pub(super) fn of(name: &HeaderName) -> Self {
-        Self::of_text(name.as_str())
-    }
-
-    /// `text` is in lower case.
-    pub(in crate::gateway) fn of_text(text: &str) -> Self {
-        match spelling(text) {
+    /// Of a header with this name, in any case.
+    pub(in crate::gateway) fn of(name: &str) -> Self {
+        match spelling(name) {
             Spelling::Foreign => return Self::Foreign,
             Spelling::Underscored => return Self::Dropped,
             Spelling::Plain => {}
         }
-        match text {
-            "te" => Self::Te,
-            "traceparent" | "tracestate" => Self::Trace,
-            "content-length" | "expect" | "x-request-id" => Self::Dropped,
-            _ if is_hop_by_hop(text) || is_protected(text) => Self::Dropped,
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        match name.len() {
+            2 if is("te") => Self::Te,
+            10 if is("tracestate") => Self::Trace,
+            11 if is("traceparent") => Self::Trace,
+            6 if is("expect") => Self::Dropped,
+            12 if is("x-request-id") => Self::Dropped,
+            14 if is("content-length") => Self::Dropped,
+            _ if is_hop_by_hop(name) || is_protected(name) => Self::Dropped,
             _ => Self::Plain,
         }
     }
@@ -68,19 +68,19 @@ fn spelling(name: &str) -> Spelling {
 
 /// The headers that belong to one connection (RFC 9110 §7.6.1), besides those that `Connection` lists.
 pub(super) fn is_hop_by_hop(name: &str) -> bool {
-    matches!(
-        name,
-        "connection"
-            | "keep-alive"
-            | "proxy-connection"
-            | "te"
-            | "transfer-encoding"
-            | "upgrade"
-            | "http2-settings"
-            | "proxy-authorization"
-            | "proxy-authenticate"
-            | "proxy-authentication-info"
-    )
+    const NAMES: [&str; 10] = [
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+        "http2-settings",
+        "proxy-authorization",
+        "proxy-authenticate",
+        "proxy-authentication-info",
+    ];
+    NAMES.iter().any(|known| known.len() == name.len() && known.eq_ignore_ascii_case(name))
 }
 
 /// The names whose values backends believe: only the gateway sets them.
@@ -116,10 +116,8 @@ pub(super) fn is_end_to_end(name: &str) -> bool {
 }
 
 /// What a backend may not tell the client.
-///
-/// `name` is in lower case.
 pub(in crate::gateway) fn is_dropped_from_response(name: &str) -> bool {
-    is_hop_by_hop(name) || begins(name, "relevo-")
+    is_hop_by_hop(name) || (matches!(name.as_bytes().first(), Some(b'r' | b'R')) && begins(name, "relevo-"))
 }
 
 /// What is not to stand in trailers.

@@ -8,6 +8,7 @@ use std::mem::MaybeUninit;
 use std::rc::Rc;
 
 use http::Uri;
+use memchr::memchr;
 
 use crate::config::Auth;
 use crate::gateway::Client;
@@ -53,8 +54,9 @@ impl Worker {
         }
         let site = self.site();
         let host = headers::host_in(head.host).ok()?;
-        let (path, query) = match head.target.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
+        let mark = memchr(b'?', head.target.as_bytes());
+        let (path, query) = match mark.and_then(|mark| head.target.split_at_checked(mark)) {
+            Some((path, query)) => (path, query.get(1..)),
             None => (head.target, None),
         };
         let routed = match site.choose(&head.method, &host, path, query) {

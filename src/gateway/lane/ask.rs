@@ -71,7 +71,7 @@ impl Lane {
             passage.request.address(&endpoint.host);
             let mut from_idle = true;
             loop {
-                let (mut wire, reused) = match self.wire(endpoint, asked, from_idle).await {
+                let (mut wire, reused) = match self.wire(endpoint, from_idle).await {
                     Ok(found) => found,
                     Err(error) => {
                         warn!(upstream = &*upstream.name, endpoint = &*endpoint.label.authority, %error, "no connection");
@@ -102,8 +102,8 @@ impl Lane {
     }
 
     /// A connection to the endpoint, and whether it was used before.
-    async fn wire(&self, endpoint: &Endpoint, now: Instant, from_idle: bool) -> io::Result<(Stream, bool)> {
-        if from_idle && let Some(wire) = poll_fn(|cx| Poll::Ready(endpoint.pool.idle_wire(cx, now))).await {
+    async fn wire(&self, endpoint: &Endpoint, from_idle: bool) -> io::Result<(Stream, bool)> {
+        if from_idle && let Some(wire) = poll_fn(|cx| Poll::Ready(endpoint.pool.idle_wire(cx))).await {
             return Ok((wire, true));
         }
         endpoint.pool.new_wire().await.map(|wire| (wire, false))

@@ -16,8 +16,8 @@ use crate::gateway::headers::{self, name::is_dropped_from_response};
 use crate::gateway::refusal::Refusal;
 use crate::net::guard::{Chunked, Read, length_in};
 
-use super::compose::line;
-use super::head::{LONGEST_NAME, MOST_LINES, is, lower};
+use super::compose::{copy_lines, line};
+use super::head::{MOST_LINES, is};
 
 /// The most bytes of trailers that are passed over.
 const TRAILERS: usize = 32 * 1024;
@@ -101,7 +101,7 @@ pub(super) fn read(bytes: &[u8], telling: &Telling<'_>, text: &mut Vec<u8>) -> F
     match (status, response.version) {
         (None | Some(StatusCode::SWITCHING_PROTOCOLS), _) | (_, None) => Found::Nonsense,
         (Some(status), _) if status.is_informational() => Found::Interim(length),
-        (Some(status), Some(version)) => match write(status, version, response.headers, telling, text) {
+        (Some(status), Some(version)) => match write(status, version, (bytes, response.headers), telling, text) {
             Some(reply) => Found::Whole(reply, length),
             None => Found::Nonsense,
         },
@@ -174,7 +174,7 @@ impl Said {
 fn write(
     status: StatusCode,
     version: u8,
-    fields: &[Header<'_>],
+    (bytes, fields): (&[u8], &[Header<'_>]),
     telling: &Telling<'_>,
     text: &mut Vec<u8>,
 ) -> Option<Reply> {
@@ -184,7 +184,7 @@ fn write(
     }
     status_line(text, status);
     match said.link {
-        Link::Keeps | Link::Closes => write_plain(fields, text),
+        Link::Keeps | Link::Closes => copy_lines(text, bytes, fields, passes),
         Link::Names => write_named(fields, text)?,
     }
     let has_no_body = telling.method == Method::HEAD || matches!(status.as_u16(), 204 | 304);
@@ -204,26 +204,18 @@ fn write(
     Some(Reply { status, body, keeps, is_stream: said.is_stream })
 }
 
-/// The lines that pass where `Connection` names none of them.
-fn write_plain(fields: &[Header<'_>], text: &mut Vec<u8>) {
-    let mut memory = [0; LONGEST_NAME];
-    for Header { name, value } in fields {
-        let long;
-        let lower = if let Some(lower) = lower(name, &mut memory) {
-            lower
-        } else {
-            long = name.to_ascii_lowercase();
-            &long
-        };
-        if !is_written_here(lower) && !is_dropped_from_response(lower) {
-            line(text, name.as_bytes(), value);
-        }
-    }
+/// What of a reply is written here, or not at all, where `Connection` names no header.
+fn passes(name: &str, _value: &[u8]) -> bool {
+    !is_written_here(name) && !is_dropped_from_response(name)
 }
 
 /// What the gateway writes by itself.
 fn is_written_here(name: &str) -> bool {
-    matches!(name, "content-length" | "x-request-id")
+    match name.len() {
+        12 => is(name, "x-request-id"),
+        14 => is(name, "content-length"),
+        _ => false,
+    }
 }
 
 /// The same where `Connection` names some: by the rules for a map of them.
@@ -258,19 +250,21 @@ pub(super) fn refuse(
     text: &mut Vec<u8>,
 ) -> (StatusCode, usize) {
     let method = exchange.method();
-    let response = gateway::reply::reply(refusal, method, exchange.site.config().errors.detail);
-    status_line(text, response.status());
-    for (name, value) in response.headers() {
+    let refusal = refusal.told(exchange.site.config().errors.detail);
+    let status = refusal.status();
+    status_line(text, status);
+    line(text, b"content-type", gateway::reply::PROBLEM_JSON.as_bytes());
+    line(text, b"cache-control", gateway::reply::NO_STORE.as_bytes());
+    if let Some((name, value)) = refusal.header() {
         line(text, name.as_str().as_bytes(), value.as_bytes());
     }
-    let body = response.body();
-    if method != Method::HEAD {
-        write!(text, "content-length: {}\r\n", body.len()).unwrap_or_default(); // memory takes all
-    }
+    let body = gateway::reply::body(&refusal);
+    write!(text, "content-length: {}\r\n", body.len()).unwrap_or_default(); // memory takes all
     line(text, b"date", date);
     finish(text, &Telling { method, request_id: exchange.request_id.as_bytes(), token: None, closes, date });
+    let body = if method == Method::HEAD { &[][..] } else { &body };
     text.extend_from_slice(body);
-    (response.status(), body.len())
+    (status, body.len())
 }
 
 /// Appends what the gateway says in every reply, and the end of the head.

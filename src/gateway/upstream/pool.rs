@@ -37,6 +37,7 @@ pub(in crate::gateway) struct Pool {
     dialer: Dialer,
     connect_timeout: Duration,
     idle_timeout: Duration,
+    idle_ticks: Ticks,
     most_idle: usize,
     wheel: Rc<Wheel>,
     idle: RefCell<VecDeque<Idle>>,
@@ -141,6 +142,7 @@ impl Pool {
             dialer,
             connect_timeout: upstream.connect_timeout,
             idle_timeout: upstream.idle_timeout,
+            idle_ticks: upstream.idle_timeout.into(),
             most_idle: upstream.idle_connections,
             wheel: Rc::clone(wheel),
             idle: RefCell::default(),
@@ -179,8 +181,8 @@ impl Pool {
     }
 
     /// A connection without an engine that was used before.
-    pub(in crate::gateway) fn idle_wire(&self, cx: &mut Context<'_>, now: Instant) -> Option<Stream> {
-        self.wires.take(cx, now, self.idle_timeout)
+    pub(in crate::gateway) fn idle_wire(&self, cx: &mut Context<'_>) -> Option<Stream> {
+        self.wires.take(cx, self.wheel.now(), self.idle_ticks)
     }
 
     /// A new connection without an engine.
@@ -190,7 +192,7 @@ impl Pool {
 
     /// Keeps a connection without an engine for another exchange. Only after a reply that was read to its end.
     pub(in crate::gateway) fn keep_wire(&self, wire: Stream) {
-        self.wires.keep(wire, self.most_idle);
+        self.wires.keep(wire, self.wheel.now(), self.most_idle);
     }
 
     async fn dial(self: &Rc<Self>) -> io::Result<Connection> {
@@ -228,7 +230,7 @@ impl Pool {
     /// Closes connections that have been idle too long.
     pub(super) fn sweep(&self) {
         self.multiplexed.sweep(self.idle_timeout);
-        self.wires.sweep(self.idle_timeout);
+        self.wires.sweep(self.wheel.now(), self.idle_ticks);
         let mut idle = self.idle.borrow_mut();
         while idle.front().is_some_and(|oldest| oldest.since.elapsed() >= self.idle_timeout) {
             idle.pop_front();

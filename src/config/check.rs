@@ -20,8 +20,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::ListenAddress;
-use super::file::{self, At, File, Switched, Text};
+use super::file::{self, File};
 use super::mistake::Findings;
+use super::written::{At, Switched, Text};
 use super::{
     AccessLog, Admin, Config, Credentials, Detail, Drain, Errors, Gateway, Log, Pair, Paths, Probes, Store, Tokens,
 };

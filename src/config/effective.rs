@@ -7,7 +7,8 @@ use std::fmt::Display;
 
 use sha2::{Digest, Sha256};
 
-use super::file::{self, At, File, Switched, Text};
+use super::file::{self, File};
+use super::written::{At, Switched, Text};
 use super::{
     AccessLog, Auth, Config, CredentialForm, Credentials, Detail, HostPattern, Http2Limits, Route, Served, Upstream,
     UpstreamTls,

@@ -136,7 +136,7 @@ fn set<'a>(table: &mut DeTable<'a>, path: &str, value: Spanned<DeValue<'a>>) {
 /// Every setting that the environment may set, by its dotted path; read off the schema, so that none is forgotten.
 fn settings() -> Vec<(String, Kind)> {
     let mut found = Vec::new();
-    collect(&super::file::schema(), "", &mut found);
+    collect(&super::schema::schema(), "", &mut found);
     found.retain(|(path, _)| !IN_FILE_ONLY.contains(&path.as_str()));
     found
 }

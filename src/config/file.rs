@@ -3,24 +3,10 @@
 //! Promises: an unknown key is refused; every value knows where in the text it stands; a default is written here once.
 //! Deliberately does not: judge values. That is [`check`](super::check)'s.
 
-use std::borrow::Cow;
-use std::fmt;
-use std::ops::Range;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::de::Visitor;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value as Json;
-
-/// A value and the place in the text where it stands; a default stands nowhere.
-#[derive(Clone, Debug, Default)]
-pub(super) struct At<T> {
-    pub(super) value: T,
-    pub(super) span: Range<usize>,
-}
-
-/// A text as written.
-pub(super) type Text = At<String>;
+use super::written::{At, Switched, Text};
 
 /// The whole file.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -312,13 +298,6 @@ pub(super) struct Route {
     pub(super) upstream: Option<Text>,
 }
 
-/// A text, or `false` for nothing at all.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Switched {
-    Off,
-    On(String),
-}
-
 impl Default for Gateway {
     fn default() -> Self {
         Self {
@@ -445,125 +424,5 @@ impl Default for Route {
             body_limit: "10MiB".into(),
             upstream: None,
         }
-    }
-}
-
-impl<T> From<T> for At<T> {
-    fn from(value: T) -> Self {
-        Self { value, span: 0..0 }
-    }
-}
-
-impl From<&str> for Text {
-    fn from(value: &str) -> Self {
-        value.to_owned().into()
-    }
-}
-
-impl<T: Serialize> Serialize for At<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.value.serialize(serializer)
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let spanned = toml::Spanned::<T>::deserialize(deserializer)?;
-        let span = spanned.span();
-        Ok(Self { value: spanned.into_inner(), span })
-    }
-}
-
-impl<T: JsonSchema> JsonSchema for At<T> {
-    fn inline_schema() -> bool {
-        T::inline_schema()
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        T::schema_name()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        T::json_schema(generator)
-    }
-}
-
-impl Serialize for Switched {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Off => serializer.serialize_bool(false),
-            Self::On(text) => serializer.serialize_str(text),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Switched {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(SwitchedVisitor)
-    }
-}
-
-struct SwitchedVisitor;
-
-impl Visitor<'_> for SwitchedVisitor {
-    type Value = Switched;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string or false")
-    }
-
-    fn visit_bool<E: serde::de::Error>(self, on: bool) -> Result<Switched, E> {
-        if on { Err(E::custom("true says too little: give a string, or false")) } else { Ok(Switched::Off) }
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Switched, E> {
-        Ok(Switched::On(text.to_owned()))
-    }
-}
-
-impl JsonSchema for Switched {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Switched".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        schemars::json_schema!({ "anyOf": [{ "type": "string" }, { "const": false }] })
-    }
-}
-
-/// The JSON schema of the file, every part where it is used.
-pub(super) fn schema() -> Json {
-    let settings = schemars::generate::SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
-    let mut schema = settings.into_generator().into_root_schema_for::<File>().to_value();
-    remove_nulls(&mut schema);
-    let listeners = &mut schema["properties"]["gateway"]["properties"]["listeners"]["items"];
-    listeners["required"] = ["address"].as_slice().into();
-    listeners["properties"]["tls"]["items"]["required"] = ["certificate", "key"].as_slice().into();
-    for (list, keys) in [("upstreams", ["name", "endpoints"]), ("routes", ["path", "upstream"])] {
-        schema["properties"][list]["items"]["required"] = keys.as_slice().into();
-    }
-    schema
-}
-
-/// TOML has no null: what may be absent is simply not required.
-fn remove_nulls(schema: &mut Json) {
-    match schema {
-        Json::Object(members) => {
-            members.retain(|_, member| !member.is_null());
-            members.values_mut().for_each(remove_nulls);
-            if let Some(Json::Array(kinds)) = members.get_mut("type") {
-                kinds.retain(|kind| kind != "null");
-                if let [only] = kinds.as_slice() {
-                    let only = only.clone();
-                    members.insert("type".to_owned(), only);
-                }
-            }
-        }
-        Json::Array(items) => items.iter_mut().for_each(remove_nulls),
-        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
     }
 }

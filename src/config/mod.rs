@@ -14,8 +14,10 @@ mod environment;
 mod file;
 mod mistake;
 mod read;
+mod schema;
 #[cfg(test)]
 mod tests;
+mod written;
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -51,7 +53,7 @@ pub fn load(path: Option<&Path>, env: impl IntoIterator<Item = (String, String)>
 
 /// The JSON schema of the configuration file.
 pub fn schema() -> serde_json::Value {
-    file::schema()
+    schema::schema()
 }
 
 impl Config {

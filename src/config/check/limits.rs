@@ -2,8 +2,9 @@
 
 use std::ops::RangeInclusive;
 
-use super::super::file::{self, Text};
+use super::super::file;
 use super::super::mistake::Findings;
+use super::super::written::Text;
 use super::super::{Http2Limits, Limits};
 use super::{number, size, timeout};
 

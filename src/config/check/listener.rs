@@ -6,8 +6,9 @@
 
 use std::path::PathBuf;
 
-use super::super::file::{self, At, Text};
+use super::super::file;
 use super::super::mistake::Findings;
+use super::super::written::{At, Text};
 use super::super::{Certificate, ListenAddress, Listener, Served, certificate::Unusable};
 use super::{all, host};
 

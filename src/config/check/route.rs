@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 
 use http::Method;
 
-use super::super::file::{self, At, File, Switched, Text};
+use super::super::file::{self, File};
 use super::super::mistake::Findings;
+use super::super::written::{At, Switched, Text};
 use super::super::{Auth, CredentialForm, MethodName, Route, Upstream};
 use super::{all, host, overlap, path, size};
 use crate::domain::Role;

@@ -9,8 +9,9 @@ use std::path::PathBuf;
 use http::uri::Authority;
 use sha2::{Digest, Sha256};
 
-use super::super::file::{self, At, Text};
+use super::super::file;
 use super::super::mistake::Findings;
+use super::super::written::{At, Text};
 use super::super::{
     Certificate, Endpoint, HostPattern, ListenAddress, Reach, Speech, Upstream, UpstreamTls, certificate,
 };

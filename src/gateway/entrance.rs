@@ -5,7 +5,7 @@
 //! Deliberately does not: look at requests.
 
 use std::convert::Infallible;
-use std::io::{self, Write};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use futures_util::FutureExt;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
@@ -38,6 +39,10 @@ use super::{Client, Plane};
 
 /// How long a connection that was accepted during a drain may take to say what it wants.
 const LAST_CALL: Duration = Duration::from_secs(1);
+/// How many clients for whom there is no place are told so at once, by one worker; others are only closed.
+const FAREWELLS: usize = 64;
+/// How long that may take, the bytes that a client still sends included.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// As whom a client counts that comes through the file system.
 const THIS_MACHINE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -82,8 +87,12 @@ impl Worker {
         let site = self.site();
         let Some(place) = Place::among(&self.plane, site.config().limits.connections) else {
             site.route_metrics(None).refused(Refusal::Overloaded.code());
-            if tls.is_none() {
-                turn_away(stream);
+            if tls.is_none() && Rc::strong_count(&self.farewells) <= FAREWELLS {
+                let told = Rc::clone(&self.farewells);
+                tasks.spawn_local(async move {
+                    turn_away(stream).await;
+                    drop(told);
+                });
             }
             return;
         };
@@ -211,17 +220,21 @@ impl Drop for Place {
     }
 }
 
-/// Tells a client for whom there is no place so, as far as his socket takes it without waiting.
-fn turn_away(stream: Stream) {
+/// Tells a client for whom there is no place so, and reads on until he has closed or had his time: a socket that is closed
+/// with bytes unread resets the connection, and the reply is lost with it (RFC 9112 §9.6).
+async fn turn_away(mut stream: Stream) {
     let body = Refusal::Overloaded.problem().fixed_body();
     let head = format!(
         "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 1\r\n\
          Connection: close\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
-    if let Stream::Tcp(stream) = stream
-        && let Ok(mut stream) = stream.into_std()
-    {
-        stream.write_all(&[head.as_bytes(), body].concat()).ok(); // the socket does not block: what it does not take is lost
-    }
+    let told = async {
+        stream.write_all(&[head.as_bytes(), body].concat()).await?;
+        stream.shutdown().await?;
+        let mut unread = [0; 1024];
+        while stream.read(&mut unread).await? > 0 {}
+        Ok::<_, io::Error>(())
+    };
+    tokio::time::timeout(FAREWELL, told).await.ok(); // whoever left, or does not end, was told as well as can be
 }

@@ -33,6 +33,8 @@ pub(super) struct Worker {
     pub(super) plane: Arc<Plane>,
     pub(super) tally: RefCell<Tally>,
     pub(super) buffers: Buffers,
+    /// One for this worker, and one for each client who is being told that there is no place.
+    pub(super) farewells: Rc<()>,
     /// Whether no request is to begin any more.
     pub(super) is_draining: Cell<bool>,
     /// What `Date` says, and since when.
@@ -100,6 +102,7 @@ impl Worker {
         let site = Site::new(plane.setup.load_full(), None, (&plane.metrics, &wheel), at);
         Self {
             buffers: Buffers::default(),
+            farewells: Rc::default(),
             is_draining: Cell::new(false),
             date: Cell::new((Tick::NEVER, [0; 29])),
             tally: RefCell::new(Tally::new(plane.usage.clone())),

@@ -44,6 +44,7 @@ pub(super) fn check(file: &File, findings: &mut Findings) -> Option<Config> {
     let upstreams = upstream::check(&file.upstreams, findings);
     let routes = route::check(file, &upstreams, findings);
     Some(Config {
+        watch: file.watch,
         gateway: gateway?,
         admin: admin?,
         probes: probes?,

@@ -27,6 +27,7 @@ pub(super) fn hash(config: &Config) -> String {
 
 fn file(config: &Config) -> File {
     File {
+        watch: config.watch,
         gateway: file::Gateway {
             listen: in_clear(config).into(),
             listeners: with_tls(config),

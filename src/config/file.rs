@@ -13,6 +13,8 @@ use super::written::{At, Switched, Text};
 #[serde(default, deny_unknown_fields)]
 #[schemars(title = "Relevo's configuration")]
 pub(super) struct File {
+    /// Whether the file is read again, as by SIGHUP, once it has changed and then been still for two seconds.
+    pub(super) watch: bool,
     /// The data plane's ports and threads.
     pub(super) gateway: Gateway,
     /// The admin port.

@@ -81,6 +81,8 @@ impl Config {
 /// The whole configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// Whether a change of the file is taken up without being asked for.
+    pub watch: bool,
     /// The data plane's ports and threads.
     pub gateway: Gateway,
     /// The admin port.

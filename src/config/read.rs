@@ -17,12 +17,8 @@ use super::mistake::{Findings, Source};
 const MOST_MISTAKES: usize = 100;
 
 /// Keys that a later version will know, and what they are for.
-const LATER: &[(&str, &str, &str)] = &[
-    ("", "watch", "watching the configuration file"),
-    ("admin", "tls", "TLS on the admin port"),
-    ("store", "endpoints", "etcd"),
-    ("store", "prefix", "etcd"),
-];
+const LATER: &[(&str, &str, &str)] =
+    &[("admin", "tls", "TLS on the admin port"), ("store", "endpoints", "etcd"), ("store", "prefix", "etcd")];
 
 /// Reads the file's text and the environment over it.
 pub(super) fn read(
@@ -103,15 +99,9 @@ fn shown(key: &str) -> String {
 /// What another version will serve is refused by name, not as a key that nobody knows.
 fn refuse_later(root: &mut DeTable<'_>, findings: &mut Findings) {
     for (section, key, purpose) in LATER {
-        let table = match *section {
-            "" => Some(&mut *root),
-            name => match root.get_mut(name).map(Spanned::get_mut) {
-                Some(DeValue::Table(table)) => Some(table),
-                _ => None,
-            },
-        };
-        if let Some((name, _)) = table.and_then(|table| table.remove_entry(*key)) {
-            let path = if section.is_empty() { (*key).to_owned() } else { format!("{section}.{key}") };
+        let Some(DeValue::Table(table)) = root.get_mut(*section).map(Spanned::get_mut) else { continue };
+        if let Some((name, _)) = table.remove_entry(*key) {
+            let path = format!("{section}.{key}");
             findings.push_shape(path, &name.span(), format!("{purpose} is not supported by this version"));
         }
     }

@@ -203,7 +203,12 @@ fn the_reference_names_every_key_with_its_default() {
                 ("tls = { ca", &["tls.ca", "tls.certificate", "tls.key"]),
             ];
             let inner = inner.into_iter().find_map(|(start, keys)| line.starts_with(start).then_some(keys));
-            named.extend(inner.map_or_else(|| vec![key], Vec::from).iter().map(|key| format!("{section}.{key}")));
+            named.extend(
+                inner
+                    .map_or_else(|| vec![key], Vec::from)
+                    .iter()
+                    .map(|key| format!("{section}.{key}").trim_start_matches('.').to_owned()),
+            );
         }
     }
     named.sort();

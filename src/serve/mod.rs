@@ -10,6 +10,7 @@ mod failure;
 mod first;
 mod reload;
 mod running;
+mod watch;
 
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;

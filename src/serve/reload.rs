@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use tracing::{info, warn};
 
@@ -13,6 +14,8 @@ use crate::config::{self, Config, ListenAddress, Mistakes};
 use crate::domain::Timestamp;
 use crate::gateway::Plane;
 use crate::net::tls::Certificates;
+
+use super::watch::Watch;
 
 /// Where a configuration comes from, to be read again.
 #[derive(Clone, Debug)]
@@ -57,6 +60,26 @@ impl Process {
         started_at: Timestamp,
     ) -> Self {
         Self { source, plane, certificates, in_force: Mutex::new(config), started_at }
+    }
+
+    /// A watch over the file, if there is one.
+    pub(super) fn watch(&self) -> Option<Watch> {
+        let source = self.source.as_ref()?;
+        let path = source.path.clone().unwrap_or_else(|| config::DEFAULT_PATH.into());
+        Some(Watch::over(path, Instant::now()))
+    }
+
+    /// Takes up what `watch` has seen, where the configuration in force asks for that. A file that says what is in force
+    /// already is left alone.
+    pub(super) fn look(&self, watch: &mut Watch) {
+        let in_force = Arc::clone(&self.in_force.lock().unwrap_or_else(PoisonError::into_inner));
+        if !in_force.watch || !watch.is_due(Instant::now()) {
+            return;
+        }
+        let says_the_same = |config: Config| config.hash == in_force.hash;
+        if !self.source.as_ref().is_some_and(|source| source.load().is_ok_and(says_the_same)) {
+            drop(self.reload()); // which has logged what came of it
+        }
     }
 
     fn try_reload(&self) -> Result<String, ReloadRefused> {

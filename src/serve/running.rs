@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -20,6 +21,7 @@ use super::StartError;
 use super::announce::Announcement;
 use super::background::Background;
 use super::reload::Process;
+use super::watch::LOOK;
 
 /// How long the last access records may take to be written.
 const LAST_RECORDS: Duration = Duration::from_secs(2);
@@ -97,15 +99,19 @@ impl Running {
         stdout.flush()
     }
 
-    /// Reloads at SIGHUP, and shuts down at SIGTERM or SIGINT.
+    /// Reloads at SIGHUP and, where that is wanted, when the file has changed; shuts down at SIGTERM or SIGINT.
     pub fn obey(self, signals: Signals) {
         let Signals { runtime, mut terminate, mut interrupt, mut hang_up } = signals;
+        let mut watch = self.process.watch();
         let name = runtime.block_on(async {
+            let mut looks = tokio::time::interval(LOOK);
+            looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 tokio::select! {
                     _ = terminate.recv() => return "SIGTERM",
                     _ = interrupt.recv() => return "SIGINT",
                     _ = hang_up.recv() => drop(self.process.reload()), // which has logged what came of it
+                    _ = looks.tick() => watch.iter_mut().for_each(|watch| self.process.look(watch)),
                 }
             }
         });

@@ -25,4 +25,5 @@ mod support;
 mod time;
 mod tls;
 mod upstream;
+mod watch;
 mod watching;

@@ -12,7 +12,6 @@ fn each(cases: &[(&str, &str)]) {
 #[test]
 fn a_port_that_cannot_be_is_told_with_its_line() {
     each(&[
-        ("watch = false", "1 watch: watching the configuration file is not supported by this version"),
         ("[gateway]\nlisten = []", "2 gateway.listen: names no address"),
         (
             "[gateway]\nlisten = [\"unix:a.sock\"]",

@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: all demo test check bench
+.PHONY: all demo test check bench screenshots
 
 all: check test
 
@@ -27,3 +27,8 @@ check:
 # Measurements; see benches/run.
 bench:
 	benches/run
+
+# Every page of the console, light and dark, narrow and wide, into docs/screenshots.
+screenshots:
+	packaging/install-test-tools
+	$(CARGO) test --locked --test it -- --ignored every_page_is_photographed

@@ -22,6 +22,7 @@ use super::permission::Permission;
 use super::problem::{Code, Problem};
 use super::query::Query;
 use super::session::{self, Administrator, Pledge, Rejected};
+use crate::domain::Digest;
 use crate::keyring::Caller;
 use crate::store::KeyRef;
 
@@ -29,6 +30,11 @@ use crate::store::KeyRef;
 pub const BODY_LIMIT_BYTES: usize = 64 * 1024;
 /// How long a body may take to arrive.
 const BODY_DEADLINE: Duration = Duration::from_secs(20);
+
+/// The digest of the token that a browser's session was opened with: in a call that the console makes, in place of
+/// `Authorization`. Nothing from outside can put it there.
+#[derive(Clone)]
+pub struct Presented(pub Digest);
 
 /// A call whose caller has been admitted, but may not be allowed to make it.
 pub struct Call {
@@ -46,12 +52,17 @@ impl FromRequest<Admin> for Call {
         let (mut parts, body) = request.into_parts();
         let address =
             parts.extensions.get().map(|ConnectInfo(peer): &ConnectInfo<SocketAddr>| peer.ip().to_canonical());
-        let token = bearer(&parts.headers).ok_or_else(Problem::unauthenticated)?;
-        let administrator =
-            session::admit(&admin.admins, token, address, admin.clock.now()).map_err(|rejected| match rejected {
-                Rejected::NotLoaded => Problem::store_unavailable("the administrators are not loaded yet"),
-                Rejected::Token => Problem::unauthenticated(),
-            })?;
+        let now = admin.clock.now();
+        let admitted = if let Some(Presented(digest)) = parts.extensions.get() {
+            session::admit_bearer_of(&admin.admins, digest, address, now)
+        } else {
+            let token = bearer(&parts.headers).ok_or_else(Problem::unauthenticated)?;
+            session::admit(&admin.admins, token, address, now)
+        };
+        let administrator = admitted.map_err(|rejected| match rejected {
+            Rejected::NotLoaded => Problem::store_unavailable("the administrators are not loaded yet"),
+            Rejected::Token => Problem::unauthenticated(),
+        })?;
         // A segment that is not UTF-8 is no key's id or name.
         let params = RawPathParams::from_request_parts(&mut parts, admin).await.map_err(|_| Problem::no_key());
         let key = match params {

@@ -18,6 +18,7 @@ pub struct Filter {
     label: Option<LabelFilter>,
     text: Option<String>,
     renewing: Option<bool>,
+    outdated: Option<bool>,
     expiring_within: Option<Span>,
     unused_since: Option<Timestamp>,
 }
@@ -38,6 +39,7 @@ impl Filter {
             label: query.take("label"),
             text: query.take_text("q").map(|text| fold(&text)),
             renewing: query.take::<Word<bool>>("renewing").map(|Word(renewing)| renewing),
+            outdated: query.take::<Word<bool>>("outdated").map(|Word(outdated)| outdated),
             expiring_within: query.take("expiring_within"),
             unused_since: query.take::<Since>("unused_since").map(|since| since.before(now)),
         }
@@ -57,6 +59,7 @@ impl Filter {
             && self.label.as_ref().is_none_or(|label| label.is_on(key))
             && self.text.as_ref().is_none_or(|text| is_told_by(key, text))
             && self.renewing.is_none_or(|renewing| renewing == is_renewing)
+            && self.outdated.is_none_or(|outdated| outdated == is_outdated(key, sight))
             && self.expiring_within.is_none_or(|within| is_expiring(key, within, sight))
             && self.unused_since.is_none_or(|since| is_unused(key, since, sight))
     }
@@ -76,6 +79,12 @@ fn is_told_by(key: &ApiKey, wanted: &str) -> bool {
         || key.id.to_string().contains(wanted)
         || key.owner.as_ref().is_some_and(|owner| tells(owner.as_str()))
         || key.roles.iter().any(|role| role.as_str().contains(wanted))
+}
+
+/// Whether one of the key's tokens is past its duration.
+fn is_outdated(key: &ApiKey, sight: &Sight) -> bool {
+    let lifetime = key.lifetime(&sight.settings);
+    key.tokens.each().any(|token| token.is_past(lifetime, sight.now))
 }
 
 /// Whether one of the key's tokens has not ended and will within `within`.

@@ -21,6 +21,7 @@ use super::filter::Filter;
 use super::permission::Permission::KeysRead;
 use super::problem::Problem;
 use super::query::Query;
+use super::sorted::Sorted;
 use super::view::{KeyView, Sight};
 use crate::catalog::Catalog;
 use crate::domain::{ApiKey, Invalid, KeyId, Realm, Renewal, Timestamp, Tokens, transition};
@@ -29,13 +30,23 @@ use crate::domain::{ApiKey, Invalid, KeyId, Realm, Renewal, Timestamp, Tokens, t
 pub async fn list(State(admin): State<Admin>, call: Call) -> Result<Response, Problem> {
     let mut call = call.permit(&[KeysRead])?;
     let sight = admin.sight();
-    let wanted = Wanted::take(&mut call.query, sight.now);
+    let sorted = Sorted::take(&mut call.query, sight.now);
+    let wanted = sorted.map_or_else(|| Listing::Paged(Wanted::take(&mut call.query, sight.now)), Listing::Sorted);
     call.plain().await?.without_fields()?;
     let catalog = admin.catalog.clone();
     let page = tokio::task::spawn_blocking(move || {
-        let (keys, next) = wanted.page(&catalog, &sight);
+        let (keys, next, total) = match wanted {
+            Listing::Paged(wanted) => {
+                let (keys, next) = wanted.page(&catalog, &sight);
+                (keys, next, None)
+            }
+            Listing::Sorted(sorted) => {
+                let (keys, total) = sorted.page(&catalog, &sight);
+                (keys, None, Some(total))
+            }
+        };
         let keys = keys.iter().map(|key| KeyView::of(key, &sight)).collect();
-        serde_json::to_vec(&Page { keys, next_cursor: next.map(|cursor| cursor.to_string()) })
+        serde_json::to_vec(&Page { keys, next_cursor: next.map(|cursor| cursor.to_string()), total })
     });
     let page = page.await.ok().and_then(Result::ok).ok_or_else(Problem::internal)?;
     Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], page).into_response())
@@ -45,6 +56,17 @@ pub async fn list(State(admin): State<Admin>, call: Call) -> Result<Response, Pr
 struct Page<'a> {
     keys: Vec<KeyView<'a>>,
     next_cursor: Option<String>,
+    /// How many keys there are on all pages; told where the order was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<usize>,
+}
+
+/// In which order a list comes.
+enum Listing {
+    /// In one of its own, page after page by a cursor.
+    Paged(Wanted),
+    /// In the one that was asked for.
+    Sorted(Sorted),
 }
 
 /// Which keys are wanted, in which order, from where on, and how many.
@@ -125,7 +147,7 @@ impl Wanted {
 }
 
 /// The key as it is now.
-fn settled(key: ApiKey, sight: &Sight) -> ApiKey {
+pub(super) fn settled(key: ApiKey, sight: &Sight) -> ApiKey {
     match key.tokens {
         Tokens::Single { .. } => key,
         Tokens::Renewing { .. } => transition::settle(&key, sight.now, &sight.settings).key,

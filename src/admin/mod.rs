@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod call;
+pub mod console;
 pub mod etag;
 pub mod events;
 pub mod fields;
@@ -21,6 +22,7 @@ pub mod renewal;
 pub mod server;
 pub mod session;
 pub mod settings;
+pub mod sorted;
 pub mod status;
 pub mod view;
 
@@ -48,6 +50,7 @@ use crate::keyring::Keyring;
 use crate::observe::{Health, Metrics};
 use crate::usage::Usage;
 
+pub use console::Console;
 pub use events::Streams;
 pub use guard::Hosts;
 use problem::{Problem, method_not_allowed, not_found};
@@ -103,6 +106,8 @@ pub struct Admin {
     pub hosts: Hosts,
     /// The streams of events.
     pub streams: Streams,
+    /// Who is signed in to the console.
+    pub console: Console,
 }
 
 /// The admin port's calls.
@@ -123,7 +128,9 @@ pub fn router(admin: Admin) -> Router {
         .route("/livez", get(status::livez))
         .route("/readyz", get(status::readyz));
     let hosts = admin.hosts;
-    finished(calls, admin).layer(from_fn_with_state(hosts, guarded)).layer(from_fn(uncached))
+    let calls = finished(calls, admin.clone());
+    let pages = console::router(admin, calls.clone());
+    calls.merge(within_reason(pages)).layer(from_fn_with_state(hosts, guarded)).layer(from_fn(uncached))
 }
 
 /// The probes' port: `/livez`, `/readyz`, with `Probes::WithMetrics` also `/metrics`, and nothing else.
@@ -147,12 +154,15 @@ pub enum Probes {
 
 /// What holds for every call: refusals are problems, a call has a deadline, a panic is not the end.
 fn finished(calls: Router<Admin>, admin: Admin) -> Router {
-    calls
+    let calls = calls
         .fallback(|| async { not_found() })
         .method_not_allowed_fallback(|| async { method_not_allowed() })
-        .with_state(admin)
-        .layer(from_fn(within_deadline))
-        .layer(CatchPanicLayer::custom(panicked))
+        .with_state(admin);
+    within_reason(calls)
+}
+
+fn within_reason(routes: Router) -> Router {
+    routes.layer(from_fn(within_deadline)).layer(CatchPanicLayer::custom(panicked))
 }
 
 async fn guarded(State(hosts): State<Hosts>, request: Request, next: Next) -> Response {
@@ -170,7 +180,7 @@ async fn within_deadline(request: Request, next: Next) -> Response {
 
 async fn uncached(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
 

@@ -44,13 +44,23 @@ pub enum Rejected {
 
 /// Admits whoever carries `token` at `now`, coming from `address`.
 pub fn admit(index: &Index, token: &str, address: Option<IpAddr>, now: Timestamp) -> Result<Administrator, Rejected> {
+    if index.is_loaded() && !Secret::LENGTHS.contains(&token.len()) {
+        return Err(Rejected::Token);
+    }
+    admit_bearer_of(index, &Digest::of(token.as_bytes()), address, now)
+}
+
+/// Admits whoever once showed the token with this digest, if it is still accepted at `now` from `address`.
+pub fn admit_bearer_of(
+    index: &Index,
+    digest: &Digest,
+    address: Option<IpAddr>,
+    now: Timestamp,
+) -> Result<Administrator, Rejected> {
     if !index.is_loaded() {
         return Err(Rejected::NotLoaded);
     }
-    if !Secret::LENGTHS.contains(&token.len()) {
-        return Err(Rejected::Token);
-    }
-    still_admitted(index, &Pledge(Digest::of(token.as_bytes())), address, now).ok_or(Rejected::Token)
+    still_admitted(index, &Pledge(*digest), address, now).ok_or(Rejected::Token)
 }
 
 /// Whoever was admitted by `pledge`, if he would still be at `now`.

@@ -64,7 +64,8 @@ pub(super) fn demo(demo: &Demo, terminal: &mut Terminal, surroundings: &Surround
     let ports = Ports { gateway, admin: running.admin_address() };
     let token = super::block_on(demo_token(&place, ports, surroundings))??;
     let signals = serve::Signals::catch()?;
-    terminal.answer(&demo::greeting(ports, token.as_deref(), surroundings.program()))?;
+    let console = running.console_link().unwrap_or_default();
+    terminal.answer(&demo::greeting(ports, token.as_deref(), &console, surroundings.program()))?;
     running.obey(signals);
     Ok(ExitCode::SUCCESS)
 }

@@ -18,7 +18,8 @@ use super::StartError;
 pub(super) const TOKEN_FILE: &str = "admin.token";
 /// The variable that names the first administrator's token instead.
 const TOKEN_VARIABLE: &str = "RELEVO_ADMIN_TOKEN";
-const ROOT: &str = "root";
+/// The first administrator's name.
+pub(super) const ROOT: &str = "root";
 /// Everything that an administrator may do.
 const PERMISSIONS: [&str; 7] =
     ["keys:read", "keys:write", "keys:renew", "settings:write", "audit:read", "metrics:read", "admins:write"];

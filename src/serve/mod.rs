@@ -43,8 +43,12 @@ pub use running::{Running, Signals};
 /// `relevo serve`: runs until SIGTERM or SIGINT. The exit code is that of a failed start, or success.
 pub fn serve(config: Config, source: Source) -> Result<ExitCode, StartError> {
     log::start();
+    let is_first = !config.store.path.exists();
     let running = Relevo::start_as_process(config, source)?;
     let signals = Signals::catch()?;
+    if is_first {
+        running.tell_console_link();
+    }
     running.print_addresses().map_err(|error| StartError::stdout(&error))?;
     running.obey(signals);
     Ok(ExitCode::SUCCESS)
@@ -150,6 +154,7 @@ fn start(beginning: Beginning) -> Result<Running, StartError> {
     let (config, now) = (Arc::clone(&ground.config), ground.clock.now());
     let process = Arc::new(Process::new(source, Arc::clone(&plane), certificates, config, now));
     let state = ground.admin(&keys, Arc::clone(&process), admin, &stop);
+    let console = state.console.clone();
     let threads = serve_admin(state, &ground.config, (admin_socket, probes_socket), &stop)?;
     accepting.ok();
     info!(gateway = ?gateway, %admin, config = ground.config.hash, "serving");
@@ -166,6 +171,8 @@ fn start(beginning: Beginning) -> Result<Running, StartError> {
         background: keys.background,
         access: ground.access,
         process,
+        console,
+        clock: ground.clock,
         announcement: None,
     })
 }
@@ -209,6 +216,7 @@ impl Ground {
             clock: self.clock.clone(),
             hosts: admin::Hosts::of(address),
             streams: admin::Streams::until(stop.clone()),
+            console: admin::Console::default(),
         }
     }
 }

@@ -12,7 +12,9 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::admin::Operations;
+use crate::admin::{Console, Operations};
+use crate::clock::Clock;
+use crate::domain::KeyName;
 use crate::gateway;
 use crate::net::listener::Bound;
 use crate::observe::{AccessLog, Condition};
@@ -64,6 +66,8 @@ pub struct Running {
     pub(super) background: Background,
     pub(super) access: AccessLog,
     pub(super) process: Arc<Process>,
+    pub(super) console: Console,
+    pub(super) clock: Clock,
     pub(super) announcement: Option<Announcement>,
 }
 
@@ -75,6 +79,20 @@ impl Running {
             Bound::Unix(_) => None,
         };
         self.gateway.iter().filter_map(address).collect()
+    }
+
+    /// The address of a page that signs in to the console as the first administrator: once, within a quarter of an hour.
+    pub fn console_link(&self) -> Option<String> {
+        let code = self.console.make_link(super::first::ROOT.parse::<KeyName>().ok()?, self.clock.now());
+        Some(format!("http://{}/console/link/{code}", self.admin))
+    }
+
+    /// Tells whoever has started this process for the first time where the console is. Not a log line: logs are kept.
+    pub(super) fn tell_console_link(&self) {
+        if let Some(link) = self.console_link() {
+            // Whoever closed stderr does not want to be told.
+            drop(writeln!(io::stderr(), "console: {link} (signs in as root, once, within 15 minutes)"));
+        }
     }
 
     /// The admin port's address.

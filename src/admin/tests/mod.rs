@@ -97,6 +97,7 @@ impl Plane {
             clock,
             hosts,
             streams: Streams::until(CancellationToken::new()),
+            console: super::Console::default(),
         };
         let router = router(admin.clone());
         let root = administrator(&admin, "root", &Permission::ALL).await;

@@ -171,7 +171,7 @@ fn configuration(directory: &Path, ports: Ports, echo: SocketAddr) -> String {
 }
 
 /// What the demo tells when it runs; `token` is the new key's, or none on an existing store.
-pub(super) fn greeting(ports: Ports, token: Option<&str>, program: &str) -> String {
+pub(super) fn greeting(ports: Ports, token: Option<&str>, console: &str, program: &str) -> String {
     let Ports { gateway, admin } = ports;
     let (said, shown) = match token {
         Some(token) => (format!("{token}   (of the key `demo`; shown this once)"), token),
@@ -186,7 +186,8 @@ pub(super) fn greeting(ports: Ports, token: Option<&str>, program: &str) -> Stri
     };
     format!(
         "Relevo's demo runs; Ctrl-C stops it, and its store stays in ./{DIRECTORY}.\n\n  \
-         gateway   http://{gateway} (before a backend that echoes)\n  admin     http://{admin}\n  token     {said}\n\n\
+         gateway   http://{gateway} (before a backend that echoes)\n  admin     http://{admin}\n  \
+         console   {console}\n            (signs in as root, once, within 15 minutes)\n  token     {said}\n\n\
          Try, from this directory in another terminal:\n\n  \
          curl -i -H 'X-API-Key: {shown}' http://{gateway}/hello\n  {program} renew demo\n  {program} undo demo\n"
     )
@@ -289,15 +290,16 @@ mod tests {
 
     #[test]
     fn the_greeting_tells_the_token_and_three_commands_to_try() {
-        let text = greeting(ports(), Some("rlv_abc"), "cargo run --release --");
+        let text = greeting(ports(), Some("rlv_abc"), "http://127.0.0.1:8081/console/link/x", "cargo run --release --");
         for line in [
+            "  console   http://127.0.0.1:8081/console/link/x",
             "  curl -i -H 'X-API-Key: rlv_abc' http://127.0.0.1:8080/hello",
             "  cargo run --release -- renew demo",
             "  cargo run --release -- undo demo",
         ] {
             assert!(text.lines().any(|found| found == line), "{text}");
         }
-        let again = greeting(ports(), None, "relevo");
+        let again = greeting(ports(), None, "", "relevo");
         assert!(again.contains("relevo demo --fresh") && again.contains("cannot be shown again"), "{again}");
     }
 }

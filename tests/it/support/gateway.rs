@@ -195,6 +195,16 @@ impl TestGateway {
         self.admin_address
     }
 
+    /// The first administrator's token.
+    pub(crate) fn root_token(&self) -> &str {
+        &self.root
+    }
+
+    /// A link that signs in to the console once.
+    pub(crate) fn console_link(&self) -> String {
+        self.running.as_ref().and_then(Running::console_link).expect("a link")
+    }
+
     /// The data plane's addresses: in clear, and then those of the listeners with TLS.
     pub(crate) fn addresses(&self) -> &[SocketAddr] {
         &self.addresses

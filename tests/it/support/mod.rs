@@ -4,6 +4,7 @@
 //! Deliberately does not: mend what it reads. Whatever two servers could read in two ways is a fault.
 
 pub(crate) mod backend;
+pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod frames;
 pub(crate) mod gateway;

@@ -1,0 +1,114 @@
+//! What the admin API answers, as far as pages show it.
+
+use serde::Deserialize;
+
+use crate::domain::{Lifetime, Span, Timestamp};
+
+/// A key.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Key {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) roles: Vec<String>,
+    pub(super) status: String,
+    pub(super) owner: Option<String>,
+    pub(super) note: Option<String>,
+    #[serde(default)]
+    pub(super) allowed_addresses: Vec<String>,
+    pub(super) created_at: Timestamp,
+    pub(super) duration: Option<Lifetime>,
+    pub(super) version: u64,
+    pub(super) tokens: Vec<Token>,
+    pub(super) renewal: Option<Renewal>,
+}
+
+/// One of its tokens.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Token {
+    pub(super) state: String,
+    pub(super) hint: Option<String>,
+    pub(super) created_at: Timestamp,
+    pub(super) expires_at: Option<Timestamp>,
+    pub(super) outdated: bool,
+    pub(super) usage: Usage,
+}
+
+/// Its use.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Usage {
+    pub(super) first_used_at: Option<Timestamp>,
+    pub(super) last_used_at: Option<Timestamp>,
+    #[serde(default)]
+    pub(super) requests_1h: Option<u64>,
+    #[serde(default)]
+    pub(super) requests_24h: Option<u64>,
+}
+
+/// The open renewal.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Renewal {
+    pub(super) opened_at: Timestamp,
+    pub(super) opened_by: String,
+    pub(super) delete_old: Plan,
+    pub(super) due_at: Option<Timestamp>,
+    pub(super) quiet_since: Option<Timestamp>,
+    pub(super) held: bool,
+    #[serde(default)]
+    pub(super) old_token_callers: Option<Vec<Caller>>,
+    #[serde(default)]
+    pub(super) new_token_callers: Option<Vec<Caller>>,
+}
+
+/// What becomes of the old token.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Plan {
+    /// By hand.
+    #[expect(dead_code, reason = "the one word is later")]
+    Word(String),
+    /// By itself.
+    Conditions { after: Option<Span>, when_quiet: Option<Span>, on_unused: Option<String> },
+}
+
+/// Somebody who used a token.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Caller {
+    pub(super) address: String,
+    pub(super) user_agent: Option<String>,
+    pub(super) route: Option<String>,
+    pub(super) last_used_at: Timestamp,
+    pub(super) requests: u64,
+}
+
+/// A page of the list.
+#[derive(Debug, Deserialize)]
+pub(super) struct Keys {
+    pub(super) keys: Vec<Key>,
+    #[serde(default)]
+    pub(super) total: usize,
+}
+
+/// A key, and its new token in the one answer that has it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Made {
+    pub(super) key: Key,
+    pub(super) token: Option<String>,
+}
+
+/// How the gateway fares.
+#[derive(Debug, Deserialize)]
+pub(super) struct Status {
+    pub(super) renewals_open: usize,
+}
+
+impl Key {
+    /// Whether it accepts tokens.
+    pub(super) fn is_active(&self) -> bool {
+        self.status == "active"
+    }
+
+    /// The token in this state.
+    pub(super) fn token(&self, state: &str) -> Option<&Token> {
+        self.tokens.iter().find(|token| token.state == state)
+    }
+}

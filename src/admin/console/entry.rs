@@ -1,0 +1,137 @@
+//! Signing in with an administrator's token or a one-time link, and signing out.
+//!
+//! Promises: a token travels in one request's body and is forgotten; a refusal does not say why; following a link twice
+//! signs in once; the way back leads to this console only.
+
+use askama::Template;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use http::StatusCode;
+use http::header::{HeaderValue, SET_COOKIE};
+use serde::Deserialize;
+
+use super::super::session::{self, Rejected};
+use super::Desk;
+use super::form::Form;
+use super::html;
+use super::page::Page;
+use super::visit::{CookieName, Visitor};
+use crate::domain::{Digest, Realm, Tokens};
+use crate::store::KeyRef;
+
+const HOME: &str = "/console/";
+
+#[derive(Template)]
+#[template(path = "sign-in.html")]
+struct SignIn {
+    page: Page,
+    next: String,
+    /// The message that says why one is here again.
+    notice: Option<&'static str>,
+}
+
+#[derive(Template)]
+#[template(path = "link.html")]
+struct FollowLink {
+    page: Page,
+    code: String,
+    works: bool,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Way {
+    #[serde(default)]
+    next: String,
+    #[serde(default)]
+    out: String,
+}
+
+/// The way, if it leads into this console; else its front page.
+pub(super) fn safe_way(way: &str) -> &str {
+    let is_plain = way.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'\\' | b'<' | b'>' | b'"'));
+    if is_plain && way.starts_with("/console/") && !way.contains("//") { way } else { HOME }
+}
+
+/// `GET /console/sign-in`
+pub(super) async fn form(visitor: Visitor, Query(way): Query<Way>) -> Response {
+    let notice = (!way.out.is_empty()).then_some("signed-out");
+    html(&SignIn { page: visitor.page, next: safe_way(&way.next).into(), notice })
+}
+
+/// `POST /console/sign-in`
+pub(super) async fn sign_in(State(desk): State<Desk>, visitor: Visitor, form: Form) -> Response {
+    let (token, next) = (form.text("token"), safe_way(form.text("next")).to_owned());
+    let (address, now) = (visitor.peer.map(|peer| peer.ip().to_canonical()), desk.admin.clock.now());
+    match session::admit(&desk.admin.admins, token, address, now) {
+        Ok(who) => {
+            tracing::info!(administrator = who.name.as_str(), "signed in to the console");
+            welcome(&desk, &visitor, Digest::of(token.as_bytes()), &next)
+        }
+        Err(rejected) => {
+            let (status, notice) = match rejected {
+                Rejected::Token => (StatusCode::FORBIDDEN, "sign-in-refused"),
+                Rejected::NotLoaded => (StatusCode::SERVICE_UNAVAILABLE, "sign-in-not-ready"),
+            };
+            (status, html(&SignIn { page: visitor.page, next, notice: Some(notice) })).into_response()
+        }
+    }
+}
+
+/// `GET /console/link/{code}`: whoever only looks at a link does not use it up.
+pub(super) async fn link_form(State(desk): State<Desk>, visitor: Visitor, Path(code): Path<String>) -> Response {
+    let works = desk.admin.console.knows_link(&code, desk.admin.clock.now());
+    let status = if works { StatusCode::OK } else { StatusCode::GONE };
+    (status, html(&FollowLink { page: visitor.page, code, works })).into_response()
+}
+
+/// `POST /console/link/{code}`
+pub(super) async fn follow_link(State(desk): State<Desk>, visitor: Visitor, Path(code): Path<String>) -> Response {
+    let name = desk.admin.console.take_link(&code, desk.admin.clock.now());
+    let known = name.and_then(|name| desk.admin.catalog.find(Realm::Admin, &KeyRef::Name(name)));
+    match known {
+        Some(key) => {
+            let token = match &key.tokens {
+                Tokens::Single { current } => current,
+                Tokens::Renewing { new, .. } => new,
+            };
+            tracing::info!(administrator = key.name.as_str(), "signed in to the console by a one-time link");
+            welcome(&desk, &visitor, token.digest, HOME)
+        }
+        None => (StatusCode::GONE, html(&FollowLink { page: visitor.page, code, works: false })).into_response(),
+    }
+}
+
+/// `POST /console/sign-out`
+pub(super) async fn sign_out(State(desk): State<Desk>, visitor: Visitor) -> Response {
+    desk.admin.console.close(visitor.session.as_deref().unwrap_or_default());
+    with_cookie(Redirect::to("/console/sign-in?out=1").into_response(), &visitor.cookie, "")
+}
+
+/// Opens a session in place of the one there was, so that no cookie from before is worth anything.
+fn welcome(desk: &Desk, visitor: &Visitor, presented: Digest, next: &str) -> Response {
+    desk.admin.console.close(visitor.session.as_deref().unwrap_or_default());
+    let value = desk.admin.console.open(presented, desk.admin.clock.now());
+    with_cookie(Redirect::to(next).into_response(), &visitor.cookie, &value)
+}
+
+fn with_cookie(mut response: Response, name: &CookieName, value: &str) -> Response {
+    response.headers_mut().extend(HeaderValue::from_str(&name.set(value)).map(|field| (SET_COOKIE, field)));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_back_leads_into_this_console_only() {
+        for way in ["/console/", "/console/keys?q=a&page=2", "/console/keys/key_1"] {
+            assert_eq!(safe_way(way), way);
+        }
+        for way in
+            ["", "//evil.example", "https://evil.example/console/", "/v1/keys", "/console/\r\nx", "/console//evil"]
+        {
+            assert_eq!(safe_way(way), HOME, "{way}");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! A key's page; during a renewal: who uses which token, what happens next, and when.
+
+use askama::Template;
+use axum::extract::{Path, Query};
+use axum::response::Response;
+use http::Method;
+use serde::Deserialize;
+
+use super::answers::{Key, Plan, Renewal};
+use super::api::Ask;
+use super::html;
+use super::moment::{Distance, Moment};
+use super::page::Page;
+use super::row::{Row, Seen, Side};
+use super::trouble::Trouble;
+use super::visit::Visit;
+use super::words::Words;
+use crate::domain::Timestamp;
+
+#[derive(Deserialize)]
+pub(super) struct Told {
+    #[serde(default)]
+    done: String,
+}
+
+#[derive(Template)]
+#[template(path = "key.html")]
+struct KeyPage {
+    page: Page,
+    row: Row,
+    note: Option<String>,
+    addresses: Vec<String>,
+    roles: Vec<String>,
+    duration: String,
+    open: Option<Open>,
+    done: Option<String>,
+}
+
+/// An open renewal on a page.
+pub(super) struct Open {
+    pub(super) opened: Moment,
+    pub(super) opened_by: String,
+    /// What happens next.
+    pub(super) next: String,
+    pub(super) due: Option<(Distance, Moment)>,
+    pub(super) quiet_since: Option<Distance>,
+    pub(super) is_held: bool,
+    pub(super) old: Side,
+    pub(super) new: Side,
+    pub(super) old_callers: Option<Vec<Seen>>,
+    pub(super) new_callers: Option<Vec<Seen>>,
+    pub(super) adoption: Option<Adoption>,
+}
+
+/// How the last hour's requests are divided.
+pub(super) struct Adoption {
+    /// The new token's share in hundredths.
+    pub(super) percent: u64,
+    pub(super) text: String,
+}
+
+impl Open {
+    /// The open renewal of `key`, if there is one.
+    pub(super) fn of(key: &Key, page: &Page, now: Timestamp) -> Option<Self> {
+        let renewal = key.renewal.as_ref()?;
+        let words = page.words;
+        let (old, new) = (key.token("old")?, key.token("new")?);
+        Some(Self {
+            opened: words.moment(renewal.opened_at),
+            opened_by: renewal.opened_by.clone(),
+            next: what_is_next(renewal, words),
+            due: renewal.due_at.map(|at| (words.until(at, now), words.moment(at))),
+            quiet_since: renewal.quiet_since.map(|at| words.ago(at, now)),
+            is_held: renewal.held,
+            old_callers: Seen::all(renewal.old_token_callers.as_ref(), page, now),
+            new_callers: Seen::all(renewal.new_token_callers.as_ref(), page, now),
+            adoption: Adoption::of(old.usage.requests_1h, new.usage.requests_1h, words),
+            old: Side::of(old, page, now),
+            new: Side::of(new, page, now),
+        })
+    }
+}
+
+impl Adoption {
+    fn of(old: Option<u64>, new: Option<u64>, words: Words) -> Option<Self> {
+        let (old, new) = (old?, new?);
+        let all = old.saturating_add(new);
+        // Of a hundred thousand requests one on the old token must not look like none.
+        let percent = match new.saturating_mul(100).checked_div(all)? {
+            100 if old > 0 => 99,
+            0 if new > 0 => 1,
+            percent => percent,
+        };
+        let (percent_text, total) = (percent.to_string(), words.count("requests", all));
+        Some(Self { percent, text: words.fill("adoption-share", &[("percent", &percent_text), ("requests", &total)]) })
+    }
+}
+
+/// What happens to the old token if nobody does anything.
+fn what_is_next(renewal: &Renewal, words: Words) -> String {
+    if renewal.held {
+        return words.t("next-held");
+    }
+    match &renewal.delete_old {
+        Plan::Word(_) => words.t("next-later"),
+        Plan::Conditions { after, when_quiet, on_unused } => {
+            let after = after.map(|_| match on_unused.as_deref() {
+                Some("delete") => words.t("next-after-whatever"),
+                Some(_) | None => words.t("next-after"),
+            });
+            let quiet = when_quiet.map(|span| words.with("next-quiet", "span", &words.span(span)));
+            after.into_iter().chain(quiet).collect::<Vec<_>>().join(" ")
+        }
+    }
+}
+
+/// `GET /console/keys/{key}`
+pub(super) async fn show(visit: Visit, Path(key): Path<String>, Query(told): Query<Told>) -> Result<Response, Trouble> {
+    let key: Key = visit.ask(Ask::new(Method::GET, &["keys", &key])).await?;
+    let (page, words) = (visit.page.clone(), visit.page.words);
+    let duration = key.duration.map_or_else(|| page.t("duration-of-settings"), |duration| words.lifetime(duration));
+    Ok(html(&KeyPage {
+        row: Row::of(&key, &page, visit.now),
+        open: Open::of(&key, &page, visit.now),
+        done: words.known(&format!("done-{}", told.done)),
+        note: key.note,
+        addresses: key.allowed_addresses,
+        roles: key.roles,
+        duration,
+        page,
+    }))
+}

@@ -1,0 +1,232 @@
+# Around every page
+skip-to-content = Skip to content
+nav-main = Main
+nav-keys = Keys
+account-menu = Account, language and theme
+signed-in-as = Signed in as
+language = Language
+theme = Theme
+theme-system = System
+theme-light = Light
+theme-dark = Dark
+sign-out = Sign out
+crumbs = Where you are
+cancel = Cancel
+actions = Actions
+pages = Pages
+previous = Previous
+next = Next
+to-keys = Go to the keys
+
+# Signing in
+sign-in = Sign in
+sign-in-lead = Use the token of an administrator. It is sent to this gateway only and not kept.
+admin-token = Administrator’s token
+admin-token-hint = The first one is in the file admin.token beside the store.
+sign-in-refused = This token is not accepted. Check that it is an administrator’s token, whole and still valid.
+sign-in-not-ready = The gateway is still starting. Try again in a moment.
+signed-out = You have signed out.
+link-lead = This link signs you in once, within 15 minutes of its making.
+link-follow = Sign in to the console
+link-spent = This link has been used already, or is older than 15 minutes.
+link-use-token = Sign in with a token
+
+# Numbers, instants, spans
+seconds = { $count ->
+    [one] { $n } second
+   *[other] { $n } seconds
+}
+minutes = { $count ->
+    [one] { $n } minute
+   *[other] { $n } minutes
+}
+hours = { $count ->
+    [one] { $n } hour
+   *[other] { $n } hours
+}
+days = { $count ->
+    [one] { $n } day
+   *[other] { $n } days
+}
+requests = { $count ->
+    [one] { $n } request
+   *[other] { $n } requests
+}
+just-now = just now
+ago = { $span } ago
+in-span = in { $span }
+left = { $span } left
+never-ends = Never ends
+date = { $day } { $month } { $year }, { $time } UTC
+date-only = { $day } { $month } { $year }
+month-1 = Jan
+month-2 = Feb
+month-3 = Mar
+month-4 = Apr
+month-5 = May
+month-6 = Jun
+month-7 = Jul
+month-8 = Aug
+month-9 = Sep
+month-10 = Oct
+month-11 = Nov
+month-12 = Dec
+unit-m = minutes
+unit-h = hours
+unit-d = days
+amount = How many
+unit = Unit
+
+# The list of keys
+key = Key
+token-duration = Token duration
+roles = Roles
+created = Created
+last-used = Last used
+status = Status
+active = Active
+inactive = Inactive
+outdated = Outdated
+never-used = Never
+no-roles = None
+search = Search
+search-label = Search by name, id, role or owner
+filters = Filters
+show-all = All
+show-renewing = Being renewed
+show-soon = Ending soon
+show-outdated = Outdated
+show-unused = Unused for 30 days
+show-active = Active
+show-inactive = Inactive
+keys-found = { $count ->
+    [one] { $n } key
+   *[other] { $n } keys
+}
+keys-place = { $from }–{ $to } of { $of }
+none-found = No key matches
+none-found-more = Try fewer words or another filter.
+show-every-key = Show every key
+no-keys = No keys yet
+no-keys-more = A key is the lasting identity of one integration. Its token can be renewed without one refused request.
+actions-for = Actions for { $name }
+open-key = Open
+pending-deletion = Pending deletion: old token
+held = Held: new token not used
+pending-banner = { $count ->
+    [one] { $n } key has an old token that awaits deletion.
+   *[other] { $n } keys have an old token that awaits deletion.
+}
+pending-banner-more = Until it is deleted, both tokens work.
+pending-banner-show = Show
+
+# A key
+state-current = Current
+state-old = Old
+state-new = New
+old-token = Old token
+new-token = New token
+the-token = Token
+token-ends = Ends
+requests-24h = Requests in 24 hours
+requests-1h = { $n } in the last hour
+about-key = About this key
+owner = Owner
+nobody = Nobody named
+addresses = Allowed addresses
+every-address = Every address
+note = Note
+no-note = None
+no-roles-more = None: reaches only routes that ask for no role
+duration-of-settings = As in the settings
+generate-key = Generate key
+key-identification = Key identification
+
+# Renewal
+renew-token = Renew token
+renewal-open = Renewal in progress
+renewal-opened = Opened
+adoption-share = { $percent }% of { $requests } in the last hour came with the new token
+callers-old = Who uses the old token
+callers-new = Who uses the new token
+callers-none = Nobody has been seen.
+route = Route
+requests-of = { $n }×
+what-next = What happens next
+next-later = Nothing by itself: both tokens work until you delete the old one or undo the renewal.
+next-held = The deadline passed before anybody had used the new token, so nothing was deleted. Both tokens work until you decide.
+next-after = The old token is deleted at the deadline if the new one has been used by then. If not, it stays, and this key is marked as held.
+next-after-whatever = The old token is deleted at the deadline, even if nobody has used the new one.
+next-quiet = The old token is deleted once the new one is in use and the old one has not been used for { $span }.
+due = Deadline
+quiet-since = Old token quiet since
+change-plan = Change plan
+new-token-made = New token
+copy-title = Copy the new token
+copy-lead = Give it to whoever runs { $name }. The old token still works.
+copy = Copy
+copied = Copied
+copy-warning = This is the only time the token is shown. Copy it before you leave this page.
+copy-done = Copied. Keep it in a safe place: it will not be shown again.
+delete-old-token = Delete old token
+plan-lead = When should the old token stop working?
+plan-later = Later
+plan-later-more = Both tokens work until you delete the old one.
+plan-now = Now
+plan-now-more = Whoever still uses the old token is cut off at once. This cannot be undone.
+plan-after = After…
+plan-after-more = At a deadline, if the new token has been used by then.
+plan-whatever = Delete it even if the new token has not been used
+plan-quiet = When quiet for…
+plan-quiet-more = Once the new token is in use and the old one has not been used for so long.
+span-mistake = Give a time longer than nothing that ends in the future. The shortest quiet is one minute.
+complete = Complete
+closing-is-later = Closing this page is the same as Later.
+only-token = The old token had ended, so the new one is the only one.
+cut-off-who = Who would be cut off
+old-last-used = The old token was last used
+old-never-used = The old token has not been used.
+new-last-used = The new token was last used
+new-never-used = The new token has not been used: nobody is affected.
+new-never-used-warning = The new token has never been used. Whoever calls with the old one will be refused.
+delete-old-lead = From now on only the new token of { $name } works. This cannot be undone.
+undo-lead = The old token of { $name } stays, exactly as it was. The new one is refused from now on.
+undo-who = Who already uses the new token
+delete = Delete
+undo-renewal = Undo renewal
+undo = Undo
+done-completed = The old token is deleted. Only the new one works.
+done-undone = The renewal is undone. Only the old token works.
+done-planned = The plan for the old token is in force.
+
+# What went wrong
+trouble-not-found-title = There is nothing here
+trouble-not-found-advice = The address may be mistyped, or the page has moved.
+trouble-key-not-found-title = There is no such key
+trouble-key-not-found-advice = It may have been deleted. Search for it in the list.
+trouble-forbidden-title = You may not do that
+trouble-forbidden-advice = Your permissions do not cover it. Ask an administrator who can grant them.
+trouble-unauthenticated-title = You are no longer signed in
+trouble-unauthenticated-advice = Sign in again.
+trouble-renewal-open-title = A renewal is open already
+trouble-renewal-open-advice = Its new token was shown once and cannot be shown again. If it is lost, undo the renewal and renew again: the old token keeps working meanwhile.
+trouble-no-old-token-title = There is no old token
+trouble-no-old-token-advice = The renewal has ended meanwhile. Open the key to see how.
+trouble-old-token-expired-title = The old token has expired
+trouble-old-token-expired-advice = Its duration ended during the renewal, so the renewal cannot be undone any more. The new token goes on.
+trouble-version-mismatch-title = The key has changed meanwhile
+trouble-version-mismatch-advice = Somebody else was faster. Nothing was done. Look at the key again, then decide.
+trouble-name-taken-title = The name is taken
+trouble-name-taken-advice = Another key has this name. Choose a different one.
+trouble-store-unavailable-title = The store does not answer
+trouble-store-unavailable-advice = Requests go on as before, but nothing can be changed now. Try again in a moment.
+trouble-invalid-request-title = That cannot be done as asked
+trouble-invalid-request-advice = What is wrong stands below. Go back and mend it.
+trouble-old-token-in-use-title = The old token is in use
+trouble-old-token-in-use-advice = Somebody used it just now. Look at who it is, then decide.
+trouble-new-token-in-use-title = The new token is in use
+trouble-new-token-in-use-advice = Somebody used it just now. Look at who it is, then decide.
+trouble-tokens-affected-title = Tokens would end or come back
+trouble-tokens-affected-advice = The change needs to be confirmed with the counts as they are now.
+trouble-other-title = Something went wrong
+trouble-other-advice = The gateway’s log says why. Nothing is shown here that it does not tell.

@@ -1,0 +1,232 @@
+# Around every page
+skip-to-content = Ir al contenido
+nav-main = Principal
+nav-keys = Claves
+account-menu = Cuenta, idioma y tema
+signed-in-as = Sesión de
+language = Idioma
+theme = Tema
+theme-system = Sistema
+theme-light = Claro
+theme-dark = Oscuro
+sign-out = Cerrar sesión
+crumbs = Dónde está
+cancel = Cancelar
+actions = Acciones
+pages = Páginas
+previous = Anterior
+next = Siguiente
+to-keys = Ir a las claves
+
+# Signing in
+sign-in = Iniciar sesión
+sign-in-lead = Use el token de un administrador. Se envía solo a esta pasarela y no se guarda.
+admin-token = Token de administrador
+admin-token-hint = El primero está en el archivo admin.token, junto al almacén.
+sign-in-refused = Este token no se acepta. Compruebe que es de un administrador, que está completo y que sigue vigente.
+sign-in-not-ready = La pasarela todavía está arrancando. Inténtelo de nuevo en un momento.
+signed-out = Ha cerrado la sesión.
+link-lead = Este enlace inicia sesión una sola vez, en los 15 minutos siguientes a su creación.
+link-follow = Entrar en la consola
+link-spent = Este enlace ya se ha usado o tiene más de 15 minutos.
+link-use-token = Iniciar sesión con un token
+
+# Numbers, instants, spans
+seconds = { $count ->
+    [one] { $n } segundo
+   *[other] { $n } segundos
+}
+minutes = { $count ->
+    [one] { $n } minuto
+   *[other] { $n } minutos
+}
+hours = { $count ->
+    [one] { $n } hora
+   *[other] { $n } horas
+}
+days = { $count ->
+    [one] { $n } día
+   *[other] { $n } días
+}
+requests = { $count ->
+    [one] { $n } petición
+   *[other] { $n } peticiones
+}
+just-now = ahora mismo
+ago = hace { $span }
+in-span = en { $span }
+left = quedan { $span }
+never-ends = No caduca
+date = { $day } { $month } { $year }, { $time } UTC
+date-only = { $day } { $month } { $year }
+month-1 = ene
+month-2 = feb
+month-3 = mar
+month-4 = abr
+month-5 = may
+month-6 = jun
+month-7 = jul
+month-8 = ago
+month-9 = sept
+month-10 = oct
+month-11 = nov
+month-12 = dic
+unit-m = minutos
+unit-h = horas
+unit-d = días
+amount = Cantidad
+unit = Unidad
+
+# The list of keys
+key = Clave
+token-duration = Duración del token
+roles = Roles
+created = Creada
+last-used = Último uso
+status = Estado
+active = Activa
+inactive = Inactiva
+outdated = Obsoleto
+never-used = Nunca
+no-roles = Ninguno
+search = Buscar
+search-label = Buscar por nombre, id, rol o responsable
+filters = Filtros
+show-all = Todas
+show-renewing = En renovación
+show-soon = Por caducar
+show-outdated = Obsoletas
+show-unused = Sin uso en 30 días
+show-active = Activas
+show-inactive = Inactivas
+keys-found = { $count ->
+    [one] { $n } clave
+   *[other] { $n } claves
+}
+keys-place = { $from }–{ $to } de { $of }
+none-found = Ninguna clave coincide
+none-found-more = Pruebe con menos palabras o con otro filtro.
+show-every-key = Mostrar todas las claves
+no-keys = Todavía no hay claves
+no-keys-more = Una clave es la identidad duradera de una integración. Su token se puede renovar sin que se rechace ninguna petición.
+actions-for = Acciones para { $name }
+open-key = Abrir
+pending-deletion = Eliminación pendiente: token antiguo
+held = En espera: token nuevo sin usar
+pending-banner = { $count ->
+    [one] { $n } clave tiene un token antiguo pendiente de eliminar.
+   *[other] { $n } claves tienen un token antiguo pendiente de eliminar.
+}
+pending-banner-more = Hasta que se elimine, funcionan los dos tokens.
+pending-banner-show = Mostrar
+
+# A key
+state-current = Actual
+state-old = Antiguo
+state-new = Nuevo
+old-token = Token antiguo
+new-token = Token nuevo
+the-token = Token
+token-ends = Caduca
+requests-24h = Peticiones en 24 horas
+requests-1h = { $n } en la última hora
+about-key = Sobre esta clave
+owner = Responsable
+nobody = Nadie indicado
+addresses = Direcciones permitidas
+every-address = Todas las direcciones
+note = Nota
+no-note = Ninguna
+no-roles-more = Ninguno: solo alcanza las rutas que no piden rol
+duration-of-settings = La de los ajustes
+generate-key = Generar clave
+key-identification = Identificación de la clave
+
+# Renewal
+renew-token = Renovar token
+renewal-open = Renovación en curso
+renewal-opened = Abierta el
+adoption-share = El { $percent } % de { $requests } en la última hora llegó con el token nuevo
+callers-old = Quién usa el token antiguo
+callers-new = Quién usa el token nuevo
+callers-none = No se ha visto a nadie.
+route = Ruta
+requests-of = { $n }×
+what-next = Qué pasará ahora
+next-later = Nada por sí solo: los dos tokens funcionan hasta que elimine el antiguo o deshaga la renovación.
+next-held = El plazo venció antes de que nadie usara el token nuevo, así que no se eliminó nada. Los dos tokens funcionan hasta que usted decida.
+next-after = El token antiguo se elimina al vencer el plazo si para entonces se ha usado el nuevo. Si no, se conserva y la clave queda marcada en espera.
+next-after-whatever = El token antiguo se elimina al vencer el plazo, aunque nadie haya usado el nuevo.
+next-quiet = El token antiguo se elimina cuando el nuevo esté en uso y el antiguo lleve { $span } sin usarse.
+due = Plazo
+quiet-since = Token antiguo sin uso desde
+change-plan = Cambiar el plan
+new-token-made = Token nuevo
+copy-title = Copie el token nuevo
+copy-lead = Entréguelo a quien se ocupa de { $name }. El token antiguo sigue funcionando.
+copy = Copiar
+copied = Copiado
+copy-warning = Es la única vez que se muestra el token. Cópielo antes de salir de esta página.
+copy-done = Copiado. Guárdelo en un lugar seguro: no se volverá a mostrar.
+delete-old-token = Eliminar token antiguo
+plan-lead = ¿Cuándo debe dejar de funcionar el token antiguo?
+plan-later = Después
+plan-later-more = Los dos tokens funcionan hasta que elimine el antiguo.
+plan-now = Ahora
+plan-now-more = Quien todavía use el token antiguo queda fuera al instante. No se puede deshacer.
+plan-after = Después de…
+plan-after-more = Al vencer un plazo, si para entonces se ha usado el token nuevo.
+plan-whatever = Eliminarlo aunque no se haya usado el token nuevo
+plan-quiet = Sin uso durante…
+plan-quiet-more = Cuando el token nuevo esté en uso y el antiguo lleve ese tiempo sin usarse.
+span-mistake = Indique un tiempo mayor que cero y que termine en el futuro. Sin uso, lo mínimo es un minuto.
+complete = Finalizar
+closing-is-later = Cerrar esta página equivale a Después.
+only-token = El token antiguo ya había caducado, así que el nuevo es el único.
+cut-off-who = Quién quedaría fuera
+old-last-used = El token antiguo se usó por última vez
+old-never-used = El token antiguo no se ha usado.
+new-last-used = El token nuevo se usó por última vez
+new-never-used = El token nuevo no se ha usado: nadie se ve afectado.
+new-never-used-warning = El token nuevo no se ha usado nunca. Quien llame con el antiguo será rechazado.
+delete-old-lead = A partir de ahora solo funcionará el token nuevo de { $name }. No se puede deshacer.
+undo-lead = El token antiguo de { $name } se conserva exactamente como estaba. El nuevo se rechaza a partir de ahora.
+undo-who = Quién usa ya el token nuevo
+delete = Eliminar
+undo-renewal = Deshacer renovación
+undo = Deshacer
+done-completed = El token antiguo se ha eliminado. Solo funciona el nuevo.
+done-undone = La renovación se ha deshecho. Solo funciona el token antiguo.
+done-planned = El plan para el token antiguo está en vigor.
+
+# What went wrong
+trouble-not-found-title = Aquí no hay nada
+trouble-not-found-advice = Puede que la dirección esté mal escrita o que la página se haya movido.
+trouble-key-not-found-title = No existe esa clave
+trouble-key-not-found-advice = Puede que se haya eliminado. Búsquela en la lista.
+trouble-forbidden-title = No tiene permiso para eso
+trouble-forbidden-advice = Sus permisos no lo incluyen. Pídalo a un administrador que pueda concederlos.
+trouble-unauthenticated-title = La sesión ha terminado
+trouble-unauthenticated-advice = Inicie sesión de nuevo.
+trouble-renewal-open-title = Ya hay una renovación abierta
+trouble-renewal-open-advice = Su token nuevo se mostró una vez y no se puede volver a mostrar. Si se ha perdido, deshaga la renovación y renueve otra vez: mientras tanto, el token antiguo sigue funcionando.
+trouble-no-old-token-title = No hay token antiguo
+trouble-no-old-token-advice = La renovación ha terminado entretanto. Abra la clave para ver cómo.
+trouble-old-token-expired-title = El token antiguo ha caducado
+trouble-old-token-expired-advice = Su duración terminó durante la renovación, así que ya no se puede deshacer. El token nuevo continúa.
+trouble-version-mismatch-title = La clave ha cambiado entretanto
+trouble-version-mismatch-advice = Alguien se adelantó. No se ha hecho nada. Vuelva a mirar la clave y decida.
+trouble-name-taken-title = El nombre está ocupado
+trouble-name-taken-advice = Otra clave tiene ese nombre. Elija otro.
+trouble-store-unavailable-title = El almacén no responde
+trouble-store-unavailable-advice = Las peticiones siguen como antes, pero ahora no se puede cambiar nada. Inténtelo de nuevo en un momento.
+trouble-invalid-request-title = No se puede hacer así
+trouble-invalid-request-advice = Abajo se indica qué está mal. Vuelva atrás y corríjalo.
+trouble-old-token-in-use-title = El token antiguo está en uso
+trouble-old-token-in-use-advice = Alguien lo acaba de usar. Mire quién es y decida.
+trouble-new-token-in-use-title = El token nuevo está en uso
+trouble-new-token-in-use-advice = Alguien lo acaba de usar. Mire quién es y decida.
+trouble-tokens-affected-title = Algunos tokens terminarían o volverían
+trouble-tokens-affected-advice = El cambio debe confirmarse con las cantidades actuales.
+trouble-other-title = Algo ha fallado
+trouble-other-advice = El registro de la pasarela dice por qué. Aquí no se muestra nada que no cuente.

@@ -1,0 +1,232 @@
+# Around every page
+skip-to-content = Ir para o conteúdo
+nav-main = Principal
+nav-keys = Chaves
+account-menu = Conta, idioma e tema
+signed-in-as = Sessão de
+language = Idioma
+theme = Tema
+theme-system = Sistema
+theme-light = Claro
+theme-dark = Escuro
+sign-out = Sair
+crumbs = Onde você está
+cancel = Cancelar
+actions = Ações
+pages = Páginas
+previous = Anterior
+next = Próxima
+to-keys = Ir para as chaves
+
+# Signing in
+sign-in = Entrar
+sign-in-lead = Use o token de um administrador. Ele é enviado somente a este gateway e não é guardado.
+admin-token = Token de administrador
+admin-token-hint = O primeiro está no arquivo admin.token, ao lado do armazenamento.
+sign-in-refused = Este token não é aceito. Confira se é de um administrador, se está completo e ainda é válido.
+sign-in-not-ready = O gateway ainda está iniciando. Tente de novo em instantes.
+signed-out = Você saiu.
+link-lead = Este link entra uma única vez, em até 15 minutos depois de criado.
+link-follow = Entrar no console
+link-spent = Este link já foi usado ou tem mais de 15 minutos.
+link-use-token = Entrar com um token
+
+# Numbers, instants, spans
+seconds = { $count ->
+    [one] { $n } segundo
+   *[other] { $n } segundos
+}
+minutes = { $count ->
+    [one] { $n } minuto
+   *[other] { $n } minutos
+}
+hours = { $count ->
+    [one] { $n } hora
+   *[other] { $n } horas
+}
+days = { $count ->
+    [one] { $n } dia
+   *[other] { $n } dias
+}
+requests = { $count ->
+    [one] { $n } requisição
+   *[other] { $n } requisições
+}
+just-now = agora mesmo
+ago = há { $span }
+in-span = em { $span }
+left = restam { $span }
+never-ends = Não expira
+date = { $day } de { $month } de { $year }, { $time } UTC
+date-only = { $day } de { $month } de { $year }
+month-1 = jan.
+month-2 = fev.
+month-3 = mar.
+month-4 = abr.
+month-5 = mai.
+month-6 = jun.
+month-7 = jul.
+month-8 = ago.
+month-9 = set.
+month-10 = out.
+month-11 = nov.
+month-12 = dez.
+unit-m = minutos
+unit-h = horas
+unit-d = dias
+amount = Quantidade
+unit = Unidade
+
+# The list of keys
+key = Chave
+token-duration = Duração do token
+roles = Papéis
+created = Criada
+last-used = Último uso
+status = Situação
+active = Ativa
+inactive = Inativa
+outdated = Obsoleto
+never-used = Nunca
+no-roles = Nenhum
+search = Buscar
+search-label = Buscar por nome, id, papel ou responsável
+filters = Filtros
+show-all = Todas
+show-renewing = Em renovação
+show-soon = A expirar
+show-outdated = Obsoletas
+show-unused = Sem uso há 30 dias
+show-active = Ativas
+show-inactive = Inativas
+keys-found = { $count ->
+    [one] { $n } chave
+   *[other] { $n } chaves
+}
+keys-place = { $from }–{ $to } de { $of }
+none-found = Nenhuma chave corresponde
+none-found-more = Tente com menos palavras ou outro filtro.
+show-every-key = Mostrar todas as chaves
+no-keys = Ainda não há chaves
+no-keys-more = Uma chave é a identidade duradoura de uma integração. O token dela pode ser renovado sem nenhuma requisição recusada.
+actions-for = Ações para { $name }
+open-key = Abrir
+pending-deletion = Exclusão pendente: token antigo
+held = Em espera: token novo sem uso
+pending-banner = { $count ->
+    [one] { $n } chave tem um token antigo à espera de exclusão.
+   *[other] { $n } chaves têm um token antigo à espera de exclusão.
+}
+pending-banner-more = Até ele ser excluído, os dois tokens funcionam.
+pending-banner-show = Mostrar
+
+# A key
+state-current = Atual
+state-old = Antigo
+state-new = Novo
+old-token = Token antigo
+new-token = Token novo
+the-token = Token
+token-ends = Expira
+requests-24h = Requisições em 24 horas
+requests-1h = { $n } na última hora
+about-key = Sobre esta chave
+owner = Responsável
+nobody = Ninguém indicado
+addresses = Endereços permitidos
+every-address = Todos os endereços
+note = Nota
+no-note = Nenhuma
+no-roles-more = Nenhum: alcança somente rotas que não pedem papel
+duration-of-settings = A das configurações
+generate-key = Gerar chave
+key-identification = Identificação da chave
+
+# Renewal
+renew-token = Renovar token
+renewal-open = Renovação em andamento
+renewal-opened = Aberta em
+adoption-share = { $percent }% de { $requests } na última hora vieram com o token novo
+callers-old = Quem usa o token antigo
+callers-new = Quem usa o token novo
+callers-none = Ninguém foi visto.
+route = Rota
+requests-of = { $n }×
+what-next = O que acontece a seguir
+next-later = Nada por si só: os dois tokens funcionam até você excluir o antigo ou desfazer a renovação.
+next-held = O prazo passou antes que alguém usasse o token novo, por isso nada foi excluído. Os dois tokens funcionam até você decidir.
+next-after = O token antigo é excluído no prazo se até lá o novo tiver sido usado. Se não, ele fica, e a chave é marcada como em espera.
+next-after-whatever = O token antigo é excluído no prazo, mesmo que ninguém tenha usado o novo.
+next-quiet = O token antigo é excluído quando o novo estiver em uso e o antigo ficar { $span } sem uso.
+due = Prazo
+quiet-since = Token antigo sem uso desde
+change-plan = Mudar o plano
+new-token-made = Token novo
+copy-title = Copie o token novo
+copy-lead = Entregue-o a quem cuida de { $name }. O token antigo continua funcionando.
+copy = Copiar
+copied = Copiado
+copy-warning = Esta é a única vez em que o token é mostrado. Copie-o antes de sair desta página.
+copy-done = Copiado. Guarde-o em lugar seguro: ele não será mostrado de novo.
+delete-old-token = Excluir token antigo
+plan-lead = Quando o token antigo deve parar de funcionar?
+plan-later = Depois
+plan-later-more = Os dois tokens funcionam até você excluir o antigo.
+plan-now = Agora
+plan-now-more = Quem ainda usa o token antigo é cortado na hora. Não é possível desfazer.
+plan-after = Depois de…
+plan-after-more = Em um prazo, se até lá o token novo tiver sido usado.
+plan-whatever = Excluir mesmo que o token novo não tenha sido usado
+plan-quiet = Sem uso durante…
+plan-quiet-more = Quando o token novo estiver em uso e o antigo ficar esse tempo sem uso.
+span-mistake = Informe um tempo maior que zero e que termine no futuro. Sem uso, o mínimo é um minuto.
+complete = Finalizar
+closing-is-later = Fechar esta página equivale a Depois.
+only-token = O token antigo já tinha expirado, por isso o novo é o único.
+cut-off-who = Quem seria cortado
+old-last-used = O token antigo foi usado pela última vez
+old-never-used = O token antigo não foi usado.
+new-last-used = O token novo foi usado pela última vez
+new-never-used = O token novo não foi usado: ninguém é afetado.
+new-never-used-warning = O token novo nunca foi usado. Quem chamar com o antigo será recusado.
+delete-old-lead = A partir de agora só o token novo de { $name } funciona. Não é possível desfazer.
+undo-lead = O token antigo de { $name } fica exatamente como estava. O novo passa a ser recusado.
+undo-who = Quem já usa o token novo
+delete = Excluir
+undo-renewal = Desfazer renovação
+undo = Desfazer
+done-completed = O token antigo foi excluído. Só o novo funciona.
+done-undone = A renovação foi desfeita. Só o token antigo funciona.
+done-planned = O plano para o token antigo está em vigor.
+
+# What went wrong
+trouble-not-found-title = Não há nada aqui
+trouble-not-found-advice = O endereço pode estar errado, ou a página mudou de lugar.
+trouble-key-not-found-title = Essa chave não existe
+trouble-key-not-found-advice = Ela pode ter sido excluída. Procure-a na lista.
+trouble-forbidden-title = Você não pode fazer isso
+trouble-forbidden-advice = Suas permissões não incluem isso. Peça a um administrador que possa concedê-las.
+trouble-unauthenticated-title = A sessão terminou
+trouble-unauthenticated-advice = Entre de novo.
+trouble-renewal-open-title = Já há uma renovação aberta
+trouble-renewal-open-advice = O token novo foi mostrado uma vez e não pode ser mostrado de novo. Se ele se perdeu, desfaça a renovação e renove outra vez: enquanto isso, o token antigo continua funcionando.
+trouble-no-old-token-title = Não há token antigo
+trouble-no-old-token-advice = A renovação terminou nesse meio-tempo. Abra a chave para ver como.
+trouble-old-token-expired-title = O token antigo expirou
+trouble-old-token-expired-advice = A duração dele terminou durante a renovação, por isso ela não pode mais ser desfeita. O token novo continua.
+trouble-version-mismatch-title = A chave mudou nesse meio-tempo
+trouble-version-mismatch-advice = Alguém foi mais rápido. Nada foi feito. Olhe a chave de novo e decida.
+trouble-name-taken-title = O nome já está em uso
+trouble-name-taken-advice = Outra chave tem esse nome. Escolha outro.
+trouble-store-unavailable-title = O armazenamento não responde
+trouble-store-unavailable-advice = As requisições seguem como antes, mas nada pode ser mudado agora. Tente de novo em instantes.
+trouble-invalid-request-title = Assim não é possível
+trouble-invalid-request-advice = O que está errado aparece abaixo. Volte e corrija.
+trouble-old-token-in-use-title = O token antigo está em uso
+trouble-old-token-in-use-advice = Alguém acabou de usá-lo. Veja quem é e decida.
+trouble-new-token-in-use-title = O token novo está em uso
+trouble-new-token-in-use-advice = Alguém acabou de usá-lo. Veja quem é e decida.
+trouble-tokens-affected-title = Tokens terminariam ou voltariam
+trouble-tokens-affected-advice = A mudança precisa ser confirmada com as quantidades de agora.
+trouble-other-title = Algo deu errado
+trouble-other-advice = O log do gateway diz por quê. Aqui não aparece nada que ele não conte.

@@ -1,0 +1,246 @@
+//! The renewal, step by step: the token once, what becomes of the old one, and the two ways in which it ends.
+//!
+//! Promises: the token is minted by the click and shown in that one answer, whose address tells nothing; whoever goes
+//! away afterwards has chosen *later*; who would be cut off is shown before anybody is.
+
+use askama::Template;
+use axum::extract::Path;
+use axum::response::{IntoResponse, Redirect, Response};
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::answers::{Key, Made};
+use super::api::{Ask, Refused, SEGMENT};
+use super::form::Form;
+use super::html;
+use super::key::Open;
+use super::page::Page;
+use super::row::Side;
+use super::trouble::Trouble;
+use super::visit::Visit;
+use crate::domain::Span;
+
+/// The token, and the choice of what becomes of the old one.
+#[derive(Template)]
+#[template(path = "token.html")]
+struct TokenPage {
+    page: Page,
+    id: String,
+    name: String,
+    /// The new token; `None` when the choice is shown again, for then it has been shown.
+    token: Option<String>,
+    open: Option<Open>,
+    choice: String,
+    amounts: Amounts,
+    /// What is wrong with the choice.
+    mistake: Option<String>,
+}
+
+/// What was put into the fields for spans of time.
+struct Amounts {
+    after: String,
+    after_unit: String,
+    quiet: String,
+    quiet_unit: String,
+}
+
+impl Default for Amounts {
+    fn default() -> Self {
+        Self { after: "7".into(), after_unit: "d".into(), quiet: "24".into(), quiet_unit: "h".into() }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "close.html")]
+struct ClosePage {
+    page: Page,
+    id: String,
+    name: String,
+    version: u64,
+    open: Open,
+    ending: Ending,
+}
+
+/// In whose favour a renewal is closed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    DeleteOld,
+    Undo,
+}
+
+impl Ending {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::DeleteOld => "delete-old",
+            Self::Undo => "undo",
+        }
+    }
+}
+
+impl ClosePage {
+    fn is_undo(&self) -> bool {
+        self.ending == Ending::Undo
+    }
+
+    /// The token that ends.
+    fn ended(&self) -> &Side {
+        if self.is_undo() { &self.open.new } else { &self.open.old }
+    }
+
+    fn callers(&self) -> Option<&Vec<super::row::Seen>> {
+        if self.is_undo() { self.open.new_callers.as_ref() } else { self.open.old_callers.as_ref() }
+    }
+
+    /// Whether who goes on would be left with a token that nobody has used.
+    fn is_risky(&self) -> bool {
+        self.ending == Ending::DeleteOld && self.open.new.first_used.is_none()
+    }
+}
+
+/// `GET …/renew` and `…/complete`: there is nothing to see; an address can be typed again.
+pub(super) async fn back(_: Visit, Path(key): Path<String>) -> Redirect {
+    Redirect::to(&way(&key, None))
+}
+
+fn way(key: &str, done: Option<&str>) -> String {
+    let key = percent_encoding::utf8_percent_encode(key, SEGMENT);
+    done.map_or_else(|| format!("/console/keys/{key}"), |done| format!("/console/keys/{key}?done={done}"))
+}
+
+/// `POST /console/keys/{key}/renew`
+pub(super) async fn renew(visit: Visit, Path(key): Path<String>) -> Result<Response, Trouble> {
+    // Always "later": a lost answer must not leave a key whose token nobody knows.
+    let ask = Ask::new(Method::POST, &["keys", &key, "renew"]).body(json!({"delete_old": "later"}));
+    let made: Made = visit.ask(ask).await?;
+    Ok(html(&TokenPage {
+        page: visit.page.clone(),
+        open: Open::of(&made.key, &visit.page, visit.now),
+        id: made.key.id,
+        name: made.key.name,
+        token: made.token,
+        choice: "later".into(),
+        amounts: Amounts::default(),
+        mistake: None,
+    }))
+}
+
+/// `POST /console/keys/{key}/complete`
+pub(super) async fn complete(visit: Visit, Path(key): Path<String>, form: Form) -> Result<Response, Trouble> {
+    let asked = match form.text("plan") {
+        "now" => {
+            return match end(&visit, &key, Ending::DeleteOld, None).await {
+                Ok(_) => Ok(Redirect::to(&way(&key, Some("completed"))).into_response()),
+                Err(refused) => Err(visit.trouble(refused)),
+            };
+        }
+        "after" => span(&form, "after").map(|span| json!({"after": span, "on_unused": on_unused(&form)})),
+        "quiet" => span(&form, "quiet").map(|span| json!({"when_quiet": span})),
+        _ => Ok(json!("later")),
+    };
+    let Ok(plan) = asked else { return choose_again(&visit, &key, &form, visit.page.t("span-mistake")).await };
+    let ask = Ask::new(Method::PATCH, &["keys", &key, "renewal"]).body(json!({"delete_old": plan}));
+    match visit.try_ask::<Value>(ask).await {
+        Ok(_) => Ok(Redirect::to(&way(&key, Some("planned"))).into_response()),
+        Err(refused) if refused.code == "invalid_request" => {
+            choose_again(&visit, &key, &form, visit.page.t("span-mistake")).await
+        }
+        Err(refused) => Err(visit.trouble(refused)),
+    }
+}
+
+fn on_unused(form: &Form) -> &'static str {
+    if form.is_ticked("whatever") { "delete" } else { "hold" }
+}
+
+/// The span in the fields `name` and `name_unit`, in the API's form.
+fn span(form: &Form, name: &str) -> Result<String, ()> {
+    let unit @ ("m" | "h" | "d") = form.text(&format!("{name}_unit")) else { return Err(()) };
+    let amount: u32 = form.text(name).parse().map_err(|_| ())?;
+    let span: Span = format!("{amount}{unit}").parse().map_err(|_| ())?;
+    if span == Span::ZERO { Err(()) } else { Ok(span.to_string()) }
+}
+
+/// The choice once more, with what was wrong with it. The token has been shown.
+async fn choose_again(visit: &Visit, key: &str, form: &Form, mistake: String) -> Result<Response, Trouble> {
+    let key: Key = visit.ask(Ask::new(Method::GET, &["keys", key])).await?;
+    let text = |name: &str| form.text(name).to_owned();
+    let page = TokenPage {
+        page: visit.page.clone(),
+        open: Open::of(&key, &visit.page, visit.now),
+        id: key.id,
+        name: key.name,
+        token: None,
+        choice: text("plan"),
+        amounts: Amounts {
+            after: text("after"),
+            after_unit: text("after_unit"),
+            quiet: text("quiet"),
+            quiet_unit: text("quiet_unit"),
+        },
+        mistake: Some(mistake),
+    };
+    Ok((StatusCode::BAD_REQUEST, html(&page)).into_response())
+}
+
+/// `GET …/plan`: the choice again, later.
+pub(super) async fn ask_plan(visit: Visit, Path(key): Path<String>) -> Result<Response, Trouble> {
+    let key: Key = visit.ask(Ask::new(Method::GET, &["keys", &key])).await?;
+    if key.renewal.is_none() {
+        return Ok(Redirect::to(&way(&key.id, None)).into_response());
+    }
+    Ok(html(&TokenPage {
+        page: visit.page.clone(),
+        open: Open::of(&key, &visit.page, visit.now),
+        id: key.id,
+        name: key.name,
+        token: None,
+        choice: "later".into(),
+        amounts: Amounts::default(),
+        mistake: None,
+    }))
+}
+
+/// `GET …/delete-old`: who would be cut off.
+pub(super) async fn ask_delete_old(visit: Visit, Path(key): Path<String>) -> Result<Response, Trouble> {
+    ask(&visit, &key, Ending::DeleteOld).await
+}
+
+/// `GET …/undo`: who already uses the new token.
+pub(super) async fn ask_undo(visit: Visit, Path(key): Path<String>) -> Result<Response, Trouble> {
+    ask(&visit, &key, Ending::Undo).await
+}
+
+async fn ask(visit: &Visit, key: &str, ending: Ending) -> Result<Response, Trouble> {
+    let key: Key = visit.ask(Ask::new(Method::GET, &["keys", key])).await?;
+    let Some(open) = Open::of(&key, &visit.page, visit.now) else {
+        return Ok(Redirect::to(&way(&key.id, None)).into_response());
+    };
+    let page = visit.page.clone();
+    Ok(html(&ClosePage { page, id: key.id, name: key.name, version: key.version, open, ending }))
+}
+
+/// `POST …/delete-old`
+pub(super) async fn delete_old(visit: Visit, Path(key): Path<String>, form: Form) -> Result<Response, Trouble> {
+    close(&visit, &key, &form, Ending::DeleteOld).await
+}
+
+/// `POST …/undo`
+pub(super) async fn undo(visit: Visit, Path(key): Path<String>, form: Form) -> Result<Response, Trouble> {
+    close(&visit, &key, &form, Ending::Undo).await
+}
+
+async fn close(visit: &Visit, key: &str, form: &Form, ending: Ending) -> Result<Response, Trouble> {
+    let done = match ending {
+        Ending::DeleteOld => "completed",
+        Ending::Undo => "undone",
+    };
+    match end(visit, key, ending, form.text("version").parse().ok()).await {
+        Ok(_) => Ok(Redirect::to(&way(key, Some(done))).into_response()),
+        Err(refused) => Err(visit.trouble(refused)),
+    }
+}
+
+/// Closes the renewal, if the key is at the version that was looked at.
+async fn end(visit: &Visit, key: &str, ending: Ending, version: Option<u64>) -> Result<Value, Refused> {
+    visit.try_ask(Ask::new(Method::POST, &["keys", key, ending.word()]).if_at(version)).await
+}

@@ -1,0 +1,138 @@
+//! The pages one by one, as they look with something in them: for axe, and for `make screenshots`.
+
+use relevo::domain::Span;
+use serde_json::json;
+
+use super::super::support::gateway::TestGateway;
+use super::{Browser, ENGLISH, gateway, sign_in};
+
+/// A page to look at.
+pub(super) struct Scene {
+    pub(super) name: &'static str,
+    pub(super) path: String,
+    /// What is clicked there first.
+    pub(super) steps: &'static [&'static str],
+}
+
+fn scene(name: &'static str, path: impl Into<String>, steps: &'static [&'static str]) -> Scene {
+    Scene { name, path: path.into(), steps }
+}
+
+/// Fills the gateway with keys in every state, and tells the pages that show them.
+pub(super) fn furnish(gateway: &TestGateway) -> Vec<Scene> {
+    let make = |name: &str, owner: &str, roles: &[&str]| {
+        gateway.create_key(name).with("owner", owner.into()).roles(roles).done()
+    };
+    make("reporting-nightly", "Data platform", &["reports:read"]);
+    let old = make("warehouse-sync", "Logistics", &["orders:read", "stock:read", "stock:write", "returns:read"]);
+    let gone = gateway.create_key("legacy-erp").with("duration", "30d".into()).done();
+    gateway.status_with(&old);
+    gateway.status_with(&gone);
+    gateway.clock.advance(Span::days(20));
+    let inactive = make("partner-sandbox", "Partnerships", &[]);
+    gateway.admin("PATCH", &format!("/v1/keys/{}", inactive.id), Some(&json!({"status": "inactive"})));
+    let mobile = make("mobile-app", "Apps", &["orders:read", "catalog:read"]);
+    gateway.clock.advance(Span::days(5));
+    let payments = make("payments-api", "Payments", &["orders:read", "payments:write"]);
+    for _ in 0..3 {
+        gateway.status_with(&payments);
+    }
+    let new = gateway.renew(&payments).with("delete_old", json!({"after": "7d"})).done();
+    for _ in 0..5 {
+        gateway.status_with(&new);
+    }
+    gateway.renew(&old).done();
+    gateway.clock.advance(Span::hours(26));
+    gateway.status_with(&mobile);
+    gateway.status_with(&new);
+    vec![
+        scene("sign-in", "/console/sign-in", &[]),
+        scene("keys", "/console/keys", &[]),
+        scene("keys-menu", "/console/keys", &["tbody tr:nth-child(2) .cell-menu summary"]),
+        scene("keys-none", "/console/keys?q=nothing-like-this", &[]),
+        scene("account", "/console/keys", &[".account summary"]),
+        scene("key", format!("/console/keys/{}", mobile.id), &[]),
+        scene("renewal", format!("/console/keys/{}", payments.id), &[]),
+        scene("plan", format!("/console/keys/{}/plan", payments.id), &["#plan-after"]),
+        scene("delete-old", format!("/console/keys/{}/delete-old", old.id), &[]),
+        scene("undo", format!("/console/keys/{}/undo", payments.id), &[]),
+        scene("trouble", "/console/nothing-here", &[]),
+        scene("token", format!("/console/keys/{}", gone.id), &[".head .primary"]),
+    ]
+}
+
+/// Puts the browser into this theme and width.
+pub(super) async fn dress(browser: &Browser, theme: &str, width: u32) {
+    let media = json!({"features": [{"name": "prefers-color-scheme", "value": theme}]});
+    browser.debug("Emulation.setEmulatedMedia", media).await;
+    let screen = json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false});
+    browser.debug("Emulation.setDeviceMetricsOverride", screen).await;
+}
+
+/// Goes to a scene. What can be done once only has been done the second time: then the page stays as it was.
+pub(super) async fn enter(browser: &Browser, path: &str, steps: &[&str]) {
+    let token_stays = steps.contains(&".head .primary") && browser.has("#secret").await;
+    if token_stays {
+        return;
+    }
+    browser.go(path).await;
+    for step in steps {
+        browser.click(step).await;
+    }
+}
+
+#[test]
+#[ignore = "writes docs/screenshots: make screenshots"]
+fn every_page_is_photographed() {
+    let gateway = gateway();
+    let scenes = furnish(&gateway);
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/screenshots");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    Browser::run(gateway.admin_address(), ENGLISH, async |browser| {
+        let mut signed_in = false;
+        for Scene { name, path, steps } in &scenes {
+            if !path.starts_with("/console/sign-in") && !signed_in {
+                sign_in(browser, &gateway).await;
+                signed_in = true;
+            }
+            for (theme, width, kind) in [
+                ("light", 1280, "light-wide"),
+                ("dark", 1280, "dark-wide"),
+                ("light", 360, "light-narrow"),
+                ("dark", 360, "dark-narrow"),
+            ] {
+                dress(browser, theme, width).await;
+                enter(browser, path, steps).await;
+                let height = browser.script("return Math.min(document.documentElement.scrollHeight, 2400)").await;
+                let clip = json!({"x": 0, "y": 0, "width": width, "height": height, "scale": 1});
+                let picture =
+                    json!({"format": "png", "optimizeForSpeed": false, "captureBeyondViewport": true, "clip": clip});
+                let taken = browser.debug("Page.captureScreenshot", picture).await;
+                let file = folder.join(format!("{name}-{kind}.png"));
+                std::fs::write(file, decoded(taken["data"].as_str().expect("a picture"))).expect("written");
+            }
+        }
+    });
+}
+
+/// Reads base64 (RFC 4648 §4).
+fn decoded(text: &str) -> Vec<u8> {
+    let value = |b: u8| match b {
+        b'A'..=b'Z' => Some(b - b'A'),
+        b'a'..=b'z' => Some(b - b'a' + 26),
+        b'0'..=b'9' => Some(b - b'0' + 52),
+        b'+' => Some(62),
+        b'/' => Some(63),
+        _ => None,
+    };
+    let (mut bytes, mut bits, mut count) = (Vec::with_capacity(text.len() / 4 * 3), 0_u32, 0);
+    for six in text.bytes().filter_map(value) {
+        bits = (bits << 6) | u32::from(six);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push(u8::try_from((bits >> count) & 0xff).expect("eight bits"));
+        }
+    }
+    bytes
+}

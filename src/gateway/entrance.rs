@@ -104,7 +104,7 @@ impl Worker {
         tasks.spawn_local(async move {
             let _place = place;
             let opened = tokio::select! {
-                opened = worker.open(stream, tls) => opened,
+                opened = Box::pin(worker.open(stream, tls)) => opened, // no part of what waits for requests later
                 () = last_call(&drain) => return,
             };
             match opened {
@@ -147,8 +147,11 @@ impl Worker {
             async move { Ok::<_, Infallible>(worker.answer(&client, request).await) }
         });
         let ended = match protocol {
-            Protocol::Http1 => connection::serve(stream, heads, service, head_bounds, drain).await,
-            Protocol::Http2 => http2::serve(stream, service, &http2_bounds, drain).await.map_err(End::Broken),
+            // Apart, so that a conversation in the lane does not keep room for an engine.
+            Protocol::Http1 => Box::pin(connection::serve(stream, heads, service, head_bounds, drain)).await,
+            Protocol::Http2 => {
+                Box::pin(http2::serve(stream, service, &http2_bounds, drain)).await.map_err(End::Broken)
+            }
         };
         if let Err(end) = ended {
             self.ended(&client, &end);

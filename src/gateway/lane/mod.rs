@@ -117,7 +117,7 @@ impl Lane {
             let served = match poll_fn(|cx| self.poll_next(cx)).await {
                 Ok(Next::Arrived(arrived)) => Box::pin(self.serve(*arrived)).await,
                 Ok(Next::Engine) => return Ending::Engine(self.io, self.held),
-                Ok(Next::Panicked) => self.tell_panic().await,
+                Ok(Next::Panicked) => Box::pin(self.tell_panic()).await,
                 Err(over) => Err(over),
             };
             match served {
@@ -210,7 +210,7 @@ impl Lane {
         };
         match served {
             Ok(served) => served,
-            Err(_) => self.tell_panic().await,
+            Err(_) => Box::pin(self.tell_panic()).await,
         }
     }
 

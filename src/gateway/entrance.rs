@@ -149,9 +149,7 @@ impl Worker {
         let ended = match protocol {
             // Apart, so that a conversation in the lane does not keep room for an engine.
             Protocol::Http1 => Box::pin(connection::serve(stream, heads, service, head_bounds, drain)).await,
-            Protocol::Http2 => {
-                Box::pin(http2::serve(stream, service, &http2_bounds, drain)).await.map_err(End::Broken)
-            }
+            Protocol::Http2 => Box::pin(http2::serve(stream, service, &http2_bounds, drain)).await.map_err(End::Broken),
         };
         if let Err(end) = ended {
             self.ended(&client, &end);

@@ -22,8 +22,8 @@ use ipnet::IpNet;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 
 use crate::domain::{
-    Acceptance, ApiKey, Deadline, Digest, EndReason, Grant, KeyId, Lifetime, Role, Settings, Slot, Status, Timestamp,
-    TokenId, Tokens, Verdict, grant,
+    Acceptance, ApiKey, Deadline, Digest, EndReason, Grant, KeyId, Lifetime, Limits, Role, Settings, Slot, Status,
+    Timestamp, TokenId, Tokens, Verdict, grant,
 };
 
 use label::Label;
@@ -121,6 +121,7 @@ struct Rare {
     duration: Option<Lifetime>,
     deadline: Option<Deadline>,
     adoption: Option<Arc<Adoption>>,
+    limits: Option<Box<Limits>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -131,9 +132,9 @@ enum Standing {
 
 impl Rare {
     fn is_empty(&self) -> bool {
-        let Self { created_at, addresses, duration, deadline, adoption } = self;
+        let Self { created_at, addresses, duration, deadline, adoption, limits } = self;
         let nothing = created_at.is_none() && duration.is_none() && deadline.is_none() && adoption.is_none();
-        nothing && addresses.is_empty()
+        nothing && addresses.is_empty() && limits.is_none()
     }
 }
 
@@ -149,7 +150,8 @@ impl Pass {
         let (standing, rare) = match grant {
             Grant::Living(Acceptance { slot, created_at, duration, deadline }) => {
                 let created_at = Some(created_at).filter(|at| *at != made_at(token));
-                (Standing::Living(slot), Rare { created_at, addresses, duration, deadline, adoption })
+                let limits = key.limits.map(Box::new);
+                (Standing::Living(slot), Rare { created_at, addresses, duration, deadline, adoption, limits })
             }
             Grant::Ended(reason) => (Standing::Ended(reason), Rare { addresses, ..Rare::default() }),
         };
@@ -209,6 +211,11 @@ impl Pass {
         let created_at = created_at.unwrap_or_else(|| made_at(self.token()));
         let acceptance = Acceptance { slot, created_at, duration, deadline };
         acceptance.judge(now, settings.duration, settings.on_expiry, self.new_first_used())
+    }
+
+    /// The key's own limits, if it has any.
+    pub fn limits(&self) -> Option<&Limits> {
+        self.rare.as_ref()?.limits.as_deref()
     }
 
     /// When the old token that this is ends by its renewal's plan, if it will.

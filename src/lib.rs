@@ -9,7 +9,7 @@
 //! | 7 | `serve` | assembly, signals, drain; alone knows every floor |
 //! | 6 | `admin`, `gateway` | two planes; neither knows the other |
 //! | 5 | `keyring` | the write side: one command, from load to "in force here" |
-//! | 4 | `index`, `catalog`, `usage` | digests; keys by id and name; what was used |
+//! | 4 | `index`, `catalog`, `usage`, `limiter` | digests; keys by id and name; what was used; what was asked for |
 //! | 3 | [`store`], `net` | the two kinds of IO: durable truth; sockets |
 //! | 2 | [`config`], [`observe`], [`clock`] | what the operator says; what he sees; what time it is |
 //! | 1 | [`domain`] | keys, tokens, transitions: no IO, no clock, no async |
@@ -23,6 +23,7 @@ pub mod domain;
 pub mod gateway;
 pub mod index;
 pub mod keyring;
+pub mod limiter;
 pub mod net;
 pub mod observe;
 pub mod serve;

@@ -59,6 +59,7 @@ pub(crate) fn key(number: u64) -> ApiKey {
         labels: BTreeMap::new(),
         allowed_addresses: Vec::new(),
         created_at: made,
+        limits: None,
         duration: None,
         version: Version::FIRST,
         tokens: Tokens::Single { current: token },

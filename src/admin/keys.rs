@@ -13,15 +13,20 @@ use http::StatusCode;
 use http::header::{ETAG, LOCATION};
 use ipnet::IpNet;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::call::{Call, Plain};
 use super::etag::{IfMatch, etag};
-use super::fields::{Fields, count, text};
+use super::fields::{Fields, Read, count, text};
 use super::permission::Permission::{KeysRead, KeysWrite};
 use super::problem::{Code, Problem};
 use super::view::{KeyView, Sight};
 use super::{Admin, RELEVO_REVISION};
-use crate::domain::{Affected, ApiKey, Digest, Edit, Label, Lifetime, Realm, Refusal, Remark, Revision, Role, Version};
+use crate::domain::{
+    Affected, ApiKey, Digest, Edit, Label, Lifetime, Limits, Quota, Rate, Realm, Refusal, Remark, Revision, Role,
+    Version,
+};
 use crate::keyring::{Denied, Done, Material, NewKey, Order};
 use crate::store::KeyRef;
 
@@ -87,7 +92,6 @@ pub async fn delete(State(admin): State<Admin>, call: Call) -> Result<Response, 
 
 /// The attributes that both `create` and `edit` take.
 fn take_attributes(fields: &mut Fields) -> Edit {
-    fields.take_nullable("limits", |_| Err::<(), _>("limits are not supported by this version".into()));
     Edit {
         roles: fields.take_set::<Role>("roles", Role::MOST),
         owner: fields.take_nullable("owner", text),
@@ -96,9 +100,34 @@ fn take_attributes(fields: &mut Fields) -> Edit {
         allowed_addresses: fields
             .take_list::<Network>("allowed_addresses", MOST_ADDRESSES)
             .map(|networks| networks.into_iter().map(|Network(network)| network).collect()),
+        limits: take_limits(fields),
         duration: fields.take_nullable::<Lifetime>("duration", text),
         ..Edit::default()
     }
+}
+
+/// The limits, whole; `null`: none of the key's own.
+#[expect(clippy::option_option, reason = "left as they are, none, or these")]
+fn take_limits(fields: &mut Fields) -> Option<Option<Limits>> {
+    if !fields.is_object("limits") {
+        return fields.take_nullable("limits", |_| Err("is neither null nor an object".into()));
+    }
+    let limits = fields.take_object("limits", |limits| {
+        let rate = limits.take("rate", domain::<Rate>);
+        let quota = limits.take("quota", domain::<Quota>);
+        let concurrent = limits
+            .take("concurrent", |most| serde_json::from_value(most).map_err(|_| "is not a count from 1 on".to_owned()));
+        Some(Limits { rate, quota, concurrent })
+    });
+    limits.map(Some)
+}
+
+/// An object that the domain reads. What is wrong is told without a value of the caller's.
+fn domain<T: DeserializeOwned>(value: Value) -> Read<T> {
+    serde_json::from_value(value).map_err(|error| match error.to_string() {
+        told if told.starts_with("has ") => told,
+        _ => "is not an object like the documented one".into(),
+    })
 }
 
 /// What the new token is made of: the digest that was sent, or else random bits.

@@ -11,8 +11,8 @@ use serde::Serialize;
 
 use crate::domain::audit::PlanText;
 use crate::domain::{
-    Actor, ApiKey, KeyId, KeyName, Label, Lifetime, Remark, Renewal, Role, Settings, Slot, Status, Timestamp, Token,
-    TokenId, Tokens, Version,
+    Actor, ApiKey, KeyId, KeyName, Label, Lifetime, Limits, Remark, Renewal, Role, Settings, Slot, Status, Timestamp,
+    Token, TokenId, Tokens, Version,
 };
 use crate::usage::Usage;
 
@@ -37,8 +37,7 @@ pub struct KeyView<'a> {
     note: Option<&'a Remark>,
     labels: &'a BTreeMap<Label, Remark>,
     allowed_addresses: &'a [IpNet],
-    /// No key has limits in this version.
-    limits: (),
+    limits: Option<Limits>,
     created_at: Timestamp,
     duration: Option<Lifetime>,
     version: Version,
@@ -85,7 +84,7 @@ impl<'a> KeyView<'a> {
             note: key.note.as_ref(),
             labels: &key.labels,
             allowed_addresses: &key.allowed_addresses,
-            limits: (),
+            limits: key.limits,
             created_at: key.created_at,
             duration: key.duration,
             version: key.version,

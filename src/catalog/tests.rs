@@ -26,6 +26,7 @@ fn key(number: u128, name: &str) -> ApiKey {
         labels: BTreeMap::new(),
         allowed_addresses: Vec::new(),
         created_at: at,
+        limits: None,
         duration: None,
         version: Version::FIRST,
         tokens: Tokens::Single { current: Token::of_digest(digest, TokenId::from_bits(number), at, Origin::Created) },

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::values::{KeyReference, LabelPair, OwnDuration, affected};
-use crate::domain::{Affected, KeyName, Lifetime, OnExpiry, Prefix, Remark, Role, Span};
+use crate::domain::{Affected, KeyName, Lifetime, Limits, OnExpiry, Prefix, Quota, Rate, Remark, Role, Span};
 
 const OPERATOR: &str = "Talking to a gateway";
 
@@ -160,6 +160,64 @@ pub(super) struct Attributes {
     /// A network from which its tokens are accepted; may be given several times
     #[arg(long = "allow-address", value_name = "CIDR")]
     pub(super) allowed_addresses: Vec<ipnet::IpNet>,
+    #[command(flatten)]
+    pub(super) limits: OwnLimits,
+}
+
+/// What the key may ask for, in the place of what the configuration says.
+#[derive(Args, Debug, Default)]
+pub(super) struct OwnLimits {
+    /// How fast its requests may come, such as 100/1s, or with a burst of its own 100/1s/200
+    #[arg(long, value_name = "REQUESTS/TIME[/BURST]")]
+    pub(super) rate: Option<Rate>,
+    /// How many there may be in each hour, day or month of the calendar, such as 100000/month
+    #[arg(long, value_name = "REQUESTS/WINDOW")]
+    pub(super) quota: Option<Quota>,
+    /// How many there may be at once
+    #[arg(long, value_name = "REQUESTS")]
+    pub(super) concurrent: Option<std::num::NonZeroU32>,
+    /// Nothing limits it, whatever the configuration says
+    #[arg(long, conflicts_with_all = ["rate", "quota", "concurrent"])]
+    pub(super) no_limits: bool,
+}
+
+impl OwnLimits {
+    /// The limits that are asked for, if any are.
+    pub(super) fn given(&self) -> Option<Limits> {
+        let Self { rate, quota, concurrent, no_limits } = *self;
+        let limits = Limits { rate, quota, concurrent };
+        (no_limits || !limits.is_empty()).then_some(limits)
+    }
+}
+
+/// What the key may ask for from now on.
+#[derive(Args, Debug)]
+pub(super) struct NewLimits {
+    /// The limits in place of those it has: how fast its requests may come, such as 100/1s, or with a burst 100/1s/200
+    #[arg(long, value_name = "REQUESTS/TIME[/BURST]", group = "change")]
+    rate: Option<Rate>,
+    /// How many requests there may be in each hour, day or month of the calendar, such as 100000/month
+    #[arg(long, value_name = "REQUESTS/WINDOW", group = "change")]
+    quota: Option<Quota>,
+    /// How many requests there may be at once
+    #[arg(long, value_name = "REQUESTS", group = "change")]
+    concurrent: Option<std::num::NonZeroU32>,
+    /// Nothing limits it, whatever the configuration says
+    #[arg(long, group = "change", conflicts_with_all = ["rate", "quota", "concurrent"])]
+    no_limits: bool,
+    /// No limits of its own: the configuration's count
+    #[arg(long, group = "change", conflicts_with_all = ["rate", "quota", "concurrent", "no_limits"])]
+    default_limits: bool,
+}
+
+impl NewLimits {
+    /// The field of the change, if they are to change; null: none of its own.
+    pub(super) fn field(&self) -> Option<serde_json::Value> {
+        let Self { rate, quota, concurrent, no_limits, default_limits } = *self;
+        let limits = OwnLimits { rate, quota, concurrent, no_limits }.given();
+        let limits = limits.map(|limits| serde_json::json!(limits));
+        limits.or(default_limits.then_some(serde_json::Value::Null))
+    }
 }
 
 #[derive(Args, Debug)]
@@ -197,6 +255,8 @@ pub(super) struct Edit {
     /// Accept its tokens from anywhere
     #[arg(long, group = "change", conflicts_with = "allowed_addresses")]
     pub(super) any_address: bool,
+    #[command(flatten)]
+    pub(super) limits: NewLimits,
     /// The change may end and revive so many tokens: the counts that the refusal named
     #[arg(long, value_name = "ENDS,REVIVES", value_parser = affected)]
     pub(super) confirm: Option<Affected>,
@@ -338,6 +398,10 @@ mod tests {
             "keys list --json --limit 10 --cursor abc",
             "keys create ci --role orders:read --role orders:write --duration 90d --owner me --note x --label team=a",
             "keys create ci --duration never --allow-address 10.0.0.0/8",
+            "keys create ci --rate 100/1s/200 --quota 1000/month --concurrent 5",
+            "keys create ci --no-limits",
+            "keys edit ci --rate 100/1s",
+            "keys edit ci --default-limits",
             "keys show ci",
             "keys show key_01890a5d7c7a7000800000000000000a",
             "keys edit ci --name other",
@@ -385,6 +449,11 @@ mod tests {
             "keys create key_x",
             "keys create ci --role Orders",
             "keys create ci --duration 0s",
+            "keys create ci --rate 100",
+            "keys create ci --quota 1/week",
+            "keys create ci --concurrent 0",
+            "keys create ci --no-limits --rate 1/1s",
+            "keys edit ci --default-limits --concurrent 1",
             "keys create ci --duration soon",
             "keys create ci --label team",
             "keys create ci --allow-address everywhere",

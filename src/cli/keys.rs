@@ -69,12 +69,13 @@ async fn list(session: &mut Session, list: List) -> Result<(), Failure> {
 }
 
 async fn create(session: &mut Session, create: Create) -> Result<(), Failure> {
-    let Create { name, attributes: Attributes { roles, labels, allowed_addresses }, .. } = &create;
+    let Create { name, attributes: Attributes { roles, labels, allowed_addresses, limits }, .. } = &create;
     let mut body = Map::from_iter([("name".to_owned(), json!(name))]);
     let mut put = |name: &str, value: Option<Value>| body.extend(value.map(|value| (name.to_owned(), value)));
     put("roles", (!roles.is_empty()).then(|| json!(roles)));
     put("labels", (!labels.is_empty()).then(|| label_map(labels)));
     put("allowed_addresses", (!allowed_addresses.is_empty()).then(|| json!(allowed_addresses)));
+    put("limits", limits.given().map(|limits| json!(limits)));
     put("duration", create.duration.map(|duration| json!(duration)));
     put("owner", create.owner.as_ref().map(|owner| json!(owner)));
     put("note", create.note.as_ref().map(|note| json!(note)));
@@ -111,6 +112,7 @@ fn changes(edit: &Edit) -> Value {
     put("labels", (edit.no_labels || !edit.labels.is_empty()).then(|| label_map(&edit.labels)));
     let addresses = &edit.allowed_addresses;
     put("allowed_addresses", (edit.any_address || !addresses.is_empty()).then(|| json!(addresses)));
+    put("limits", edit.limits.field());
     put("duration", edit.duration.map(own_duration));
     put("confirm", edit.confirm.map(|confirm| json!(confirm)));
     Value::Object(body)
@@ -219,6 +221,13 @@ mod tests {
                     "edit ci --duration 30d --confirm 1,2",
                     json!({"duration": "30d", "confirm": {"ends": 1, "revives": 2}}),
                 ),
+                (
+                    "edit ci --rate 100/1s/200 --quota 5/day --concurrent 3",
+                    json!({"limits": {"rate": {"requests": 100, "per": "1s", "burst": 200},
+                        "quota": {"requests": 5, "per": "day"}, "concurrent": 3}}),
+                ),
+                ("edit ci --no-limits", json!({"limits": {}})),
+                ("edit ci --default-limits", json!({"limits": null})),
                 ("activate ci", json!({"status": "active"})),
                 ("deactivate ci", json!({"status": "inactive"})),
             ] {

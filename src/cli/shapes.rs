@@ -26,6 +26,8 @@ pub(super) struct Key {
     pub(super) labels: BTreeMap<String, String>,
     #[serde(default)]
     pub(super) allowed_addresses: Vec<String>,
+    #[serde(default)]
+    pub(super) limits: Option<crate::domain::Limits>,
     pub(super) created_at: Timestamp,
     #[serde(default)]
     pub(super) duration: Option<String>,

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::shapes::{Key, Renewal, Token};
 use super::text::{ago, day, left, minute, plain};
-use crate::domain::{Span, Timestamp};
+use crate::domain::{Limits, Span, Timestamp};
 
 /// Within this time a token's end is told beside its date.
 const SOON: Span = Span::days(14);
@@ -49,6 +49,14 @@ pub(super) fn tokens(key: &Key, now: Timestamp) -> String {
     finished(table, &[])
 }
 
+fn limited(limits: &Limits) -> String {
+    let Limits { rate, quota, concurrent } = limits;
+    let rate = rate.map(|rate| rate.to_string());
+    let quota = quota.map(|quota| quota.to_string());
+    let all: Vec<_> = [rate, quota, concurrent.map(|most| format!("{most} at once"))].into_iter().flatten().collect();
+    if all.is_empty() { "none at all".into() } else { all.join(", ") }
+}
+
 /// One key, line by line, and its tokens.
 pub(super) fn key(key: &Key, now: Timestamp) -> String {
     let mut lines = vec![
@@ -68,6 +76,7 @@ pub(super) fn key(key: &Key, now: Timestamp) -> String {
     if !key.allowed_addresses.is_empty() {
         lines.push(("allowed from", listed(&key.allowed_addresses)));
     }
+    lines.extend(key.limits.map(|limits| ("limits", limited(&limits))));
     if let Some(renewal) = &key.renewal {
         lines.push(("renewal", opened(renewal)));
         lines.push(("old token", plan(renewal, now)));

@@ -5,6 +5,7 @@
 
 mod header;
 mod host;
+mod keys;
 mod limits;
 mod listener;
 mod overlap;

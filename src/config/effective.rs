@@ -116,7 +116,22 @@ fn limits(config: &Config) -> file::Limits {
         connection_life: text(Span::from(limits.connection_life)),
         linger: text(Span::from(limits.linger)),
         http2: http2(&limits.http2),
+        default: key_limits(limits.keys.default.unwrap_or_default()),
+        roles: limits.keys.roles.iter().map(|(role, limits)| role_limits(role, *limits).into()).collect(),
     }
+}
+
+fn key_limits(limits: crate::domain::Limits) -> file::KeyLimits {
+    file::KeyLimits {
+        rate: limits.rate.map(text),
+        quota: limits.quota.map(text),
+        concurrent: limits.concurrent.map(|most| u64::from(most.get()).into()),
+    }
+}
+
+fn role_limits(role: &crate::domain::Role, limits: crate::domain::Limits) -> file::RoleLimits {
+    let file::KeyLimits { rate, quota, concurrent } = key_limits(limits);
+    file::RoleLimits { role: Some(text(role)), rate, quota, concurrent }
 }
 
 fn http2(limits: &Http2Limits) -> file::Http2 {

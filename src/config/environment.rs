@@ -18,7 +18,7 @@ use super::mistake::{Findings, Source};
 const PREFIX: &str = "RELEVO__";
 
 /// Lists of tables, which a variable cannot hold.
-const IN_FILE_ONLY: [&str; 3] = ["routes", "upstreams", "gateway.listeners"];
+const IN_FILE_ONLY: [&str; 4] = ["routes", "upstreams", "gateway.listeners", "limits.roles"];
 
 /// What a setting holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,7 +77,7 @@ pub(super) fn overlay<'a>(table: &mut DeTable<'a>, settings: &'a [Setting]) {
 fn unknown(name: &str, key: &str) -> String {
     let within = |list: &&&str| key.strip_prefix(**list).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
     if IN_FILE_ONLY.iter().any(|list| within(&list)) {
-        format!("{name} sets nothing: routes, upstreams and listeners stand in the file only")
+        format!("{name} sets nothing: routes, upstreams, listeners and limits of roles stand in the file only")
     } else {
         format!("{name} names no setting")
     }

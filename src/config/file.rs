@@ -204,6 +204,41 @@ pub(super) struct Limits {
     pub(super) linger: Text,
     /// The bounds of one HTTP/2 connection.
     pub(super) http2: Http2,
+    /// The limits of keys that have none of their own, and whose roles have none.
+    pub(super) default: KeyLimits,
+    /// The limits of keys that have none of their own, by role: of several the first counts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) roles: Vec<At<RoleLimits>>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct KeyLimits {
+    /// How fast requests may come, such as `100/1s`, or with a burst of its own `100/1s/200`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) rate: Option<Text>,
+    /// How many there may be in each `hour`, `day` or `month` of the calendar, such as `100000/month`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) quota: Option<Text>,
+    /// How many there may be at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) concurrent: Option<At<u64>>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RoleLimits {
+    /// The role.
+    pub(super) role: Option<Text>,
+    /// As in `[limits.default]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) rate: Option<Text>,
+    /// As in `[limits.default]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) quota: Option<Text>,
+    /// As in `[limits.default]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) concurrent: Option<At<u64>>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -373,6 +408,8 @@ impl Default for Limits {
             connection_life: "1h".into(),
             linger: "10s".into(),
             http2: Http2::default(),
+            default: KeyLimits::default(),
+            roles: Vec::new(),
         }
     }
 }

@@ -31,7 +31,7 @@ use ipnet::IpNet;
 pub use self::address::ListenAddress;
 pub use self::certificate::Certificate;
 pub use self::mistake::{Mistake, Mistakes, Place};
-use crate::domain::{Lifetime, OnExpiry, Prefix, Role, Span};
+use crate::domain::{self, Lifetime, OnExpiry, Prefix, Role, Span};
 
 /// Where the configuration is looked for when nobody says where it is.
 pub const DEFAULT_PATH: &str = "config/relevo.toml";
@@ -297,6 +297,24 @@ pub struct Limits {
     pub linger: Duration,
     /// What holds for HTTP/2 only.
     pub http2: Http2Limits,
+    /// What keys without limits of their own may ask for.
+    pub keys: KeyLimits,
+}
+
+/// `[limits.default]` and `[[limits.roles]]`: what keys without limits of their own may ask for.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct KeyLimits {
+    /// By role; the first that a key carries counts.
+    pub roles: Vec<(Role, domain::Limits)>,
+    /// Where no role says anything; `None`: without limits.
+    pub default: Option<domain::Limits>,
+}
+
+impl KeyLimits {
+    /// Whether they limit nobody.
+    pub fn is_empty(&self) -> bool {
+        self.roles.is_empty() && self.default.is_none()
+    }
 }
 
 /// `[limits.http2]`: the bounds of one HTTP/2 connection.

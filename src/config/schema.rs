@@ -15,6 +15,7 @@ pub(super) fn schema() -> Json {
     let listeners = &mut schema["properties"]["gateway"]["properties"]["listeners"]["items"];
     listeners["required"] = ["address"].as_slice().into();
     listeners["properties"]["tls"]["items"]["required"] = ["certificate", "key"].as_slice().into();
+    schema["properties"]["limits"]["properties"]["roles"]["items"]["required"] = ["role"].as_slice().into();
     for (list, keys) in [("upstreams", ["name", "endpoints"]), ("routes", ["path", "upstream"])] {
         schema["properties"][list]["items"]["required"] = keys.as_slice().into();
     }

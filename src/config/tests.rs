@@ -125,13 +125,13 @@ fn a_variable_that_sets_nothing_is_a_mistake_that_names_it() {
         lines,
         [
             "RELEVO__ADMIN__LISTEN admin.listen: is not an address and port like 127.0.0.1:8080 or [::1]:8080",
-            "RELEVO__GATEWAY__LISTENERS__0__ADDRESS : RELEVO__GATEWAY__LISTENERS__0__ADDRESS sets nothing: routes, upstreams and listeners stand in the file only",
+            "RELEVO__GATEWAY__LISTENERS__0__ADDRESS : RELEVO__GATEWAY__LISTENERS__0__ADDRESS sets nothing: routes, upstreams, listeners and limits of roles stand in the file only",
             "RELEVO__GATEWAY__WORKER : RELEVO__GATEWAY__WORKER names no setting",
             "RELEVO__GATEWAY__WORKERS gateway.workers: is not a whole number of at most 4294967295",
             "RELEVO__LOG__ACCESS log.access: true says too little: give a string, or false",
             "RELEVO__PATHS__SEMICOLONS paths.semicolons: is neither true nor false",
-            "RELEVO__ROUTES : RELEVO__ROUTES sets nothing: routes, upstreams and listeners stand in the file only",
-            "RELEVO__UPSTREAMS__0__NAME : RELEVO__UPSTREAMS__0__NAME sets nothing: routes, upstreams and listeners stand in the file only",
+            "RELEVO__ROUTES : RELEVO__ROUTES sets nothing: routes, upstreams, listeners and limits of roles stand in the file only",
+            "RELEVO__UPSTREAMS__0__NAME : RELEVO__UPSTREAMS__0__NAME sets nothing: routes, upstreams, listeners and limits of roles stand in the file only",
         ]
     );
     assert!(!told.plain().contains('\u{1b}'));

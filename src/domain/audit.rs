@@ -10,8 +10,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ApiKey, EventId, Invalid, KeyId, KeyName, Label, Lifetime, OnExpiry, OnUnused, Plan, Realm, Remark, Revision, Role,
-    Settings, Span, Status, Timestamp, Token, TokenId, Tokens, Version,
+    ApiKey, EventId, Invalid, KeyId, KeyName, Label, Lifetime, Limits, OnExpiry, OnUnused, Plan, Realm, Remark,
+    Revision, Role, Settings, Span, Status, Timestamp, Token, TokenId, Tokens, Version,
 };
 
 /// Who made a change: an administrator's name, or [`Actor::RELEVO`] for what the gateway settles by itself.
@@ -232,6 +232,9 @@ pub struct KeyFacts {
     pub labels: BTreeMap<Label, Remark>,
     /// From where its tokens are accepted.
     pub allowed_addresses: Vec<ipnet::IpNet>,
+    /// How much it may ask for; null, and absent in older events: as its role or the default says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
     /// How long its tokens live; null: as the settings say.
     pub duration: Option<Lifetime>,
     /// Counts its changes.
@@ -264,6 +267,7 @@ impl KeyFacts {
             note: key.note.clone(),
             labels: key.labels.clone(),
             allowed_addresses: key.allowed_addresses.clone(),
+            limits: key.limits,
             duration: key.duration,
             version,
             tokens,

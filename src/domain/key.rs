@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Digest, Ended, KeyId, KeyName, Label, Lifetime, OnExpiry, Remark, Renewal, Role, Settings, Timestamp, Token,
+    Digest, Ended, KeyId, KeyName, Label, Lifetime, Limits, OnExpiry, Remark, Renewal, Role, Settings, Timestamp, Token,
 };
 
 /// Which plane accepts a key's tokens. The two never mix: own table, own index, own names.
@@ -123,6 +123,8 @@ pub struct ApiKey {
     pub labels: BTreeMap<Label, Remark>,
     /// From where its tokens are accepted; empty: from everywhere.
     pub allowed_addresses: Vec<IpNet>,
+    /// How much it may ask for; `None`: as its role or the default of the configuration says.
+    pub limits: Option<Limits>,
     /// When it was created.
     pub created_at: Timestamp,
     /// How long its tokens live; `None`: as the settings say.

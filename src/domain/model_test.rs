@@ -176,6 +176,7 @@ impl Life {
             labels: std::collections::BTreeMap::new(),
             allowed_addresses: Vec::new(),
             created_at: at(BIRTH),
+            limits: None,
             duration: None,
             version: Version::FIRST,
             tokens: Tokens::Single { current: token },

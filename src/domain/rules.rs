@@ -54,6 +54,7 @@ impl Bench {
             labels: BTreeMap::new(),
             allowed_addresses: Vec::new(),
             created_at: BIRTH,
+            limits: None,
             duration: None,
             version: Version::FIRST,
             tokens: Tokens::Single { current: token(1, BIRTH, Origin::Created) },

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipnet::IpNet;
 
 use super::{
-    Action, Actor, Affected, ApiKey, EndReason, Ended, KeyName, Label, Lifetime, Origin, Plan, Remark, Renewal, Role,
-    Settings, Span, Status, Timestamp, Token, TokenId, Tokens, grant::Deadline,
+    Action, Actor, Affected, ApiKey, EndReason, Ended, KeyName, Label, Lifetime, Limits, Origin, Plan, Remark, Renewal,
+    Role, Settings, Span, Status, Timestamp, Token, TokenId, Tokens, grant::Deadline,
 };
 
 /// What an administrator may ask of a key.
@@ -58,6 +58,8 @@ pub struct Edit {
     pub labels: Option<BTreeMap<Label, Remark>>,
     /// Other addresses.
     pub allowed_addresses: Option<Vec<IpNet>>,
+    /// Limits of the key's own, or its role's.
+    pub limits: Option<Option<Limits>>,
     /// A duration of the key's own, or the settings'.
     pub duration: Option<Option<Lifetime>>,
     /// The counts that the caller has seen and accepts.
@@ -252,7 +254,7 @@ fn apply_edit(
     settings: &Settings,
 ) -> Result<(), Refusal> {
     let key = &outcome.key;
-    let Edit { name, roles, status, owner, note, labels, allowed_addresses, duration, confirm } = edit;
+    let Edit { name, roles, status, owner, note, labels, allowed_addresses, limits, duration, confirm } = edit;
     let edited = ApiKey {
         name: name.unwrap_or_else(|| key.name.clone()),
         roles: roles.unwrap_or_else(|| key.roles.clone()),
@@ -260,6 +262,7 @@ fn apply_edit(
         note: note.unwrap_or_else(|| key.note.clone()),
         labels: labels.unwrap_or_else(|| key.labels.clone()),
         allowed_addresses: allowed_addresses.unwrap_or_else(|| key.allowed_addresses.clone()),
+        limits: limits.unwrap_or(key.limits),
         duration: duration.unwrap_or(key.duration),
         ..key.clone()
     };

@@ -12,6 +12,7 @@ use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use crate::config::Credentials;
 use crate::domain::{Slot, Timestamp};
 use crate::index::Pass;
+use crate::limiter::Admitted;
 use crate::observe::Record;
 
 use super::Client;
@@ -46,6 +47,8 @@ pub(super) struct Exchange {
     pub(super) request_id: RequestId,
     pub(super) status: StatusCode,
     pub(super) upload: Option<Rc<Progress>>,
+    /// Its place among its key's requests, where they are limited.
+    pub(super) admitted: Option<Box<Admitted>>,
 }
 
 /// What a request is called: what a trusted proxy calls it, or 32 hex digits.
@@ -119,6 +122,7 @@ impl Worker {
             request_id: given.unwrap_or_else(|| RequestId::Made(self.request_id())),
             status: CLIENT_GONE,
             upload: None,
+            admitted: None,
         }
     }
 }

@@ -16,6 +16,7 @@ mod forward;
 pub mod headers;
 mod http2;
 mod lane;
+mod limit;
 pub mod path;
 pub mod refusal;
 pub mod reply;
@@ -43,6 +44,7 @@ use crate::clock::Clock;
 use crate::config::{Auth, Config};
 use crate::domain::Slot;
 use crate::index::Index;
+use crate::limiter::Limiter;
 use crate::net::guard::Heads;
 use crate::observe::{AccessLog, Metrics};
 use crate::usage::{FirstUse, Usage};
@@ -69,6 +71,7 @@ pub struct Plane {
     setup: ArcSwap<Setup>,
     index: Index,
     usage: Usage,
+    limiter: Limiter,
     clock: Clock,
     metrics: Metrics,
     access: AccessLog,
@@ -84,6 +87,8 @@ pub struct Parts {
     pub index: Index,
     /// Where uses are noted.
     pub usage: Usage,
+    /// Where requests are counted against their keys' limits.
+    pub limiter: Limiter,
     /// What time it is.
     pub clock: Clock,
     /// Where requests are counted.
@@ -95,10 +100,10 @@ pub struct Parts {
 impl Plane {
     /// A data plane of `parts`.
     pub fn new(parts: Parts) -> Self {
-        let Parts { config, index, usage, clock, metrics, access } = parts;
+        let Parts { config, index, usage, limiter, clock, metrics, access } = parts;
         let setup = ArcSwap::from_pointee(Setup::new(config, None));
         let (connections, handshakes) = Default::default();
-        Self { setup, index, usage, clock, metrics, access, connections, handshakes }
+        Self { setup, index, usage, limiter, clock, metrics, access, connections, handshakes }
     }
 
     /// Routes and forwards by `config` from the next request on.
@@ -151,6 +156,7 @@ impl Worker {
         exchange.on_route(route, || target.clone());
         let permit = self.judge(client, exchange, route, &mut head.headers)?;
         self.note_use(&permit, exchange);
+        self.limit(&permit, exchange)?;
         admit_length(&body, route)?;
 
         let headers = self.headers(client, &permit, &mut head, exchange)?;
@@ -204,6 +210,14 @@ impl Worker {
         }
     }
 
+    /// Counts the request against its key's limits. Its place among them is given back with the exchange.
+    fn limit(&self, permit: &Permit, exchange: &mut Exchange) -> Result<(), Refusal> {
+        let Some(holder) = permit.holder() else { return Ok(()) };
+        let others = &exchange.site.config().limits.keys;
+        exchange.admitted = limit::admit(holder.pass(), others, &self.plane.limiter, exchange.at)?;
+        Ok(())
+    }
+
     /// The headers that the backend gets.
     fn headers(
         &self,
@@ -250,6 +264,9 @@ fn deliver(passed: Passed, method: &Method, exchange: &mut Exchange) -> Result<(
     head.headers.insert(REQUEST_ID, exchange.request_id.value());
     if let Some(value) = permit.holder().and_then(old_token) {
         head.headers.insert(RELEVO_TOKEN, value);
+    }
+    if let Some(admitted) = &exchange.admitted {
+        limit::tell(&mut head.headers, &admitted.standing);
     }
     exchange.status = head.status;
     let delivery = Delivery { incoming, patience, lease: reply.lease };

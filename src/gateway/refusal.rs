@@ -11,6 +11,7 @@ use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::config::Detail;
+use crate::limiter::{Exceeded, Standing};
 
 /// Why a request is not forwarded, or its reply not delivered.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,6 +35,8 @@ pub enum Refusal {
     TokenExpired,
     /// The key is good, the route wants another role.
     RoleMissing,
+    /// A limit of the key is reached.
+    RateLimited(Box<Exceeded>),
     /// Framing, Host, header and path rules; the text says which, as a whole sentence without the period.
     BadRequest(&'static str),
     /// The request's head has too many bytes or lines (RFC 6585 §5).
@@ -126,6 +129,12 @@ static ROLE_MISSING: Problem = Problem::new(
     "role_missing",
     "Role missing",
     "The credential is valid, but does not carry a role that is asked for here.",
+);
+static RATE_LIMITED: Problem = Problem::new(
+    StatusCode::TOO_MANY_REQUESTS,
+    "rate_limited",
+    "Rate limited",
+    "The key has asked for as much as it may; try again later.",
 );
 static BAD_REQUEST: Problem =
     Problem::new(StatusCode::BAD_REQUEST, "bad_request", "Bad request", "The request is malformed.");
@@ -220,6 +229,7 @@ impl Refusal {
             | Self::TokenSuperseded
             | Self::TokenExpired
             | Self::RoleMissing
+            | Self::RateLimited(_)
             | Self::HeadTooLarge
             | Self::UriTooLong
             | Self::NoRoute
@@ -240,6 +250,11 @@ impl Refusal {
         self.own_detail().unwrap_or_else(|| self.problem().detail.to_owned())
     }
 
+    /// What is left of the limits of which one is reached: it is told besides.
+    pub(super) fn standing(&self) -> Option<&Standing> {
+        if let Self::RateLimited(exceeded) = self { Some(&exceeded.standing) } else { None }
+    }
+
     /// The one header that belongs to this refusal alone: `WWW-Authenticate` (RFC 6750 §3), `Allow`, `Retry-After`.
     pub fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         match self {
@@ -248,6 +263,7 @@ impl Refusal {
                 Some((WWW_AUTHENTICATE, INVALID_TOKEN))
             }
             Self::RoleMissing => Some((WWW_AUTHENTICATE, INSUFFICIENT_SCOPE)),
+            Self::RateLimited(exceeded) => Some((RETRY_AFTER, HeaderValue::from(exceeded.retry_after_seconds))),
             Self::MethodNotAllowed { allow } => Some((ALLOW, allow.clone())),
             Self::NotReady | Self::UpstreamUnavailable | Self::Overloaded => Some((RETRY_AFTER, ONE_SECOND)),
             Self::CredentialAmbiguous { .. }
@@ -289,6 +305,7 @@ impl Refusal {
             | Self::TokenSuperseded
             | Self::TokenExpired
             | Self::RoleMissing
+            | Self::RateLimited(_)
             | Self::NoRoute
             | Self::MethodNotAllowed { .. }
             | Self::UnknownHost
@@ -308,6 +325,7 @@ impl Refusal {
             Self::TokenSuperseded => &TOKEN_SUPERSEDED,
             Self::TokenExpired => &TOKEN_EXPIRED,
             Self::RoleMissing => &ROLE_MISSING,
+            Self::RateLimited(_) => &RATE_LIMITED,
             Self::BadRequest(_) => &BAD_REQUEST,
             Self::HeadTooLarge => &HEAD_TOO_LARGE,
             Self::UriTooLong => &URI_TOO_LONG,
@@ -337,6 +355,14 @@ impl std::error::Error for Refusal {}
 pub(super) mod tests {
     use super::*;
 
+    fn exceeded() -> Exceeded {
+        let limits = crate::domain::Limits { concurrent: std::num::NonZeroU32::new(1), ..Default::default() };
+        let concurrent = Some(crate::limiter::Left { units: 0, resets_in_seconds: 1 });
+        let now = crate::domain::Timestamp::EPOCH;
+        let standing = crate::limiter::Standing { limits, now, rate: None, quota: None, concurrent };
+        Exceeded { standing, retry_after_seconds: 1 }
+    }
+
     /// One refusal of every kind.
     pub(in crate::gateway) fn every() -> Vec<Refusal> {
         let (first, second) = (http::header::AUTHORIZATION, HeaderName::from_static("x-api-key"));
@@ -348,6 +374,7 @@ pub(super) mod tests {
             Refusal::TokenSuperseded,
             Refusal::TokenExpired,
             Refusal::RoleMissing,
+            Refusal::RateLimited(Box::new(exceeded())),
             Refusal::BadRequest("the path holds a \"quote\""),
             Refusal::HeadTooLarge,
             Refusal::UriTooLong,
@@ -375,6 +402,7 @@ pub(super) mod tests {
             ("token_superseded", 401),
             ("token_expired", 401),
             ("role_missing", 403),
+            ("rate_limited", 429),
             ("bad_request", 400),
             ("head_too_large", 431),
             ("uri_too_long", 414),

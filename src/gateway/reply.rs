@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, Response};
 
 use crate::config::Detail;
 
+use super::limit;
 use super::refusal::Refusal;
 
 pub(super) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -29,6 +30,9 @@ pub fn reply(refusal: Refusal, method: &Method, detail: Detail) -> Response<Byte
     headers.insert(CACHE_CONTROL, NO_STORE);
     if let Some((name, value)) = refusal.header() {
         headers.insert(name, value);
+    }
+    if let Some(standing) = refusal.standing() {
+        limit::tell(&mut headers, standing);
     }
     let mut response = if method == Method::HEAD {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
@@ -71,7 +75,9 @@ mod tests {
             assert_eq!(reply.status(), refusal.status());
             assert_eq!(reply.headers()[CONTENT_TYPE], "application/problem+json");
             assert_eq!(reply.headers()[CACHE_CONTROL], "no-store");
-            if let Some((name, value)) = refusal.header() {
+            for (name, value) in
+                refusal.header().into_iter().chain(refusal.standing().into_iter().flat_map(limit::lines))
+            {
                 assert_eq!(reply.headers()[name], value);
             }
         }

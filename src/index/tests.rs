@@ -27,6 +27,7 @@ fn key(tokens: Tokens) -> ApiKey {
         labels: BTreeMap::new(),
         allowed_addresses: Vec::new(),
         created_at: BIRTH,
+        limits: None,
         duration: None,
         version: Version::FIRST,
         tokens,

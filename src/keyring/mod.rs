@@ -101,6 +101,7 @@ impl Keyring {
             note: attributes.note.flatten(),
             labels: attributes.labels.unwrap_or_default(),
             allowed_addresses: attributes.allowed_addresses.unwrap_or_default(),
+            limits: attributes.limits.flatten(),
             created_at: now,
             duration: attributes.duration.flatten(),
             version: Version::FIRST,

@@ -17,6 +17,7 @@ use crate::clock::{Clock, Look};
 use crate::config::Config;
 use crate::domain::{Realm, Secret, Span, Timestamp};
 use crate::keyring::{Follower, Keyring, Settler, Teller, follow};
+use crate::limiter::Limiter;
 use crate::net::tls::Certificates;
 use crate::observe::{Condition, Health, Metrics};
 use crate::store::Store;
@@ -26,7 +27,7 @@ use super::{StartError, first};
 
 /// How often the wall clock is looked at.
 const TIME: Duration = Duration::from_secs(1);
-/// How often last uses are written.
+/// How often last uses and quotas are written.
 const FLUSH: Duration = Duration::from_secs(10);
 /// How often gauges are set and the store is looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -59,6 +60,7 @@ pub(super) struct Work {
     pub(super) catalog: Catalog,
     pub(super) store: Arc<dyn Store>,
     pub(super) usage: Usage,
+    pub(super) limiter: Limiter,
     pub(super) clock: Clock,
     pub(super) metrics: Metrics,
     pub(super) health: Health,
@@ -109,8 +111,8 @@ impl Prepared {
 impl Work {
     async fn run(self, established: mpsc::SyncSender<Result<(), StartError>>) {
         let Self { keyring, follower, settler, catalog, store, usage, clock, metrics, health, config, .. } = self;
-        let (certificates, given) = (self.certificates, self.given);
-        let _closed = CloseUsage(usage.clone());
+        let (certificates, given, limiter) = (self.certificates, self.given, self.limiter);
+        let _closed = CloseFiles(usage.clone(), limiter.clone());
         let loaded = health.requirement("keys loaded");
         let store_up = health.condition("store");
         let shown = health.condition("certificates");
@@ -128,7 +130,7 @@ impl Work {
             follow(keyring.clone(), follower, feed),
             establish,
             every(TIME, || async { watch_time(&clock, &metrics, &clock_agrees) }),
-            every(FLUSH, || flush(usage.clone())),
+            every(FLUSH, || flush(usage.clone(), limiter.clone())),
             every(WATCH, || watch(certificates.clone(), shown.clone())),
             every(LOOK, || look(&keyring, &*store, &clock, &metrics, &store_up)),
             every(SURVEY, || survey(catalog.clone(), keyring.clone(), clock.clone(), metrics.clone())),
@@ -137,11 +139,12 @@ impl Work {
 }
 
 /// The last flush, whenever the work ends.
-struct CloseUsage(Usage);
+struct CloseFiles(Usage, Limiter);
 
-impl Drop for CloseUsage {
+impl Drop for CloseFiles {
     fn drop(&mut self) {
         self.0.close();
+        self.1.close();
     }
 }
 
@@ -174,8 +177,9 @@ fn watch_time(clock: &Clock, metrics: &Metrics, agrees: &Condition) {
     }
 }
 
-async fn flush(usage: Usage) {
-    tokio::task::spawn_blocking(move || usage.flush()).await.ok(); // a flush that failed is made again
+async fn flush(usage: Usage, limiter: Limiter) {
+    let both = move || (usage.flush(), limiter.flush());
+    tokio::task::spawn_blocking(both).await.ok(); // a flush that failed is made again
 }
 
 /// Looks at the files of all certificates, off this thread.

@@ -28,6 +28,7 @@ use crate::domain::Secret;
 use crate::gateway;
 use crate::index::Index;
 use crate::keyring::{self, Follower, Keyring, Settler};
+use crate::limiter::Limiter;
 use crate::net::listener::{self, Bound, Inherited};
 use crate::net::tls::{Certificates, Terminator};
 use crate::observe::{AccessLog, Health, Metrics, access::Sink, log};
@@ -198,6 +199,7 @@ impl Ground {
             config: Arc::clone(&self.config),
             index: keys.index.clone(),
             usage: keys.usage.clone(),
+            limiter: keys.limiter.clone(),
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
             access: self.access.clone(),
@@ -226,6 +228,7 @@ struct Keys {
     keyring: Keyring,
     catalog: Catalog,
     usage: Usage,
+    limiter: Limiter,
     index: Index,
     admins: Index,
     background: Background,
@@ -243,6 +246,7 @@ impl Keys {
         let (index, key_writer) = Index::with_capacity(prepared.capacity);
         let (admins, admin_writer) = Index::with_capacity(0);
         let (usage, first_uses) = Usage::open(config.store.path.with_file_name("usage.redb"), clock.clone());
+        let limiter = Limiter::open(config.store.path.with_file_name("quotas.redb"), clock.clone());
         let catalog = Catalog::default();
         let keyring = Keyring::new(keyring::Parts {
             store: Arc::clone(&store),
@@ -261,6 +265,7 @@ impl Keys {
             catalog: catalog.clone(),
             store,
             usage: usage.clone(),
+            limiter: limiter.clone(),
             clock: clock.clone(),
             metrics: metrics.clone(),
             health: health.clone(),
@@ -268,7 +273,7 @@ impl Keys {
             certificates,
             given,
         })?;
-        Ok(Self { keyring, catalog, usage, index, admins, background })
+        Ok(Self { keyring, catalog, usage, limiter, index, admins, background })
     }
 }
 

@@ -40,6 +40,7 @@ pub(super) fn key(number: u64, name: &str) -> ApiKey {
         labels: BTreeMap::new(),
         allowed_addresses: Vec::new(),
         created_at: NOW,
+        limits: None,
         duration: None,
         version: Version::FIRST,
         tokens: Tokens::Single { current: token(number) },

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 /// Every module with its floor. `lib` only declares.
-const FLOORS: [(&str, u8); 16] = [
+const FLOORS: [(&str, u8); 17] = [
     ("main", 9),
     ("cli", 8),
     ("serve", 7),
@@ -18,6 +18,7 @@ const FLOORS: [(&str, u8); 16] = [
     ("index", 4),
     ("catalog", 4),
     ("usage", 4),
+    ("limiter", 4),
     ("store", 3),
     ("net", 3),
     ("config", 2),

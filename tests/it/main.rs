@@ -13,6 +13,7 @@ mod http2;
 mod identity;
 mod kill;
 mod late;
+mod limits;
 mod mistakes;
 mod paths;
 mod problems;

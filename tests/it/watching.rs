@@ -98,6 +98,7 @@ fn administrator(held: &Held, name: &str, permissions: &[&str]) -> String {
         note: None,
         labels: [].into(),
         allowed_addresses: Vec::new(),
+        limits: None,
         created_at: now,
         duration: Some(Lifetime::Never),
         version: Version::FIRST,

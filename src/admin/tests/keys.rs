@@ -131,12 +131,23 @@ async fn a_digest_sent_again_is_harmless_and_makes_no_token() {
 #[tokio::test]
 async fn every_mistake_of_a_body_is_told_with_its_path() {
     let plane = Plane::new().await;
-    let body = json!({"roles": ["A"], "limits": {}, "labels": {"team": 1}, "allowed_addresses": ["10.0.0.1", "x"],
+    let body = json!({"roles": ["A"], "limits": {"rate": {"requests": 0, "per": "1s"}, "quota": 7, "concurrent": 0, "burst": 1}, "labels": {"team": 1}, "allowed_addresses": ["10.0.0.1", "x"],
         "duration": "0s", "digest": "md5:1", "status": "active"});
     let refused = plane.ask(Method::POST, "/v1/keys", body).await;
     assert_eq!(refused.code(), (400, "invalid_request"));
-    let expected =
-        ["name", "limits", "roles[0]", "labels.team", "allowed_addresses[1]", "duration", "digest", "status"];
+    let expected = [
+        "name",
+        "limits.rate",
+        "limits.quota",
+        "limits.concurrent",
+        "limits.burst",
+        "roles[0]",
+        "labels.team",
+        "allowed_addresses[1]",
+        "duration",
+        "digest",
+        "status",
+    ];
     assert_eq!(refused.paths(), expected);
     assert_eq!(refused.header("content-type"), "application/problem+json");
     assert_eq!(refused.body["type"], "urn:relevo:problem:invalid_request");
@@ -158,6 +169,30 @@ async fn an_edit_changes_what_it_names_and_clears_what_is_null() {
     assert_eq!(unchanged.header("etag"), cleared.header("etag"));
     assert_eq!(unchanged.header("relevo-revision"), cleared.header("relevo-revision"));
     assert_eq!(plane.read("/v1/keys/ci").await.code(), (404, "key_not_found"));
+}
+
+#[tokio::test]
+async fn limits_are_replaced_whole_and_null_leaves_them_to_the_configuration() {
+    let plane = Plane::new().await;
+    plane.create("ci").await;
+    let all = json!({"rate": {"requests": 100, "per": "1s", "burst": 200}, "quota": {"requests": 5, "per": "month"}, "concurrent": 50});
+    let edited = plane.ask(Method::PATCH, "/v1/keys/ci", json!({"limits": all})).await;
+    assert_eq!((edited.status.as_u16(), &edited.body["limits"]), (200, &all));
+    assert_eq!(plane.read("/v1/keys/ci").await.body["limits"], all);
+    for limits in [json!({"concurrent": 1}), json!({}), Value::Null] {
+        let edited = plane.ask(Method::PATCH, "/v1/keys/ci", json!({"limits": limits})).await;
+        assert_eq!(edited.body["limits"], limits);
+    }
+    let audit = plane.read("/v1/audit?limit=500").await;
+    let limits: Vec<_> =
+        audit.body["events"].as_array().expect("events").iter().map(|event| &event["after"]["limits"]).collect();
+    assert!(limits.contains(&&all), "{limits:?}");
+    for wrong in [json!(7), json!({"rate": {"requests": 1, "per": "1s", "of": 1}}), json!({"concurrent": 1.5})] {
+        assert_eq!(
+            plane.ask(Method::PATCH, "/v1/keys/ci", json!({"limits": wrong})).await.code(),
+            (400, "invalid_request")
+        );
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use super::super::file;
 use super::super::mistake::Findings;
 use super::super::written::Text;
 use super::super::{Http2Limits, Limits};
-use super::{number, size, timeout};
+use super::{keys, number, size, timeout};
 
 /// Judges every bound.
 pub(super) fn check(file: &file::Limits, findings: &mut Findings) -> Option<Limits> {
@@ -28,6 +28,7 @@ pub(super) fn check(file: &file::Limits, findings: &mut Findings) -> Option<Limi
     let connection_life = timeout("limits.connection_life", &file.connection_life, findings);
     let linger = timeout("limits.linger", &file.linger, findings);
     let http2 = http2(&file.http2, findings);
+    let keys = keys::check(file, findings);
     Some(Limits {
         connections: connections?,
         handshakes: handshakes?,
@@ -46,6 +47,7 @@ pub(super) fn check(file: &file::Limits, findings: &mut Findings) -> Option<Limi
         connection_life: connection_life?,
         linger: linger?,
         http2: http2?,
+        keys: keys?,
     })
 }
 

@@ -93,6 +93,7 @@ impl Worker {
         };
         let permit = verdict::judge(&presented, route, client.address, exchange.at, &self.plane.index)?;
         self.note_use(&permit, exchange);
+        self.limit(&permit, exchange)?;
         if route.body_limit.is_some_and(|limit| length > limit) {
             return Err(Refusal::BodyTooLarge);
         }

@@ -124,6 +124,7 @@ impl Lane {
             token: passage.permit.holder().and_then(crate::gateway::old_token),
             closes: self.is_last,
             date: &date,
+            limits: exchange.admitted.as_ref().map(|admitted| &admitted.standing),
         };
         let mut reading = Reading { telling, text: self.worker.buffers.text(), part: Vec::new(), interim: 0 };
         self.await_until(upstream.head_timeout);

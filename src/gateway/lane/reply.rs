@@ -13,7 +13,9 @@ use httparse::{Header, Response, Status};
 use crate::gateway;
 use crate::gateway::exchange::Exchange;
 use crate::gateway::headers::{self, name::is_dropped_from_response};
+use crate::gateway::limit;
 use crate::gateway::refusal::Refusal;
+use crate::limiter::Standing;
 use crate::net::guard::{Chunked, Read, length_in};
 
 use super::compose::{copy_lines, line};
@@ -32,6 +34,8 @@ pub(super) struct Telling<'a> {
     pub(super) closes: bool,
     /// What `Date` says where the backend does not.
     pub(super) date: &'a [u8],
+    /// What is left of the key's limits, where it has any.
+    pub(super) limits: Option<&'a Standing>,
 }
 
 /// The head of a reply, read.
@@ -184,8 +188,8 @@ fn write(
     }
     status_line(text, status);
     match said.link {
-        Link::Keeps | Link::Closes => copy_lines(text, bytes, fields, passes),
-        Link::Names => write_named(fields, text)?,
+        Link::Keeps | Link::Closes => copy_lines(text, bytes, fields, |name, _| passes(name, telling)),
+        Link::Names => write_named(fields, telling, text)?,
     }
     let has_no_body = telling.method == Method::HEAD || matches!(status.as_u16(), 204 | 304);
     let body = if has_no_body { Body::Length(0) } else { said.body() };
@@ -205,13 +209,15 @@ fn write(
 }
 
 /// What of a reply is written here, or not at all, where `Connection` names no header.
-fn passes(name: &str, _value: &[u8]) -> bool {
-    !is_written_here(name) && !is_dropped_from_response(name)
+fn passes(name: &str, telling: &Telling<'_>) -> bool {
+    !is_written_here(name, telling) && !is_dropped_from_response(name)
 }
 
 /// What the gateway writes by itself.
-fn is_written_here(name: &str) -> bool {
+fn is_written_here(name: &str, telling: &Telling<'_>) -> bool {
     match name.len() {
+        9 => telling.limits.is_some() && is(name, "ratelimit"),
+        16 => telling.limits.is_some() && is(name, "ratelimit-policy"),
         12 => is(name, "x-request-id"),
         14 => is(name, "content-length"),
         _ => false,
@@ -219,13 +225,13 @@ fn is_written_here(name: &str) -> bool {
 }
 
 /// The same where `Connection` names some: by the rules for a map of them.
-fn write_named(fields: &[Header<'_>], text: &mut Vec<u8>) -> Option<()> {
+fn write_named(fields: &[Header<'_>], telling: &Telling<'_>, text: &mut Vec<u8>) -> Option<()> {
     let mut map = HeaderMap::with_capacity(fields.len());
     for Header { name, value } in fields {
         map.append(HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_bytes(value).ok()?);
     }
     for (name, value) in &headers::sanitise_response(map).ok()? {
-        if !is_written_here(name.as_str()) {
+        if !is_written_here(name.as_str(), telling) {
             line(text, name.as_str().as_bytes(), value.as_bytes());
         }
     }
@@ -261,7 +267,8 @@ pub(super) fn refuse(
     let body = gateway::reply::body(&refusal);
     write!(text, "content-length: {}\r\n", body.len()).unwrap_or_default(); // memory takes all
     line(text, b"date", date);
-    finish(text, &Telling { method, request_id: exchange.request_id.as_bytes(), token: None, closes, date });
+    let (request_id, limits) = (exchange.request_id.as_bytes(), refusal.standing());
+    finish(text, &Telling { method, request_id, token: None, closes, date, limits });
     let body = if method == Method::HEAD { &[][..] } else { &body };
     text.extend_from_slice(body);
     (status, body.len())
@@ -272,6 +279,9 @@ fn finish(text: &mut Vec<u8>, telling: &Telling<'_>) {
     line(text, b"x-request-id", telling.request_id);
     if let Some(token) = &telling.token {
         line(text, b"relevo-token", token.as_bytes());
+    }
+    for (name, value) in telling.limits.into_iter().flat_map(limit::lines) {
+        line(text, name.as_str().as_bytes(), value.as_bytes());
     }
     if telling.closes {
         line(text, b"connection", b"close");
@@ -334,7 +344,7 @@ mod tests {
     use super::*;
 
     fn telling(method: &Method) -> Telling<'_> {
-        Telling { method, request_id: b"id", token: None, closes: false, date: b"today" }
+        Telling { method, request_id: b"id", token: None, closes: false, date: b"today", limits: None }
     }
 
     fn written(reply: &str) -> Option<(String, Reply)> {

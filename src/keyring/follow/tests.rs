@@ -105,6 +105,7 @@ fn key(number: u8) -> ApiKey {
         labels: BTreeMap::new(),
         allowed_addresses: Vec::new(),
         created_at: AT,
+        limits: None,
         duration: None,
         version: Version::FIRST,
         tokens: Tokens::Single { current: token },

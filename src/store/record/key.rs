@@ -121,6 +121,7 @@ impl TryFrom<KeyV1> for ApiKey {
             note: record.note.map(|note| parsed("note", &note)).transpose()?,
             labels: labels?,
             allowed_addresses: addresses?,
+            limits: None,
             created_at: Timestamp::from_millis(record.created_at_ms),
             duration: record.duration.map(TryInto::try_into).transpose()?,
             version: Version(record.version),

@@ -7,6 +7,7 @@
 //! Deliberately does not: know where a record is kept. `docs/store-format.md` is its description.
 
 mod key;
+mod limits;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,8 @@ use serde::de::DeserializeOwned;
 use crate::domain::{ApiKey, Event, KeyId, Settings};
 
 const V1: u8 = 1;
+/// Of keys that have limits of their own.
+const V2: u8 = 2;
 const CHECK_BYTES: usize = 4;
 
 /// Why bytes are not a record.
@@ -37,14 +40,18 @@ impl Damaged {
 
 /// The record of `key`: about 120 bytes for a plain key.
 pub fn encode_key(key: &ApiKey) -> Vec<u8> {
-    frame(postcard_of(&key::KeyV1::from(key)))
+    match &key.limits {
+        None => frame(postcard_of(V1, &key::KeyV1::from(key))),
+        Some(limits) => frame(postcard_of(V2, &limits::KeyV2::of(key, limits))),
+    }
 }
 
 /// The key in `record`.
 pub fn decode_key(record: &[u8]) -> Result<ApiKey, Damaged> {
     match unframe(record)? {
         (V1, body) => from_postcard::<key::KeyV1>(body)?.try_into(),
-        (version, _) => Err(unknown(version)),
+        (V2, body) => from_postcard::<limits::KeyV2>(body)?.try_into(),
+        (version, _) => Err(unknown(version, V2)),
     }
 }
 
@@ -56,14 +63,14 @@ pub fn key_id(record: &[u8]) -> Option<KeyId> {
 
 /// The record of `settings`.
 pub fn encode_settings(settings: &Settings) -> Vec<u8> {
-    frame(postcard_of(&settings::SettingsV1::from(settings)))
+    frame(postcard_of(V1, &settings::SettingsV1::from(settings)))
 }
 
 /// The settings in `record`.
 pub fn decode_settings(record: &[u8]) -> Result<Settings, Damaged> {
     match unframe(record)? {
         (V1, body) => from_postcard::<settings::SettingsV1>(body)?.try_into(),
-        (version, _) => Err(unknown(version)),
+        (version, _) => Err(unknown(version, V1)),
     }
 }
 
@@ -78,13 +85,13 @@ pub fn encode_event(event: &Event) -> Result<Vec<u8>, Damaged> {
 pub fn decode_event(record: &[u8]) -> Result<Event, Damaged> {
     match unframe(record)? {
         (V1, body) => serde_json::from_slice(body).map_err(|e| Damaged(format!("its JSON is not an event: {e}"))),
-        (version, _) => Err(unknown(version)),
+        (version, _) => Err(unknown(version, V1)),
     }
 }
 
-fn postcard_of(body: &impl Serialize) -> Vec<u8> {
+fn postcard_of(version: u8, body: &impl Serialize) -> Vec<u8> {
     // The structs hold nothing that postcard refuses and a Vec takes every byte; an empty body would not decode.
-    postcard::to_extend(body, vec![V1]).unwrap_or_else(|_| vec![V1])
+    postcard::to_extend(body, vec![version]).unwrap_or_else(|_| vec![version])
 }
 
 fn from_postcard<T: DeserializeOwned>(body: &[u8]) -> Result<T, Damaged> {
@@ -118,6 +125,6 @@ fn unframe(record: &[u8]) -> Result<(u8, &[u8]), Damaged> {
     Ok((*version, body))
 }
 
-fn unknown(version: u8) -> Damaged {
-    Damaged(format!("its format version is {version}, and only {V1} is known here"))
+fn unknown(version: u8, newest: u8) -> Damaged {
+    Damaged(format!("its format version is {version}, and {newest} is the newest that is known here"))
 }

@@ -12,9 +12,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::audit::{KeyFacts, SettingsFacts};
 use crate::domain::{
-    Action, Actor, Digest, EndReason, Ended, EventDraft, EventId, Facts, Hint, KeyId, KeyName, Label, Lifetime,
-    OnExpiry, OnUnused, Origin, Plan, Prefix, Realm, Remark, Renewal, Revision, Role, Span, Status, Timestamp, Token,
-    TokenId, Tokens, Version,
+    Action, Actor, Digest, EndReason, Ended, EventDraft, EventId, Facts, Hint, KeyId, KeyName, Label, Lifetime, Limits,
+    OnExpiry, OnUnused, Origin, Plan, Prefix, Quota, Rate, Realm, Remark, Renewal, Revision, Role, Span, Status,
+    Timestamp, Token, TokenId, Tokens, Version, Window,
 };
 
 fn instant() -> impl Strategy<Value = Timestamp> {
@@ -87,6 +87,15 @@ fn name() -> impl Strategy<Value = KeyName> {
     "[a-zA-Z0-9äÖ订]{1,100}".prop_map(|text| text.parse().expect("legal"))
 }
 
+fn limits() -> impl Strategy<Value = Limits> {
+    let rate = (100..=1_000_000_u64, 1..=86_400_u64, option::of(1..=30_000_u64))
+        .prop_map(|(requests, seconds, burst)| Rate::new(requests, Span::seconds(seconds), burst).expect("legal"));
+    let quota = (1..=Quota::MOST, 0..3_usize)
+        .prop_map(|(requests, window)| Quota::new(requests, Window::ALL[window]).expect("legal"));
+    (option::of(rate), option::of(quota), option::of(any::<std::num::NonZeroU32>()))
+        .prop_map(|(rate, quota, concurrent)| Limits { rate, quota, concurrent })
+}
+
 prop_compose! {
     fn api_key()(
         id in any::<u128>(),
@@ -96,6 +105,7 @@ prop_compose! {
         (owner, note) in (option::of(remark()), option::of(remark())),
         labels in btree_map("[a-z]{1,9}".prop_map(|text| text.parse::<Label>().expect("legal")), remark(), 0..4),
         allowed_addresses in vec(network(), 0..4),
+        limits in option::of(limits()),
         created_at in instant(),
         duration in option::of(lifetime()),
         version in any::<u64>(),
@@ -104,7 +114,7 @@ prop_compose! {
     ) -> ApiKey {
         let status = if active { Status::Active } else { Status::Inactive };
         let (id, version) = (KeyId::from_bits(id), Version(version));
-        ApiKey { id, name, roles, status, owner, note, labels, allowed_addresses, created_at, duration, version, tokens, ended }
+        ApiKey { id, name, roles, status, owner, note, labels, allowed_addresses, limits, created_at, duration, version, tokens, ended }
     }
 }
 
@@ -199,6 +209,7 @@ fn plain_key() -> ApiKey {
         labels: BTreeMap::new(),
         allowed_addresses: Vec::new(),
         created_at: now,
+        limits: None,
         duration: None,
         version: Version::FIRST,
         tokens: Tokens::Single { current: token },
@@ -247,9 +258,9 @@ fn version_1_of_a_key_has_not_changed() {
 fn a_version_of_the_future_is_named_and_not_guessed_at() {
     let mut record = encode_key(&plain_key());
     record.truncate(record.len() - CHECK_BYTES);
-    record[0] = 2;
+    record[0] = 3;
     let damage = decode_key(&seal(record)).expect_err("unknown");
-    assert_eq!(damage.to_string(), "its format version is 2, and only 1 is known here");
+    assert_eq!(damage.to_string(), "its format version is 3, and 2 is the newest that is known here");
 }
 
 #[test]
@@ -257,13 +268,27 @@ fn what_the_domain_does_not_allow_is_damage_though_the_checksum_is_right() {
     let body = |name: &str| {
         let mut record = key::KeyV1::from(&plain_key());
         record.rename(name);
-        seal(postcard_of(&record))
+        seal(postcard_of(V1, &record))
     };
     assert!(decode_key(&body("fine")).is_ok());
     let damage = decode_key(&body("a/b")).expect_err("illegal");
     assert_eq!(damage.to_string(), "its name holds '/'");
     let longer = [&encode_key(&plain_key())[..], &[0]].concat();
     assert!(decode_key(&longer).is_err());
-    let trailing = seal([postcard_of(&key::KeyV1::from(&plain_key())), vec![0]].concat());
+    let trailing = seal([postcard_of(V1, &key::KeyV1::from(&plain_key())), vec![0]].concat());
     assert_eq!(decode_key(&trailing).expect_err("too long").to_string(), "1 bytes are left over after its last field");
+}
+
+#[test]
+fn version_2_of_a_key_is_version_1_with_its_limits_behind() {
+    let rate = Some("100/1s/200".parse().expect("legal"));
+    let quota = Some("1000/month".parse().expect("legal"));
+    let limited = ApiKey { limits: Some(Limits { rate, quota, concurrent: None }), ..plain_key() };
+    let (plain, record) = (encode_key(&plain_key()), encode_key(&limited));
+    let body = plain.len() - CHECK_BYTES;
+    assert_eq!((record[0], &record[1..body]), (2, &plain[1..body]));
+    assert_eq!(hex::encode(&record[body..record.len() - CHECK_BYTES]), "0164e807c80101e8070200");
+    assert_eq!(decode_key(&record), Ok(limited));
+    let none_at_all = ApiKey { limits: Some(Limits::default()), ..plain_key() };
+    assert_eq!(decode_key(&encode_key(&none_at_all)), Ok(none_at_all));
 }

@@ -18,7 +18,7 @@ use crate::support::store::{Conduct, Misbehaving};
 
 const INVALID: &str = "Bearer realm=\"relevo\", error=\"invalid_token\"";
 
-pub(super) const CASES: [Case; 17] = [
+pub(super) const CASES: [Case; 18] = [
     Case::new("not_ready", 503, not_ready).with("retry-after", "1"),
     Case::new("credential_ambiguous", 400, credential_ambiguous),
     Case::new("credential_missing", 401, || ask("", "", &get("/"))).with("www-authenticate", "Bearer realm=\"relevo\""),
@@ -28,6 +28,7 @@ pub(super) const CASES: [Case; 17] = [
     Case::new("token_expired", 401, token_expired).with("www-authenticate", INVALID),
     Case::new("role_missing", 403, role_missing)
         .with("www-authenticate", "Bearer realm=\"relevo\", error=\"insufficient_scope\""),
+    Case::new("rate_limited", 429, rate_limited).with("retry-after", "60"),
     Case::new("bad_request", 400, || ask("", "auth = \"none\"", &get("/").header("Host", "localhost"))),
     Case::new("no_route", 404, no_route),
     Case::new("method_not_allowed", 405, || ask("", "methods = [\"GET\", \"PUT\"]", &request("POST", "/")))
@@ -128,6 +129,14 @@ fn token_expired() -> RawResponse {
 
 fn role_missing() -> RawResponse {
     let (_backend, gateway, key) = with_key("roles = [\"orders:write\", \"orders:admin\"]", &[]);
+    gateway.ask(&get("/").token(&key.token))
+}
+
+fn rate_limited() -> RawResponse {
+    let backend = Backend::answering("hello");
+    let gateway = TestGateway::in_front_of(&backend).settings("[limits.default]\nrate = \"1/1m\"\n").start();
+    let key = gateway.create_key("ci").done();
+    assert_eq!(gateway.status_with(&key), 200);
     gateway.ask(&get("/").token(&key.token))
 }
 

@@ -1,7 +1,8 @@
 # What benches/run and benches/instructions share: a folder, keys, a backend, and proxies in front of it.
 # Reads: binary, keys, proxies. Sets: dir, running, pids, ports, load_core, proxy_core.
 #
-# A proxy has three ports in a row: HTTP/1.1, TLS, HTTP/2 in clear. `NAME-log` is proxy NAME with its access log on.
+# A proxy has three ports in a row: HTTP/1.1, TLS, HTTP/2 in clear. `NAME-log` is proxy NAME with its access log on,
+# `NAME-two` with two workers on both cores.
 
 declare -A pids ports
 running=()
@@ -16,10 +17,11 @@ envoy=${ENVOY:-$(command -v envoy || true)}
 # `name template` → the file of that name in $dir, its places filled in. Of two lines that end in `# quiet` and
 # `# logging`, a proxy gets one.
 fill() {
-    local port=${ports[$1]:-0} other=logging
+    local port=${ports[$1]:-0} other=logging workers=1
     [[ $1 != *-log ]] || other=quiet
+    [[ $1 != *-two ]] || workers=2
     sed -e "/# $other\$/d" -e "s|@DIR@|$dir|g" -e "s|@NAME@|$1|g" -e "s|@BACKEND@|$backend_port|g" \
-        -e "s|@PORT@|$port|g" -e "s|@TLS@|$((port + 1))|g" -e "s|@HTTP2@|$((port + 2))|g" \
+        -e "s|@PORT@|$port|g" -e "s|@TLS@|$((port + 1))|g" -e "s|@HTTP2@|$((port + 2))|g" -e "s|@WORKERS@|$workers|g" \
         -e "/@CREDENTIALS@/{r $dir/envoy.keys
 d}" "benches/peers/$2" >"$dir/$1.${2##*.}"
 }
@@ -98,12 +100,13 @@ does_its_job() {
 
 # Starts proxy `name`, under the words after it if there are any, and asks it some questions.
 start_proxy() {
-    local name=$1
+    local name=$1 cores=$proxy_core
     shift
+    [[ $name != *-two ]] || cores=$proxy_core,$load_core
     fill "$name" "$(template_of "$name")"
     mkdir "$dir/$name" && cp "$dir/store.redb" "$dir/$name/relevo.redb"
     # shellcheck disable=SC2046
-    XDG_RUNTIME_DIR=$dir taskset -c "$proxy_core" "$@" $(command_of "$name") >"$dir/$name.out" 2>"$dir/$name.err" &
+    XDG_RUNTIME_DIR=$dir taskset -c "$cores" "$@" $(command_of "$name") >"$dir/$name.out" 2>"$dir/$name.err" &
     pids[$name]=$!
     for _ in $(seq 300); do
         ! does_its_job "$name" || return 0
@@ -120,11 +123,11 @@ start_backend() {
     pids[backend]=$!
 }
 
-# Everything, once; with `logging`, each proxy a second time with its access log on.
+# Everything, once, and each proxy once more for each of these variants; only Relevo comes in two workers.
 start_all() {
     make_keys
     start_backend
-    local name port=$backend_port
+    local name variant port=$backend_port names=()
     for name in ${proxies//,/ }; do
         if is_there "$name"; then
             running+=("$name")
@@ -132,7 +135,13 @@ start_all() {
             echo "$name is not here and is left out" >&2
         fi
     done
-    for name in "${running[@]}" ${1:+"${running[@]/%/-log}"}; do
+    names=("${running[@]}")
+    for variant; do
+        for name in "${running[@]}"; do
+            [[ $variant = -two && $name != relevo && $name != before ]] || names+=("$name$variant")
+        done
+    done
+    for name in "${names[@]}"; do
         port=$((port + 3))
         ports[$name]=$port
         start_proxy "$name"

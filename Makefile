@@ -1,8 +1,9 @@
-# What there is to do: `make demo`, `make test`, `make check`, `make bench`.
+# What there is to do: `make demo`, `make test`, `make check`, `make bench`,
+# `make conformance`.
 
 CARGO ?= cargo
 
-.PHONY: all demo test check bench screenshots
+.PHONY: all demo test check bench conformance screenshots
 
 all: check test
 
@@ -23,6 +24,10 @@ check:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 	@if $(CARGO) deny --version >/dev/null 2>&1; then set -x; $(CARGO) deny check bans licenses sources; \
 	else echo "cargo-deny is not installed: licences, sources and banned crates were not checked (deny.toml)"; fi
+
+# RFC 9113 by the letter; see docs/http2.md.
+conformance:
+	tests/rfc9113/run
 
 # Measurements; see benches/run.
 bench:

@@ -21,6 +21,7 @@ mod readme;
 mod reload;
 mod renewal;
 mod replies;
+mod rfc9113;
 mod seeds;
 mod settlement;
 mod support;

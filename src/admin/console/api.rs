@@ -39,6 +39,12 @@ pub(super) struct Refused {
     pub(super) detail: String,
     #[serde(default)]
     pub(super) errors: Vec<Mistake>,
+    #[serde(default)]
+    pub(super) ends: u64,
+    #[serde(default)]
+    pub(super) revives: u64,
+    #[serde(default)]
+    pub(super) keys: Vec<Mention>,
 }
 
 /// One thing that is wrong with what was sent.
@@ -48,9 +54,16 @@ pub(super) struct Mistake {
     pub(super) message: String,
 }
 
+/// A key that a refusal names.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Mention {
+    pub(super) id: String,
+    pub(super) name: String,
+}
+
 impl Refused {
     fn internal(detail: &str) -> Self {
-        Self { code: "internal".into(), status: 500, detail: detail.into(), errors: Vec::new() }
+        Self { code: "internal".into(), status: 500, detail: detail.into(), errors: Vec::new(), ends: 0, revives: 0, keys: Vec::new() }
     }
 }
 

@@ -33,6 +33,7 @@ struct KeyPage {
     roles: Vec<String>,
     duration: String,
     open: Option<Open>,
+    history: Vec<super::audit::Line>,
     done: Option<String>,
 }
 
@@ -117,11 +118,13 @@ fn what_is_next(renewal: &Renewal, words: Words) -> String {
 /// `GET /console/keys/{key}`
 pub(super) async fn show(visit: Visit, Path(key): Path<String>, Query(told): Query<Told>) -> Result<Response, Trouble> {
     let key: Key = visit.ask(Ask::new(Method::GET, &["keys", &key])).await?;
+    let history = super::audit::history(&visit, &key.id).await;
     let (page, words) = (visit.page.clone(), visit.page.words);
     let duration = key.duration.map_or_else(|| page.t("duration-of-settings"), |duration| words.lifetime(duration));
     Ok(html(&KeyPage {
         row: Row::of(&key, &page, visit.now),
         open: Open::of(&key, &page, visit.now),
+        history,
         done: words.known(&format!("done-{}", told.done)),
         note: key.note,
         addresses: key.allowed_addresses,

@@ -8,6 +8,8 @@
 mod answers;
 mod api;
 mod assets;
+mod audit;
+mod edit;
 mod entry;
 mod form;
 mod key;
@@ -18,6 +20,7 @@ mod preferences;
 mod renew;
 mod row;
 mod sessions;
+mod settings;
 mod trouble;
 mod visit;
 mod words;
@@ -56,12 +59,18 @@ pub fn router(admin: Admin, calls: Router) -> Router {
         .route("/console/sign-out", post(entry::sign_out))
         .route("/console/preferences", post(preferences::set))
         .route("/console/keys", get(keys::list))
+        .route("/console/keys/new", get(edit::ask_generate).post(edit::generate))
         .route("/console/keys/{key}", get(key::show))
+        .route("/console/keys/{key}/edit", get(edit::ask_edit).post(edit::edit))
+        .route("/console/keys/{key}/switch", get(edit::ask_switch).post(edit::switch))
+        .route("/console/keys/{key}/delete", get(edit::ask_delete).post(edit::delete))
         .route("/console/keys/{key}/renew", get(renew::back).post(renew::renew))
         .route("/console/keys/{key}/plan", get(renew::ask_plan))
         .route("/console/keys/{key}/complete", get(renew::back).post(renew::complete))
         .route("/console/keys/{key}/delete-old", get(renew::ask_delete_old).post(renew::delete_old))
         .route("/console/keys/{key}/undo", get(renew::ask_undo).post(renew::undo))
+        .route("/console/settings", get(settings::show).post(settings::change))
+        .route("/console/audit", get(audit::list))
         .route("/console/assets/{version}/{name}", get(assets::serve))
         .route("/console/{*rest}", get(trouble::nothing_here))
         .with_state(Desk { admin, calls })
@@ -88,6 +97,12 @@ async fn with_policy(request: Request, next: Next) -> Response {
 /// Whether the request came over TLS.
 fn is_secure(_: &http::request::Parts) -> bool {
     false // this port speaks plain HTTP on loopback only
+}
+
+/// Where a key's page is; `done` is what it says has been done.
+fn way(key: &str, done: Option<&str>) -> String {
+    let key = percent_encoding::utf8_percent_encode(key, api::SEGMENT);
+    done.map_or_else(|| format!("/console/keys/{key}"), |done| format!("/console/keys/{key}?done={done}"))
 }
 
 /// A template's HTML, or the failure to make it.

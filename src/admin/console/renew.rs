@@ -10,14 +10,14 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::answers::{Key, Made};
-use super::api::{Ask, Refused, SEGMENT};
+use super::api::{Ask, Refused};
 use super::form::Form;
-use super::html;
 use super::key::Open;
 use super::page::Page;
 use super::row::Side;
 use super::trouble::Trouble;
 use super::visit::Visit;
+use super::{html, way};
 use crate::domain::Span;
 
 /// The token, and the choice of what becomes of the old one.
@@ -100,11 +100,6 @@ impl ClosePage {
 /// `GET …/renew` and `…/complete`: there is nothing to see; an address can be typed again.
 pub(super) async fn back(_: Visit, Path(key): Path<String>) -> Redirect {
     Redirect::to(&way(&key, None))
-}
-
-fn way(key: &str, done: Option<&str>) -> String {
-    let key = percent_encoding::utf8_percent_encode(key, SEGMENT);
-    done.map_or_else(|| format!("/console/keys/{key}"), |done| format!("/console/keys/{key}?done={done}"))
 }
 
 /// `POST /console/keys/{key}/renew`

@@ -230,3 +230,79 @@ trouble-tokens-affected-title = Tokens would end or come back
 trouble-tokens-affected-advice = The change needs to be confirmed with the counts as they are now.
 trouble-other-title = Something went wrong
 trouble-other-advice = The gateway’s log says why. Nothing is shown here that it does not tell.
+
+# The rest of a key's life
+edit = Edit
+save = Save
+edit-key = Edit key
+delete-key = Delete key
+activate = Activate
+deactivate = Deactivate
+key-generated = Key generated
+copy-lead-new = Give it to whoever runs { $name }. It is the only way to call as this key.
+name-hint = A name of 1 to 120 characters that no other key has; without / \ ? # % and without control characters.
+owner-hint = Who answers for it: a team or a person.
+roles-hint = Separated by spaces. Each of a–z, 0–9 and : . _ -, at most 32.
+addresses-hint = Separated by spaces, such as 10.0.0.0/8. Empty: every address.
+duration-own = This long:
+duration-hint = Such as 90d, 36h or 1h 30m.
+form-mistakes = Some fields need to be mended. They are marked below.
+understand-consequences = I understand, do it
+understand-final = I understand that this cannot be undone
+tick-first = Tick the box to say that you understand.
+tokens-end = { $count ->
+    [one] { $n } living token would end at once.
+   *[other] { $n } living tokens would end at once.
+}
+tokens-revive = { $count ->
+    [one] { $n } ended token would work again.
+   *[other] { $n } ended tokens would work again.
+}
+deactivate-lead = While { $name } is inactive, every request with its tokens is refused. Its tokens stay and work again once it is active.
+activate-lead = From now on requests with the tokens of { $name } are let through again.
+delete-lead = Every token of { $name } is refused from now on, and its name is free again. What was done with it stays in the audit log.
+key-never-used = It has never been used.
+history = History
+history-all = Everything in the audit log
+labels = Labels
+done-edited = The changes are saved.
+done-activated = The key is active.
+done-deactivated = The key is inactive.
+done-deleted = The key is deleted.
+
+# Settings
+nav-settings = Settings
+settings-duration-more = How long a token lives, counted from its own making, where a key says nothing else.
+on-expiry = When a token’s duration is over
+expiry-refuse = Refuse it
+expiry-warn = Let it through and show it as outdated
+token-prefix = Tokens begin with
+done-settings-changed = The settings are in force.
+
+# Audit
+nav-audit = Audit
+audit-action = What
+audit-any = Anything
+audit-actor = By whom
+audit-key-hint = Name or id
+audit-older = Older
+audit-none = Nothing was found
+audit-none-more = Search for less, or look further back.
+action-key-created = Key generated
+action-key-edited = Key edited
+action-key-activated = Key activated
+action-key-deactivated = Key deactivated
+action-key-deleted = Key deleted
+action-renewal-opened = Renewal opened
+action-renewal-plan-changed = Plan changed
+action-renewal-adopted = New token used for the first time
+action-renewal-held = Renewal held
+action-renewal-completed = Old token deleted
+action-renewal-undone = Renewal undone
+action-settings-changed = Settings changed
+action-token-expiring = Token ends soon
+action-token-expired = Token ended
+action-token-superseded-use = Replaced token tried
+action-admin-created = Administrator created
+action-admin-edited = Administrator edited
+action-admin-deleted = Administrator deleted

@@ -230,3 +230,79 @@ trouble-tokens-affected-title = Algunos tokens terminarían o volverían
 trouble-tokens-affected-advice = El cambio debe confirmarse con las cantidades actuales.
 trouble-other-title = Algo ha fallado
 trouble-other-advice = El registro de la pasarela dice por qué. Aquí no se muestra nada que no cuente.
+
+# The rest of a key's life
+edit = Editar
+save = Guardar
+edit-key = Editar clave
+delete-key = Eliminar clave
+activate = Activar
+deactivate = Desactivar
+key-generated = Clave generada
+copy-lead-new = Entréguelo a quien se ocupa de { $name }. Es la única forma de llamar con esta clave.
+name-hint = Un nombre de 1 a 120 caracteres que no tenga otra clave; sin / \ ? # % ni caracteres de control.
+owner-hint = Quién responde por ella: un equipo o una persona.
+roles-hint = Separados por espacios. Cada uno con a–z, 0–9 y : . _ -, como máximo 32.
+addresses-hint = Separadas por espacios, por ejemplo 10.0.0.0/8. Vacío: todas las direcciones.
+duration-own = Este tiempo:
+duration-hint = Por ejemplo 90d, 36h o 1h 30m.
+form-mistakes = Hay campos por corregir. Están marcados abajo.
+understand-consequences = Lo entiendo, hágalo
+understand-final = Entiendo que esto no se puede deshacer
+tick-first = Marque la casilla para indicar que lo entiende.
+tokens-end = { $count ->
+    [one] { $n } token vigente terminaría al instante.
+   *[other] { $n } tokens vigentes terminarían al instante.
+}
+tokens-revive = { $count ->
+    [one] { $n } token terminado volvería a funcionar.
+   *[other] { $n } tokens terminados volverían a funcionar.
+}
+deactivate-lead = Mientras { $name } esté inactiva, se rechaza toda petición con sus tokens. Los tokens se conservan y vuelven a funcionar cuando se active.
+activate-lead = A partir de ahora se admiten de nuevo las peticiones con los tokens de { $name }.
+delete-lead = Todos los tokens de { $name } se rechazan a partir de ahora y su nombre queda libre. Lo que se hizo con ella permanece en la auditoría.
+key-never-used = No se ha usado nunca.
+history = Historial
+history-all = Todo en la auditoría
+labels = Etiquetas
+done-edited = Los cambios se han guardado.
+done-activated = La clave está activa.
+done-deactivated = La clave está inactiva.
+done-deleted = La clave se ha eliminado.
+
+# Settings
+nav-settings = Ajustes
+settings-duration-more = Cuánto vive un token desde su propia creación, si la clave no dice otra cosa.
+on-expiry = Cuando termina la duración de un token
+expiry-refuse = Rechazarlo
+expiry-warn = Admitirlo y mostrarlo como obsoleto
+token-prefix = Los tokens empiezan por
+done-settings-changed = Los ajustes están en vigor.
+
+# Audit
+nav-audit = Auditoría
+audit-action = Qué
+audit-any = Cualquier cosa
+audit-actor = Por quién
+audit-key-hint = Nombre o id
+audit-older = Anteriores
+audit-none = No se ha encontrado nada
+audit-none-more = Busque menos cosas o mire más atrás.
+action-key-created = Clave generada
+action-key-edited = Clave editada
+action-key-activated = Clave activada
+action-key-deactivated = Clave desactivada
+action-key-deleted = Clave eliminada
+action-renewal-opened = Renovación abierta
+action-renewal-plan-changed = Plan cambiado
+action-renewal-adopted = Token nuevo usado por primera vez
+action-renewal-held = Renovación en espera
+action-renewal-completed = Token antiguo eliminado
+action-renewal-undone = Renovación deshecha
+action-settings-changed = Ajustes cambiados
+action-token-expiring = Token por caducar
+action-token-expired = Token caducado
+action-token-superseded-use = Intento con un token reemplazado
+action-admin-created = Administrador creado
+action-admin-edited = Administrador editado
+action-admin-deleted = Administrador eliminado

@@ -230,3 +230,79 @@ trouble-tokens-affected-title = Tokens terminariam ou voltariam
 trouble-tokens-affected-advice = A mudança precisa ser confirmada com as quantidades de agora.
 trouble-other-title = Algo deu errado
 trouble-other-advice = O log do gateway diz por quê. Aqui não aparece nada que ele não conte.
+
+# The rest of a key's life
+edit = Editar
+save = Salvar
+edit-key = Editar chave
+delete-key = Excluir chave
+activate = Ativar
+deactivate = Desativar
+key-generated = Chave gerada
+copy-lead-new = Entregue-o a quem cuida de { $name }. É a única forma de chamar com esta chave.
+name-hint = Um nome de 1 a 120 caracteres que nenhuma outra chave tenha; sem / \ ? # % e sem caracteres de controle.
+owner-hint = Quem responde por ela: uma equipe ou uma pessoa.
+roles-hint = Separados por espaços. Cada um com a–z, 0–9 e : . _ -, no máximo 32.
+addresses-hint = Separados por espaços, por exemplo 10.0.0.0/8. Vazio: todos os endereços.
+duration-own = Este tempo:
+duration-hint = Por exemplo 90d, 36h ou 1h 30m.
+form-mistakes = Há campos a corrigir. Eles estão marcados abaixo.
+understand-consequences = Entendo, pode fazer
+understand-final = Entendo que isto não pode ser desfeito
+tick-first = Marque a caixa para dizer que entende.
+tokens-end = { $count ->
+    [one] { $n } token vivo terminaria na hora.
+   *[other] { $n } tokens vivos terminariam na hora.
+}
+tokens-revive = { $count ->
+    [one] { $n } token terminado voltaria a funcionar.
+   *[other] { $n } tokens terminados voltariam a funcionar.
+}
+deactivate-lead = Enquanto { $name } estiver inativa, toda requisição com os tokens dela é recusada. Os tokens ficam e voltam a funcionar quando ela for ativada.
+activate-lead = A partir de agora as requisições com os tokens de { $name } voltam a ser aceitas.
+delete-lead = Todos os tokens de { $name } passam a ser recusados, e o nome fica livre. O que foi feito com ela permanece na auditoria.
+key-never-used = Ela nunca foi usada.
+history = Histórico
+history-all = Tudo na auditoria
+labels = Etiquetas
+done-edited = As alterações foram salvas.
+done-activated = A chave está ativa.
+done-deactivated = A chave está inativa.
+done-deleted = A chave foi excluída.
+
+# Settings
+nav-settings = Configurações
+settings-duration-more = Quanto vive um token a partir da própria criação, se a chave não disser outra coisa.
+on-expiry = Quando a duração de um token acaba
+expiry-refuse = Recusá-lo
+expiry-warn = Aceitá-lo e mostrá-lo como obsoleto
+token-prefix = Os tokens começam com
+done-settings-changed = As configurações estão em vigor.
+
+# Audit
+nav-audit = Auditoria
+audit-action = O quê
+audit-any = Qualquer coisa
+audit-actor = Por quem
+audit-key-hint = Nome ou id
+audit-older = Mais antigos
+audit-none = Nada foi encontrado
+audit-none-more = Busque por menos ou olhe mais para trás.
+action-key-created = Chave gerada
+action-key-edited = Chave editada
+action-key-activated = Chave ativada
+action-key-deactivated = Chave desativada
+action-key-deleted = Chave excluída
+action-renewal-opened = Renovação aberta
+action-renewal-plan-changed = Plano alterado
+action-renewal-adopted = Token novo usado pela primeira vez
+action-renewal-held = Renovação em espera
+action-renewal-completed = Token antigo excluído
+action-renewal-undone = Renovação desfeita
+action-settings-changed = Configurações alteradas
+action-token-expiring = Token a expirar
+action-token-expired = Token expirado
+action-token-superseded-use = Tentativa com um token substituído
+action-admin-created = Administrador criado
+action-admin-edited = Administrador editado
+action-admin-deleted = Administrador excluído

@@ -63,7 +63,15 @@ pub(super) struct Mention {
 
 impl Refused {
     fn internal(detail: &str) -> Self {
-        Self { code: "internal".into(), status: 500, detail: detail.into(), errors: Vec::new(), ends: 0, revives: 0, keys: Vec::new() }
+        Self {
+            code: "internal".into(),
+            status: 500,
+            detail: detail.into(),
+            errors: Vec::new(),
+            ends: 0,
+            revives: 0,
+            keys: Vec::new(),
+        }
     }
 }
 

@@ -95,7 +95,11 @@ struct AuditPage {
 }
 
 /// `GET /console/audit`
-pub(super) async fn list(State(desk): State<Desk>, visit: Visit, Query(wanted): Query<Wanted>) -> Result<Response, Trouble> {
+pub(super) async fn list(
+    State(desk): State<Desk>,
+    visit: Visit,
+    Query(wanted): Query<Wanted>,
+) -> Result<Response, Trouble> {
     let last = desk.admin.keyring.revision().0;
     let before = wanted.before.parse().unwrap_or(u64::MAX).min(last + 1);
     let is_filtered = !(wanted.actor.is_empty() && wanted.action.is_empty() && wanted.key.is_empty());
@@ -124,7 +128,9 @@ async fn events(visit: &Visit, wanted: &Wanted, after: u64) -> Result<Vec<Event>
         let limit = MOST.to_string();
         let mut query = vec![("after", cursor.as_str()), ("limit", limit.as_str())];
         let filters = [("actor", &wanted.actor), ("action", &wanted.action), ("key", &wanted.key)];
-        query.extend(filters.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name, value.as_str())));
+        query.extend(
+            filters.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name, value.as_str())),
+        );
         let page: Events = visit.ask(Ask::new(Method::GET, &["audit"]).query(&query)).await?;
         all.extend(page.events);
         let Some(next) = page.next_cursor else { break };
@@ -140,7 +146,8 @@ pub(super) async fn history(visit: &Visit, key: &str) -> Vec<Line> {
     }
     let wanted = Wanted { key: key.into(), ..Wanted::default() };
     let events = events(visit, &wanted, 0).await.unwrap_or_default();
-    events.iter().rev().take(HISTORY).map(|event| Line::of(event, &visit.page)).collect()
+    let line = |event| Line { key: None, ..Line::of(event, &visit.page) }; // the page is about the key already
+    events.iter().rev().take(HISTORY).map(line).collect()
 }
 
 /// What an action is called; its own name where there is no word for it.
@@ -150,8 +157,11 @@ fn word_of(page: &Page, action: &str) -> String {
 
 impl Line {
     fn of(event: &Event, page: &Page) -> Self {
-        let fact = |name: &str| [&event.after, &event.before].into_iter().flatten().find_map(|facts| facts[name].as_str());
-        let is_of_key = event.action.starts_with("key.") || event.action.starts_with("renewal.") || event.action.starts_with("token.");
+        let fact =
+            |name: &str| [&event.after, &event.before].into_iter().flatten().find_map(|facts| facts[name].as_str());
+        let is_of_key = event.action.starts_with("key.")
+            || event.action.starts_with("renewal.")
+            || event.action.starts_with("token.");
         let key = event.key.clone().filter(|_| is_of_key);
         let tone = match event.action.as_str() {
             "renewal.opened" | "renewal.held" | "renewal.plan_changed" => "old",

@@ -29,7 +29,15 @@ impl Trouble {
 
     /// A page that is not there.
     pub(super) fn nothing(page: Page) -> Self {
-        let refused = Refused { code: "not_found".into(), status: 404, detail: String::new(), errors: Vec::new(), ends: 0, revives: 0, keys: Vec::new() };
+        let refused = Refused {
+            code: "not_found".into(),
+            status: 404,
+            detail: String::new(),
+            errors: Vec::new(),
+            ends: 0,
+            revives: 0,
+            keys: Vec::new(),
+        };
         Self::new(page, refused)
     }
 }

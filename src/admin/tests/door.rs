@@ -69,13 +69,14 @@ async fn without_an_administrators_token_every_call_has_one_answer() {
 async fn paths_methods_and_references_that_are_not_there_are_problems() {
     let plane = Plane::new().await;
     plane.create("ci").await;
-    for path in ["/v2", "/", "/v1/keys/", "/v1/keys/ci/renew/x", "/V1/keys"] {
+    for path in ["/v2", "/v1", "/v1/keys/", "/v1/keys/ci/renew/x", "/V1/keys"] {
         assert_eq!(plane.read(path).await.code(), (404, "not_found"), "{path}");
     }
     for key in ["nobody", "key_", "key_x", "%FF", "a%2Fb", "%20ci", "..%2f"] {
         assert_eq!(plane.read(&format!("/v1/keys/{key}")).await.code(), (404, "key_not_found"), "{key}");
     }
     assert_eq!(plane.read("/v1/keys/%63i").await.status, 200);
+    assert_eq!(plane.read("/").await.header("location"), "/console/");
     let refused = plane.ask(Method::PUT, "/v1/keys/ci", json!({})).await;
     assert_eq!(refused.code(), (405, "method_not_allowed"));
     let mut allowed: Vec<_> = refused.header("allow").split(',').collect();

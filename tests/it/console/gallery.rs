@@ -56,6 +56,12 @@ pub(super) fn furnish(gateway: &TestGateway) -> Vec<Scene> {
         scene("plan", format!("/console/keys/{}/plan", payments.id), &["#plan-after"]),
         scene("delete-old", format!("/console/keys/{}/delete-old", old.id), &[]),
         scene("undo", format!("/console/keys/{}/undo", payments.id), &[]),
+        scene("generate", "/console/keys/new", &[]),
+        scene("edit", format!("/console/keys/{}/edit", mobile.id), &[]),
+        scene("switch", format!("/console/keys/{}/switch", mobile.id), &[]),
+        scene("delete", format!("/console/keys/{}/delete", mobile.id), &[]),
+        scene("settings", "/console/settings", &[]),
+        scene("audit", "/console/audit", &[]),
         scene("trouble", "/console/nothing-here", &[]),
         scene("token", format!("/console/keys/{}", gone.id), &[".head .primary"]),
     ]

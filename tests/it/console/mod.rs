@@ -3,6 +3,7 @@
 mod access;
 mod flow;
 mod gallery;
+mod life;
 mod look;
 
 use super::support::backend::Backend;

@@ -1,0 +1,125 @@
+//! The rest of a key's life, the settings and the audit log.
+
+use super::super::support::gateway::Holder;
+use super::{Browser, ENGLISH, Manner, gateway, shown_token, sign_in};
+use relevo::domain::Span;
+
+#[test]
+fn a_key_is_generated_edited_switched_and_deleted_in_spanish() {
+    let gateway = gateway();
+    gateway.create_key("ocupado").done();
+    let manner = Manner { language: "es", ..ENGLISH };
+    Browser::run(gateway.admin_address(), manner, async |browser| {
+        sign_in(browser, &gateway).await;
+        browser.press("Generar clave").await;
+        browser.fill("#name", "Ocupado").await;
+        browser.fill("#roles", "Lectura x:y").await;
+        browser.press("Generar clave").await;
+        browser.wait_for_text(".note.bad", "Hay campos por corregir").await;
+        assert_eq!(browser.property("#roles", "value").await, "Lectura x:y", "nothing that was typed is lost");
+        browser.fill("#roles", "x:y, x:z").await;
+        browser.press("Generar clave").await;
+        browser.wait_for_text("#name-hint", "Otra clave tiene ese nombre").await;
+        browser.fill("#name", "integraci\u{f3}n").await;
+        browser.press("Generar clave").await;
+        let token = shown_token(browser).await;
+        browser.press("Copiar").await;
+        browser.wait_for_text("[data-when-copied]", "Copiado").await;
+        let made = gateway.admin("GET", "/v1/keys/integraci%C3%B3n", None).json;
+        assert_eq!(made["roles"], serde_json::json!(["x:y", "x:z"]));
+        let id = made["id"].as_str().expect("an id").to_owned();
+        let holder = Holder { id: id.clone(), name: String::new(), token };
+        assert_eq!(gateway.status_with(&holder), 200);
+
+        browser.press("Finalizar").await;
+        browser.press("Editar").await;
+        browser.fill("#owner", "Log\u{ed}stica").await;
+        browser.press("Guardar").await;
+        browser.wait_for_text(".note.good", "guardado").await;
+        assert!(browser.text(".lines").await.contains("Responsable \u{2013}"), "the history tells what changed");
+
+        browser.go(&format!("/console/keys/{id}/switch")).await;
+        browser.press("Desactivar").await;
+        browser.wait_for_text(".note.good", "inactiva").await;
+        assert_eq!(gateway.status_with(&holder), 401);
+        browser.go(&format!("/console/keys/{id}/switch")).await;
+        browser.press("Activar").await;
+        browser.wait_for_text(".note.good", "activa").await;
+        assert_eq!(gateway.status_with(&holder), 200);
+
+        browser.go(&format!("/console/keys/{id}/delete")).await;
+        browser.script("document.querySelector('[name=understood]').required = false").await;
+        browser.press("Eliminar").await;
+        browser.wait_for_text(".note.bad", "Marque la casilla").await;
+        assert_eq!(gateway.status_with(&holder), 200);
+        browser.click("[name=understood]").await;
+        browser.press("Eliminar").await;
+        browser.wait_for_text(".note.good", "La clave se ha eliminado").await;
+        assert_eq!(gateway.status_with(&holder), 401);
+        assert_eq!(browser.faults().await, Vec::<String>::new());
+    });
+}
+
+#[test]
+fn a_shorter_duration_tells_whose_tokens_end_before_it_ends_them() {
+    let gateway = gateway();
+    let key = gateway.create_key("nightly").done();
+    gateway.clock.advance(Span::days(30));
+    Browser::run(gateway.admin_address(), ENGLISH, async |browser| {
+        sign_in(browser, &gateway).await;
+        browser.go("/console/settings").await;
+        browser.fill("#span", "7 moons").await;
+        browser.press("Save").await;
+        browser.see("#span[aria-invalid=true]").await;
+        browser.fill("#span", "7d").await;
+        browser.press("Save").await;
+        browser.wait_for_text(".note.warn", "1 living token would end at once").await;
+        browser.wait_for_text(".note.warn a", "nightly").await;
+        assert_eq!(gateway.status_with(&key), 200, "nothing is done before it is confirmed");
+        browser.click("[name=confirm]").await;
+        browser.press("Save").await;
+        browser.wait_for_text(".note.good", "in force").await;
+        assert_eq!(gateway.status_with(&key), 401);
+        browser.go("/console/keys?show=outdated").await;
+        browser.wait_for_text(".life.outdated", "Outdated").await;
+        // Renewing is how an expired key comes back: there is nothing to plan.
+        browser.go(&format!("/console/keys/{}", key.id)).await;
+        browser.press("Renew token").await;
+        let new = Holder { token: shown_token(browser).await, ..key.clone() };
+        browser.wait_for_text("main", "the new one is the only one").await;
+        assert_eq!((gateway.status_with(&key), gateway.status_with(&new)), (401, 200));
+        browser.go("/console/audit?action=settings.changed").await;
+        browser.wait_for_text(".lines", "7d").await;
+        assert_eq!(browser.faults().await, Vec::<String>::new());
+    });
+}
+
+#[test]
+fn keys_are_searched_filtered_sorted_and_turned_page_by_page() {
+    let gateway = gateway();
+    for number in 0..60 {
+        gateway.create_key(&format!("key {number:02}")).with("owner", format!("team {}", number % 2).into()).done();
+        gateway.clock.advance(Span::minutes(1));
+    }
+    Browser::run(gateway.admin_address(), ENGLISH, async |browser| {
+        sign_in(browser, &gateway).await;
+        browser.wait_for_text(".foot p", "1\u{2013}25 of 60").await;
+        browser.wait_for_text(".cell-name", "key 59").await;
+        browser.click("thead th:first-child a").await;
+        browser.wait_for_text(".cell-name", "key 00").await;
+        browser.press("Next").await;
+        browser.wait_for_text(".cell-name", "key 25").await;
+        browser.press("Next").await;
+        browser.wait_for_text(".foot p", "51\u{2013}60 of 60").await;
+        browser.press("Previous").await;
+        browser.wait_for_text(".cell-name", "key 25").await;
+        // The list follows what is typed, without a page being asked for.
+        browser.fill("#q", "team 1").await;
+        browser.wait_for_text(".foot p", "1\u{2013}25 of 30").await;
+        browser.fill("#q", "nothing like it").await;
+        browser.wait_for_text(".empty", "No key matches").await;
+        browser.press("Show every key").await;
+        browser.wait_for_text(".foot p", "1\u{2013}25 of 60").await;
+        assert_eq!(browser.faults().await, Vec::<String>::new());
+    });
+}

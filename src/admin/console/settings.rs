@@ -86,9 +86,8 @@ pub(super) async fn change(visit: Visit, form: Form) -> Result<Response, Trouble
     body.extend(confirmed(&form).map(|confirm| ("confirm".to_owned(), confirm)));
     let version = form.text("version").parse().ok();
     let ask = Ask::new(Method::PATCH, &["settings"]).body(body.into()).if_at(version);
-    let refused = match visit.try_ask::<Settings>(ask).await {
-        Ok(_) => return Ok(Redirect::to("/console/settings?done=settings-changed").into_response()),
-        Err(refused) => refused,
+    let Err(refused) = visit.try_ask::<Settings>(ask).await else {
+        return Ok(Redirect::to("/console/settings?done=settings-changed").into_response());
     };
     let consequences = (refused.code == "tokens_affected").then(|| Consequences {
         counts: format!("{}-{}", refused.ends, refused.revives),

@@ -185,6 +185,24 @@ fn one_upstream(upstream: &Upstream) -> file::Upstream {
         idle_timeout: text(Span::from(upstream.idle_timeout)),
         idle_connections: (upstream.idle_connections as u64).into(),
         in_flight: (upstream.in_flight as u64).into(),
+        waiting: (upstream.waiting as u64).into(),
+        wait_timeout: text(Span::from(upstream.wait_timeout)),
+        weights: upstream.weights.iter().copied().map(u64::from).collect::<Vec<_>>().into(),
+        slow_start: text(Span::from(upstream.slow_start)),
+        eject_after: u64::from(upstream.eject_after).into(),
+        eject_for: text(Span::from(upstream.eject_for)),
+        resolve_every: text(Span::from(upstream.resolve_every)),
+        health: upstream.health.as_ref().map(health),
+    }
+}
+
+fn health(health: &super::Health) -> file::UpstreamHealth {
+    file::UpstreamHealth {
+        path: health.path.as_ref().map(text),
+        interval: text(Span::from(health.interval)),
+        timeout: text(Span::from(health.timeout)),
+        healthy: u64::from(health.healthy).into(),
+        unhealthy: u64::from(health.unhealthy).into(),
     }
 }
 

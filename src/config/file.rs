@@ -288,6 +288,39 @@ pub(super) struct Upstream {
     pub(super) idle_connections: At<u64>,
     /// How many requests may be in flight to it, over all workers.
     pub(super) in_flight: At<u64>,
+    /// How many more may wait for a place, over all workers.
+    pub(super) waiting: At<u64>,
+    /// How long each waits at most.
+    pub(super) wait_timeout: Text,
+    /// A number for each endpoint: who has twice another's gets twice as many requests. Without: all alike.
+    pub(super) weights: At<Vec<u64>>,
+    /// Over what time an endpoint that is back gets its share by and by.
+    pub(super) slow_start: Text,
+    /// After how many failures in a row an endpoint is put out; 0 is never.
+    pub(super) eject_after: At<u64>,
+    /// For how long, the first time.
+    pub(super) eject_for: Text,
+    /// How often the names of endpoints are resolved again.
+    pub(super) resolve_every: Text,
+    /// How endpoints are checked; without: they are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) health: Option<UpstreamHealth>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct UpstreamHealth {
+    /// The path of a GET that is answered by 2xx or 3xx; without: that a connection can be made is enough.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) path: Option<Text>,
+    /// How often each endpoint is checked.
+    pub(super) interval: Text,
+    /// How long a check may take.
+    pub(super) timeout: Text,
+    /// How many successes in a row bring an endpoint back.
+    pub(super) healthy: At<u64>,
+    /// How many failures in a row put it out.
+    pub(super) unhealthy: At<u64>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -443,7 +476,21 @@ impl Default for Upstream {
             idle_timeout: "30s".into(),
             idle_connections: 64.into(),
             in_flight: 10_000.into(),
+            waiting: 1_000.into(),
+            wait_timeout: "1s".into(),
+            weights: At::default(),
+            slow_start: "10s".into(),
+            eject_after: 5.into(),
+            eject_for: "10s".into(),
+            resolve_every: "30s".into(),
+            health: None,
         }
+    }
+}
+
+impl Default for UpstreamHealth {
+    fn default() -> Self {
+        Self { path: None, interval: "5s".into(), timeout: "2s".into(), healthy: 2.into(), unhealthy: 3.into() }
     }
 }
 

@@ -363,6 +363,37 @@ pub struct Upstream {
     pub idle_connections: usize,
     /// How many requests may be in flight to it, over all workers.
     pub in_flight: usize,
+    /// How many more may wait for a place, over all workers.
+    pub waiting: usize,
+    /// How long each waits at most.
+    pub wait_timeout: Duration,
+    /// The weight of each endpoint, in their order; never 0.
+    pub weights: Vec<u32>,
+    /// Over what time an endpoint that is back gets its share by and by.
+    pub slow_start: Duration,
+    /// After how many failures in a row an endpoint is put out; 0 is never.
+    pub eject_after: u32,
+    /// For how long, the first time.
+    pub eject_for: Duration,
+    /// How often the names of endpoints are resolved again.
+    pub resolve_every: Duration,
+    /// How endpoints are checked; `None`: they are not.
+    pub health: Option<Health>,
+}
+
+/// `health` of an upstream: how its endpoints are checked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Health {
+    /// The path of a GET that is answered by 2xx or 3xx; `None`: that a connection can be made is enough.
+    pub path: Option<String>,
+    /// How often each endpoint is checked.
+    pub interval: Duration,
+    /// How long a check may take.
+    pub timeout: Duration,
+    /// How many successes in a row bring an endpoint back.
+    pub healthy: u32,
+    /// How many failures in a row put it out.
+    pub unhealthy: u32,
 }
 
 /// One address of an upstream, nothing behind it.

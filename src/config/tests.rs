@@ -201,6 +201,10 @@ fn the_reference_names_every_key_with_its_default() {
                 ("pair = {", &["pair.key", "pair.token"][..]),
                 ("tls = [{", &["tls.certificate", "tls.key", "tls.hosts"]),
                 ("tls = { ca", &["tls.ca", "tls.certificate", "tls.key"]),
+                (
+                    "health = {",
+                    &["health.path", "health.interval", "health.timeout", "health.healthy", "health.unhealthy"],
+                ),
             ];
             let inner = inner.into_iter().find_map(|(start, keys)| line.starts_with(start).then_some(keys));
             named.extend(

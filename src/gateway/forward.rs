@@ -2,7 +2,7 @@
 //!
 //! Promises: nothing goes out without a [`Permit`]; a request is sent a second time only when nothing of it was sent,
 //! or, once, when it has no body and either is idempotent and its connection closed without a byte of reply, or the backend
-//! said that it did nothing with it.
+//! said that it did nothing with it; the second time is paid from the upstream's budget, and both end at one deadline.
 //! Deliberately does not: touch headers other than `Host` and framing.
 
 use std::error::Error;
@@ -13,13 +13,14 @@ use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, request, uri};
 use http_body::Body;
 use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use tracing::warn;
 
 use crate::net::opening::Protocol;
 
 use super::body::{Fate, Progress, RequestBody};
 use super::refusal::Refusal;
-use super::upstream::{Connection, Endpoint, EndpointLabel, InFlight, Upstream};
+use super::upstream::{Connection, Endpoint, EndpointLabel, InFlight, Outcome, Tried, Upstream};
 use super::verdict::Permit;
 
 /// The head of a backend's reply, with what its body needs.
@@ -54,15 +55,27 @@ pub(super) async fn forward(
     upload: Option<Rc<Progress>>,
     now: Instant,
 ) -> Result<Reply, Refusal> {
-    let in_flight = upstream.admit().ok_or(Refusal::Overloaded)?;
+    let mut place = match upstream.admit() {
+        Some(place) => place,
+        None => upstream.wait().await.ok_or(Refusal::Overloaded)?,
+    };
+    let mut tried = Tried::default();
     let mut attempt = Attempt { request, upload, repeated: false, begun: now };
-    for endpoint in upstream.turn() {
-        attempt = match attempt.at(upstream, endpoint).await? {
+    while let Some(endpoint) = upstream.choose(now, &mut tried) {
+        upstream.goes_to(endpoint, &mut place);
+        attempt = match attempt.at(upstream, endpoint, &mut place).await? {
             Progressed::Answered(response, connection, upload) => {
-                let lease = Lease { connection, upload, _in_flight: in_flight };
+                place.answered();
+                let lease = Lease { connection, upload, _in_flight: place };
                 return Ok(Reply { response, lease, endpoint: Rc::clone(&endpoint.label) });
             }
             Progressed::Unsent(attempt) => attempt,
+            Progressed::Again(attempt) => {
+                if upstream.is_single() {
+                    tried.forget();
+                }
+                attempt
+            }
         };
     }
     Err(Refusal::UpstreamUnavailable)
@@ -80,10 +93,17 @@ enum Progressed {
     Answered(Response<Incoming>, Connection, Option<Rc<Progress>>),
     /// Nothing was sent: another endpoint may be tried.
     Unsent(Attempt),
+    /// It was sent, may be sent once more, and better elsewhere.
+    Again(Attempt),
 }
 
 impl Attempt {
-    async fn at(mut self, upstream: &Upstream, endpoint: &Endpoint) -> Result<Progressed, Refusal> {
+    async fn at(
+        mut self,
+        upstream: &Upstream,
+        endpoint: &Endpoint,
+        place: &mut InFlight,
+    ) -> Result<Progressed, Refusal> {
         loop {
             let idle = if self.repeated { None } else { endpoint.pool.idle(self.begun).await };
             let mut connection = match idle {
@@ -91,6 +111,7 @@ impl Attempt {
                 None => match endpoint.pool.connect().await {
                     Ok(connection) => connection,
                     Err(error) => {
+                        upstream.report(endpoint, Outcome::Unreachable);
                         warn!(upstream = &*upstream.name, endpoint = &*endpoint.label.authority, %error, "no connection");
                         return Ok(Progressed::Unsent(self));
                     }
@@ -100,24 +121,40 @@ impl Attempt {
             let may_repeat = !self.repeated && is_repeatable(&self.request, &connection);
             let spare = may_repeat.then(|| head_of(&self.request));
             let moved = || self.upload.as_ref().map_or(0, |upload| upload.bytes.get());
-            let mut error = match connection.send(self.request, upstream.head_timeout, moved).await {
+            let patience = upstream.patience(self.repeated.then_some(self.begun));
+            let mut error = match connection.send(self.request, patience, moved).await {
                 Some(Ok(response)) => {
-                    let response = judged(response)?;
+                    let response = judged(response).inspect_err(|_| upstream.report(endpoint, Outcome::Broken))?;
+                    upstream.report(endpoint, Outcome::Answered);
                     return Ok(Progressed::Answered(response, connection, self.upload));
                 }
                 Some(Err(error)) => error,
-                None => return Err(Refusal::UpstreamTimeout),
+                None => {
+                    upstream.report(endpoint, Outcome::Late);
+                    return Err(Refusal::UpstreamTimeout);
+                }
             };
             self.request = match (error.take_message(), spare) {
                 (Some(unsent), _) if connection.reused => unsent,
-                (Some(request), _) => return Ok(Progressed::Unsent(Self { request, ..self })),
-                (None, Some(head))
-                    if connection.reused && is_idempotent(&head.method) || is_unprocessed(error.error()) =>
-                {
-                    Request::from_parts(head, RequestBody::Empty)
+                (Some(request), _) => {
+                    upstream.report(endpoint, Outcome::Unreachable);
+                    return Ok(Progressed::Unsent(Self { request, ..self }));
+                }
+                (None, Some(head)) if may_be_sent_again(&head, &connection, &error) && place.may_retry() => {
+                    endpoint.label.metrics.retried();
+                    let request = Request::from_parts(head, RequestBody::Empty);
+                    if connection.reused {
+                        request // it may have closed for its age: a new one to the same endpoint will do
+                    } else {
+                        upstream.report(endpoint, Outcome::Broken);
+                        return Ok(Progressed::Again(Self { request, repeated: true, ..self }));
+                    }
                 }
                 (None, _) => {
                     let refusal = blame(self.upload.as_deref());
+                    if refusal == Refusal::UpstreamFailed {
+                        upstream.report(endpoint, Outcome::Broken);
+                    }
                     warn!(upstream = &*upstream.name, endpoint = &*endpoint.label.authority, error = %error.error(), "no reply");
                     return Err(refusal);
                 }
@@ -128,11 +165,24 @@ impl Attempt {
     }
 }
 
+/// Whether a request that was sent may be sent again, after all that is known of what became of it.
+fn may_be_sent_again(
+    head: &request::Parts,
+    connection: &Connection,
+    error: &TrySendError<Request<RequestBody>>,
+) -> bool {
+    let nothing_came = match connection.protocol() {
+        Protocol::Http1 => connection.is_silent(),
+        Protocol::Http2 => connection.reused,
+    };
+    is_idempotent(&head.method) && nothing_came || is_unprocessed(error.error())
+}
+
 /// Whether a request may have to be sent a second time, and can be: it has no body, and is idempotent or goes out over
 /// HTTP/2, where a backend can say that it did nothing with it.
 fn is_repeatable(request: &Request<RequestBody>, connection: &Connection) -> bool {
     let may_have_to = match connection.protocol() {
-        Protocol::Http1 => connection.reused && is_idempotent(request.method()),
+        Protocol::Http1 => is_idempotent(request.method()),
         Protocol::Http2 => true,
     };
     may_have_to && request.body().is_end_stream()

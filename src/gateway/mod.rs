@@ -29,8 +29,8 @@ mod worker;
 
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -57,6 +57,7 @@ use refusal::Refusal;
 use route::Route;
 use site::{Setup, Site};
 use stall::Patience;
+use upstream::Addresses;
 use verdict::{Holder, Permit};
 use worker::Worker;
 
@@ -69,6 +70,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What all workers share. Read-only on the path of a request, but for counts.
 pub struct Plane {
     setup: ArcSwap<Setup>,
+    /// Held by whoever puts another setup in force.
+    changing: Mutex<()>,
     index: Index,
     usage: Usage,
     limiter: Limiter,
@@ -101,14 +104,30 @@ impl Plane {
     /// A data plane of `parts`.
     pub fn new(parts: Parts) -> Self {
         let Parts { config, index, usage, limiter, clock, metrics, access } = parts;
-        let setup = ArcSwap::from_pointee(Setup::new(config, None));
-        let (connections, handshakes) = Default::default();
-        Self { setup, index, usage, limiter, clock, metrics, access, connections, handshakes }
+        let setup = ArcSwap::from_pointee(Setup::new(config, None, Addresses::default()));
+        let (connections, handshakes, changing) = Default::default();
+        Self { setup, changing, index, usage, limiter, clock, metrics, access, connections, handshakes }
     }
 
     /// Routes and forwards by `config` from the next request on.
     pub fn reload(&self, config: Arc<Config>) {
-        let setup = Setup::new(config, Some(&self.setup.load()));
+        let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.setup.load();
+        let setup = Setup::new(config, Some(&before), before.addresses.clone());
+        self.setup.store(Arc::new(setup));
+    }
+
+    /// The name of endpoints stands for these addresses from the next request on.
+    fn resolved(&self, name: String, found: Vec<IpAddr>) {
+        let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.setup.load();
+        if found.is_empty() || before.addresses.get(&name) == Some(&found) {
+            return;
+        }
+        tracing::info!(name, addresses = ?found, "resolved");
+        let mut addresses = before.addresses.clone();
+        addresses.insert(name, found);
+        let setup = Setup::new(Arc::clone(&before.config), Some(&before), addresses);
         self.setup.store(Arc::new(setup));
     }
 }

@@ -24,7 +24,7 @@ use super::refusal::Refusal;
 use super::route::{self, Route, RouteTable};
 use super::stall::Pace;
 use super::target;
-use super::upstream::{Shared, Upstream};
+use super::upstream::{Addresses, Shared, Upstream};
 
 /// What all workers share of one configuration. Never changed, only replaced.
 pub(super) struct Setup {
@@ -32,19 +32,26 @@ pub(super) struct Setup {
     routes: RouteTable,
     upstreams: Vec<Arc<Shared>>,
     /// How TLS is spoken with each upstream, where it is.
-    connectors: Vec<Option<Connector>>,
+    pub(super) connectors: Vec<Option<Connector>>,
+    /// What the names of endpoints stand for, as far as they have been resolved.
+    pub(super) addresses: Addresses,
 }
 
 impl Setup {
-    /// The setup of `config`, keeping the counts of upstreams that `before` had too.
-    pub(super) fn new(config: Arc<Config>, before: Option<&Self>) -> Self {
-        let known = |upstream: &config::Upstream| {
-            let place = before?.config.upstreams.iter().position(|known| known.name == upstream.name)?;
-            before?.upstreams.get(place).cloned()
+    /// The setup of `config`, keeping the counts and standings of upstreams that `before` had too.
+    pub(super) fn new(config: Arc<Config>, before: Option<&Self>, addresses: Addresses) -> Self {
+        let shared = |upstream: &config::Upstream| {
+            let known = before.and_then(|before| before.upstreams().find(|(known, _)| known.name == upstream.name));
+            Arc::new(Shared::new(upstream, known.map(|(_, shared)| &**shared), &addresses))
         };
-        let upstreams = config.upstreams.iter().map(|upstream| known(upstream).unwrap_or_default()).collect();
+        let upstreams = config.upstreams.iter().map(shared).collect();
         let connectors = connectors(&config, before);
-        Self { routes: RouteTable::new(&config), upstreams, connectors, config }
+        Self { routes: RouteTable::new(&config), upstreams, connectors, addresses, config }
+    }
+
+    /// Every upstream, with what all workers share of it.
+    pub(super) fn upstreams(&self) -> impl Iterator<Item = (&config::Upstream, &Arc<Shared>)> {
+        self.config.upstreams.iter().zip(&self.upstreams)
     }
 }
 
@@ -88,20 +95,19 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// The site of worker number `at`, keeping the connections of upstreams that `before` had the same.
-    pub(super) fn new(
-        setup: Arc<Setup>,
-        before: Option<&Self>,
-        (metrics, wheel): (&Metrics, &Rc<Wheel>),
-        at: usize,
-    ) -> Self {
+    /// The site of a worker, keeping the connections of upstreams that `before` had the same.
+    pub(super) fn new(setup: Arc<Setup>, before: Option<&Self>, (metrics, wheel): (&Metrics, &Rc<Wheel>)) -> Self {
         let known = |upstream: &config::Upstream| {
             let place = before?.config().upstreams.iter().position(|known| known == upstream)?;
             before?.upstreams.get(place).cloned()
         };
         let upstream = |((upstream, shared), connector): ((&config::Upstream, &Arc<Shared>), &Option<Connector>)| {
-            let new = || Upstream::new(upstream, Arc::clone(shared), connector.as_ref(), (metrics, wheel), at);
-            known(upstream).unwrap_or_else(|| Rc::new(new()))
+            let known = known(upstream);
+            let made = || {
+                let shared = Arc::clone(shared);
+                Rc::new(Upstream::new(upstream, shared, connector.as_ref(), (metrics, wheel), known.as_deref()))
+            };
+            known.clone().filter(|known| known.is_of(shared)).unwrap_or_else(made)
         };
         Self {
             upstreams: setup

@@ -41,7 +41,6 @@ pub(super) struct Worker {
     date: Cell<(Tick, [u8; 29])>,
     /// Turns for the deadlines of all its connections.
     pub(super) wheel: Rc<Wheel>,
-    at: usize,
     site: RefCell<Rc<Site>>,
     random: RefCell<SmallRng>,
 }
@@ -72,7 +71,7 @@ pub fn start(plane: &Arc<Plane>, entrances: Vec<Vec<Entrance>>, drain: &Cancella
 }
 
 async fn run(at: usize, plane: Arc<Plane>, entrances: Vec<Entrance>, drain: CancellationToken) {
-    let worker = Rc::new(Worker::new(at, plane));
+    let worker = Rc::new(Worker::new(plane));
     let tasks = TaskTracker::new();
     for Entrance { socket, tls } in entrances {
         match Listener::new(socket) {
@@ -97,9 +96,9 @@ async fn run(at: usize, plane: Arc<Plane>, entrances: Vec<Entrance>, drain: Canc
 }
 
 impl Worker {
-    fn new(at: usize, plane: Arc<Plane>) -> Self {
+    fn new(plane: Arc<Plane>) -> Self {
         let wheel = Wheel::new();
-        let site = Site::new(plane.setup.load_full(), None, (&plane.metrics, &wheel), at);
+        let site = Site::new(plane.setup.load_full(), None, (&plane.metrics, &wheel));
         Self {
             buffers: Buffers::default(),
             farewells: Rc::default(),
@@ -107,7 +106,6 @@ impl Worker {
             date: Cell::new((Tick::NEVER, [0; 29])),
             tally: RefCell::new(Tally::new(plane.usage.clone())),
             wheel,
-            at,
             site: RefCell::new(Rc::new(site)),
             random: RefCell::new(SmallRng::from_rng(&mut rand::rng())),
             plane,
@@ -119,7 +117,7 @@ impl Worker {
         let setup = self.plane.setup.load();
         let mut site = self.site.borrow_mut();
         if !site.is_of(&setup) {
-            *site = Rc::new(Site::new(Arc::clone(&setup), Some(&site), (&self.plane.metrics, &self.wheel), self.at));
+            *site = Rc::new(Site::new(Arc::clone(&setup), Some(&site), (&self.plane.metrics, &self.wheel)));
         }
         Rc::clone(&site)
     }

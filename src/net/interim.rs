@@ -48,6 +48,11 @@ impl Replies {
         self.interim.set(0);
     }
 
+    /// Whether nothing of the expected reply has come.
+    pub fn is_silent(&self) -> bool {
+        self.at.get() == At::StatusLine(0) && self.interim.get() == 0
+    }
+
     /// Looks at what was read; `false` if these are too many interim replies.
     fn follow(&self, bytes: &[u8]) -> bool {
         for byte in bytes {

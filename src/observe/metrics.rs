@@ -50,6 +50,21 @@ const REQUEST_SECONDS: Metric =
     histogram("relevo_request_seconds", &["route"], "From a request's head to the end of its reply.");
 const UPSTREAM_SECONDS: Metric =
     histogram("relevo_upstream_seconds", &["upstream", "endpoint"], "From asking a backend to the head of its reply.");
+const UPSTREAM_UP: Metric = gauge(
+    "relevo_upstream_up",
+    &["upstream", "endpoint"],
+    "1 while an endpoint gets requests, 0 while it is put out or its checks fail; of several addresses, their share.",
+);
+const UPSTREAM_RETRIES: Metric = counter(
+    "relevo_upstream_retries_total",
+    &["upstream", "endpoint"],
+    "Requests sent a second time, by who failed first.",
+);
+const UPSTREAM_EJECTIONS: Metric = counter(
+    "relevo_upstream_ejections_total",
+    &["upstream", "endpoint"],
+    "How often an endpoint was put out for failing.",
+);
 const RENEWALS_OPEN: Metric = gauge("relevo_renewals_open", &[], "Keys with an old and a new token.");
 const RENEWAL_OLDEST: Metric =
     gauge("relevo_renewal_oldest_seconds", &[], "How long the oldest open renewal has been open; 0 without one.");
@@ -79,6 +94,9 @@ pub const ALL: &[Metric] = &[
     REFUSALS,
     REQUEST_SECONDS,
     UPSTREAM_SECONDS,
+    UPSTREAM_UP,
+    UPSTREAM_RETRIES,
+    UPSTREAM_EJECTIONS,
     RENEWALS_OPEN,
     RENEWAL_OLDEST,
     OLD_TOKEN_REQUESTS,
@@ -189,7 +207,17 @@ impl Metrics {
 
     /// The handles for one endpoint of an upstream.
     pub fn upstream(&self, upstream: &str, endpoint: &str) -> UpstreamMetrics {
-        UpstreamMetrics { seconds: self.registry.upstream_seconds.series(&[upstream, endpoint]) }
+        let labels = [upstream, endpoint];
+        UpstreamMetrics {
+            seconds: self.registry.upstream_seconds.series(&labels),
+            retries: self.registry.counter(&UPSTREAM_RETRIES, &labels),
+            ejections: self.registry.counter(&UPSTREAM_EJECTIONS, &labels),
+        }
+    }
+
+    /// Whether an endpoint of an upstream gets requests.
+    pub fn upstream_up(&self, upstream: &str, endpoint: &str) -> Gauge {
+        self.registry.gauge(&UPSTREAM_UP, &[upstream, endpoint])
     }
 
     /// Everything in Prometheus's text format.
@@ -250,9 +278,21 @@ fn count<K: PartialEq>(counters: &mut Vec<(K, Counter)>, key: K, made: impl FnOn
 #[derive(Clone)]
 pub struct UpstreamMetrics {
     seconds: Histogram,
+    retries: Counter,
+    ejections: Counter,
 }
 
 impl UpstreamMetrics {
+    /// Counts a request that failed there and is sent again.
+    pub fn retried(&self) {
+        self.retries.increment(1);
+    }
+
+    /// Counts that it is put out.
+    pub fn ejected(&self) {
+        self.ejections.increment(1);
+    }
+
     /// Counts a reply whose head came `elapsed` after the backend was asked.
     pub fn answered(&self, elapsed: Duration) {
         self.seconds.record(elapsed);
@@ -328,6 +368,7 @@ mod tests {
         route.used_old_token();
         metrics.late("head").increment(1);
         metrics.upstream("orders", "127.0.0.1:9000").answered(Duration::from_millis(2));
+        metrics.upstream_up("orders", "127.0.0.1:9000").set(1.0);
         metrics
     }
 

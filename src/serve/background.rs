@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -48,6 +48,7 @@ pub(super) struct Prepared {
 
 /// The running thread.
 pub(super) struct Background {
+    runtime: Handle,
     stop: CancellationToken,
     thread: JoinHandle<()>,
 }
@@ -81,6 +82,11 @@ impl Background {
         Ok(Prepared { runtime, capacity })
     }
 
+    /// Does this besides, until the thread ends.
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(work);
+    }
+
     /// Ends the thread after a last flush.
     pub(super) fn stop(self) {
         self.stop.cancel();
@@ -95,6 +101,7 @@ impl Prepared {
         let (established, told) = mpsc::sync_channel(1);
         let stopped = stop.clone();
         let runtime = self.runtime;
+        let handle = runtime.handle().clone();
         let run = move || {
             runtime.block_on(stopped.run_until_cancelled(work.run(established)));
         };
@@ -104,7 +111,7 @@ impl Prepared {
             .map_err(|error| StartError::thread(&error))?;
         let gone = |_| StartError::thread(&std::io::Error::other("the background thread ended"));
         told.recv().map_err(gone)??;
-        Ok(Background { stop, thread })
+        Ok(Background { runtime: handle, stop, thread })
     }
 }
 

@@ -151,6 +151,7 @@ fn start(beginning: Beginning) -> Result<Running, StartError> {
 
     let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
     let plane = Arc::new(gateway::Plane::new(ground.plane_parts(&keys)));
+    keys.background.spawn(Arc::clone(&plane).watch(ground.health.clone()));
     let workers = gateway::start(&plane, workers, &drain).map_err(|error| StartError::thread(&error))?;
     let (config, now) = (Arc::clone(&ground.config), ground.clock.now());
     let process = Arc::new(Process::new(source, Arc::clone(&plane), certificates, config, now));

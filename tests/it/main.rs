@@ -1,11 +1,13 @@
 //! Behaviour, over real sockets, and the order of the house.
 
+mod balance;
 mod console;
 mod crowd;
 mod demo;
 mod doors;
 mod drain;
 mod events;
+mod faults;
 mod fire;
 mod floors;
 mod framing;

@@ -4,6 +4,7 @@
 //! files of TLS were there and sound when this was read.
 //! Deliberately does not: resolve or dial anything.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use http::uri::Authority;
@@ -13,9 +14,10 @@ use super::super::file;
 use super::super::mistake::Findings;
 use super::super::written::{At, Text};
 use super::super::{
-    Certificate, Endpoint, HostPattern, ListenAddress, Reach, Speech, Upstream, UpstreamTls, certificate,
+    Certificate, Endpoint, Health, HostPattern, ListenAddress, Reach, Speech, Upstream, UpstreamTls, certificate,
 };
-use super::{all, host, listener, number, timeout};
+use super::{all, host, listener, number, parsed, timeout};
+use crate::domain::Span;
 
 /// Judges every upstream; one with mistakes is `None` in its place.
 pub(super) fn check(file: &[At<file::Upstream>], findings: &mut Findings) -> Vec<Option<Upstream>> {
@@ -42,6 +44,14 @@ fn one(key: &str, at: &At<file::Upstream>, findings: &mut Findings) -> Option<Up
     let idle_timeout = wait("idle_timeout", &file.idle_timeout);
     let idle_connections = number(&format!("{key}.idle_connections"), &file.idle_connections, 0..=100_000, findings);
     let in_flight = number(&format!("{key}.in_flight"), &file.in_flight, 1..=10_000_000, findings);
+    let waiting = number(&format!("{key}.waiting"), &file.waiting, 0..=10_000_000, findings);
+    let wait_timeout = timeout(&format!("{key}.wait_timeout"), &file.wait_timeout, findings);
+    let weights = weights(&format!("{key}.weights"), file, findings);
+    let slow_start = parsed::<Span>(&format!("{key}.slow_start"), &file.slow_start, findings);
+    let eject_after = small(&format!("{key}.eject_after"), &file.eject_after, 0..=10_000, findings);
+    let eject_for = timeout(&format!("{key}.eject_for"), &file.eject_for, findings);
+    let resolve_every = timeout(&format!("{key}.resolve_every"), &file.resolve_every, findings);
+    let health = file.health.as_ref().map(|file| health(&format!("{key}.health"), file, findings));
     Some(Upstream {
         name: name?,
         endpoints: endpoints?,
@@ -53,7 +63,55 @@ fn one(key: &str, at: &At<file::Upstream>, findings: &mut Findings) -> Option<Up
         idle_timeout: idle_timeout?,
         idle_connections: idle_connections?,
         in_flight: in_flight?,
+        waiting: waiting?,
+        wait_timeout: wait_timeout?,
+        weights: weights?,
+        slow_start: slow_start?.into(),
+        eject_after: eject_after?,
+        eject_for: eject_for?,
+        resolve_every: resolve_every?,
+        health: match health {
+            None => None,
+            Some(health) => Some(health?),
+        },
     })
+}
+
+fn small(key: &str, at: &At<u64>, range: RangeInclusive<usize>, findings: &mut Findings) -> Option<u32> {
+    number(key, at, range, findings).and_then(|number| u32::try_from(number).ok())
+}
+
+/// One for each endpoint; all alike where none is given.
+fn weights(key: &str, file: &file::Upstream, findings: &mut Findings) -> Option<Vec<u32>> {
+    let endpoints = file.endpoints.as_ref().map_or(0, |endpoints| endpoints.value.len());
+    let At { value: written, span } = &file.weights;
+    if written.is_empty() {
+        return Some(vec![1; endpoints]);
+    }
+    if written.len() != endpoints {
+        findings.push(key, span, format!("names {} for {endpoints} endpoints", written.len()));
+        return None;
+    }
+    let weight = |number: &u64| u32::try_from(*number).ok().filter(|weight| (1..=1_000).contains(weight));
+    let weights: Option<Vec<_>> = written.iter().map(weight).collect();
+    findings.keep(key, span, weights.ok_or("is not of numbers from 1 to 1000"))
+}
+
+fn health(key: &str, file: &file::UpstreamHealth, findings: &mut Findings) -> Option<Health> {
+    let path = match &file.path {
+        None => Some(None),
+        Some(text) => findings.keep(format!("{key}.path"), &text.span, check_path(&text.value)).map(Some),
+    };
+    let interval = timeout(&format!("{key}.interval"), &file.interval, findings);
+    let timeout = timeout(&format!("{key}.timeout"), &file.timeout, findings);
+    let healthy = small(&format!("{key}.healthy"), &file.healthy, 1..=100, findings);
+    let unhealthy = small(&format!("{key}.unhealthy"), &file.unhealthy, 1..=100, findings);
+    Some(Health { path: path?, interval: interval?, timeout: timeout?, healthy: healthy?, unhealthy: unhealthy? })
+}
+
+fn check_path(text: &str) -> Result<String, &'static str> {
+    let is_path = text.starts_with('/') && text.parse::<http::uri::PathAndQuery>().is_ok();
+    if is_path { Ok(text.to_owned()) } else { Err("is not a path like /healthz") }
 }
 
 fn name(text: &str) -> Result<String, &'static str> {
@@ -66,6 +124,9 @@ fn endpoints(key: &str, at: &At<file::Upstream>, findings: &mut Findings) -> Opt
     let list = findings.required(key, at.value.endpoints.as_ref(), &at.span)?;
     if list.value.is_empty() {
         findings.push(key, &list.span, "names no endpoint");
+    }
+    if list.value.len() > 64 {
+        findings.push(key, &list.span, "names more than 64 endpoints");
     }
     let made = all(key, &list.value, findings, endpoint)?;
     for (place, endpoint) in made.iter().enumerate() {

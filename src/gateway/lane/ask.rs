@@ -1,7 +1,7 @@
 //! From a request in memory to the head of the backend's reply.
 //!
 //! Promises: a request is sent a second time only when nothing of it was sent, or, once, when it is idempotent, has no body
-//! and its connection, used before, closed without a byte of reply; more than [`MOST_INTERIM`] interim replies are none.
+//! and its connection closed without a byte of reply, paid from the upstream's budget; more than [`MOST_INTERIM`] interim replies are none.
 //! A client that leaves is noticed.
 //! Deliberately does not: stream a request's body: it is here.
 
@@ -18,7 +18,7 @@ use tracing::warn;
 
 use crate::gateway::exchange::Exchange;
 use crate::gateway::refusal::Refusal;
-use crate::gateway::upstream::{Endpoint, InFlight, Pool, REPLY_HEAD, Upstream};
+use crate::gateway::upstream::{Endpoint, InFlight, Outcome, Pool, REPLY_HEAD, Tried, Upstream};
 use crate::net::deadline::{Tick, Ticks};
 use crate::net::interim::MOST as MOST_INTERIM;
 use crate::net::stream::Stream;
@@ -65,37 +65,61 @@ impl Lane {
     /// Sends the request to one of its upstream's endpoints, and reads the head of the reply.
     pub(super) async fn ask(&mut self, exchange: &mut Exchange, passage: &mut Passage) -> Result<Answer, Trouble> {
         let upstream = Rc::clone(exchange.site.upstream_at(passage.upstream));
-        let in_flight = upstream.admit().ok_or(Refusal::Overloaded)?;
+        let mut place = match upstream.admit() {
+            Some(place) => place,
+            None => upstream.wait().await.ok_or(Refusal::Overloaded)?,
+        };
         let asked = Instant::now();
-        for endpoint in upstream.turn() {
+        let (mut tried, mut again) = (Tried::default(), None);
+        while let Some(endpoint) = upstream.choose(asked, &mut tried) {
+            upstream.goes_to(endpoint, &mut place);
             passage.request.address(&endpoint.host);
-            let mut from_idle = true;
             loop {
-                let (mut wire, reused) = match self.wire(endpoint, from_idle).await {
+                let (mut wire, reused) = match self.wire(endpoint, again.is_none()).await {
                     Ok(found) => found,
                     Err(error) => {
+                        upstream.report(endpoint, Outcome::Unreachable);
                         warn!(upstream = &*upstream.name, endpoint = &*endpoint.label.authority, %error, "no connection");
                         break;
                     }
                 };
-                match self.converse_on(&mut wire, &upstream, exchange, passage).await {
+                let miss = match self.converse_on(&mut wire, &upstream, exchange, passage, again).await {
                     Ok((text, heard)) => {
+                        upstream.report(endpoint, Outcome::Answered);
+                        place.answered();
                         exchange.answered_by(&endpoint.label, asked.elapsed());
                         let pool = Rc::clone(&endpoint.pool);
                         let stream = heard.reply.is_stream.then(|| exchange.site.pace.stream_idle());
                         let patience = stream.unwrap_or(upstream.body_timeout);
-                        return Ok(Answer { text, heard, wire, pool, patience, _in_flight: in_flight });
+                        return Ok(Answer { text, heard, wire, pool, patience, _in_flight: place });
                     }
-                    Err(Miss::Unsent) if reused => from_idle = false,
-                    Err(Miss::Unsent) => break,
-                    Err(Miss::Silence) if reused && is_repeatable(exchange, passage) => from_idle = false,
-                    Err(Miss::Silence | Miss::Nonsense) => {
-                        warn!(upstream = &*upstream.name, endpoint = &*endpoint.label.authority, "no reply");
-                        return Err(Refusal::UpstreamFailed.into());
+                    Err(miss) => miss,
+                };
+                let may_repeat =
+                    |place: &mut InFlight| again.is_none() && is_repeatable(exchange, passage) && place.may_retry();
+                match miss {
+                    Miss::Unsent if reused => {}
+                    Miss::Unsent => {
+                        upstream.report(endpoint, Outcome::Unreachable);
+                        break;
                     }
-                    Err(Miss::Late) => return Err(Refusal::UpstreamTimeout.into()),
-                    Err(Miss::Over(over)) => return Err(Trouble::Over(over)),
+                    Miss::Silence if may_repeat(&mut place) => {
+                        endpoint.label.metrics.retried();
+                        if !reused {
+                            upstream.report(endpoint, Outcome::Broken);
+                            if upstream.is_single() {
+                                tried.forget();
+                            }
+                            again = Some(asked);
+                            break;
+                        }
+                    }
+                    miss @ (Miss::Silence | Miss::Nonsense | Miss::Late | Miss::Over(_)) => {
+                        return Err(given_up(&upstream, endpoint, &miss));
+                    }
                 }
+                // A connection that was used before has closed: from now on only a new one will do.
+                again = Some(asked);
             }
         }
         Err(Refusal::UpstreamUnavailable.into())
@@ -115,8 +139,10 @@ impl Lane {
         upstream: &Upstream,
         exchange: &Exchange,
         passage: &Passage,
+        begun: Option<Instant>,
     ) -> Result<(Vec<u8>, Heard), Miss> {
-        self.send(wire, &passage.request.text, upstream.head_timeout).await?;
+        let patience = upstream.patience(begun);
+        self.send(wire, &passage.request.text, patience).await?;
         let date = self.worker.date();
         let telling = Telling {
             method: exchange.method(),
@@ -127,7 +153,7 @@ impl Lane {
             limits: exchange.admitted.as_ref().map(|admitted| &admitted.standing),
         };
         let mut reading = Reading { telling, text: self.worker.buffers.text(), part: Vec::new(), interim: 0 };
-        self.await_until(upstream.head_timeout);
+        self.await_until(patience);
         let heard = poll_fn(|cx| self.poll_reply(wire, &mut reading, cx)).await?;
         self.timer.set(Tick::NEVER);
         Ok((reading.text, heard))
@@ -188,6 +214,22 @@ impl Lane {
                 }
             }
         }
+    }
+}
+
+/// What becomes of a request that is not sent again.
+fn given_up(upstream: &Upstream, endpoint: &Endpoint, miss: &Miss) -> Trouble {
+    match miss {
+        Miss::Unsent | Miss::Silence | Miss::Nonsense => {
+            upstream.report(endpoint, Outcome::Broken);
+            warn!(upstream = &*upstream.name, endpoint = &*endpoint.label.authority, "no reply");
+            Refusal::UpstreamFailed.into()
+        }
+        Miss::Late => {
+            upstream.report(endpoint, Outcome::Late);
+            Refusal::UpstreamTimeout.into()
+        }
+        Miss::Over(over) => Trouble::Over(*over),
     }
 }
 

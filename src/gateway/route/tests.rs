@@ -42,6 +42,14 @@ pub(in crate::gateway) fn config(routes: Vec<config::Route>) -> Config {
         idle_timeout: second,
         idle_connections: 1,
         in_flight: 1,
+        waiting: 0,
+        wait_timeout: Duration::ZERO,
+        weights: Vec::new(),
+        slow_start: Duration::ZERO,
+        eject_after: 0,
+        eject_for: Duration::ZERO,
+        resolve_every: Duration::ZERO,
+        health: None,
     };
     let pair = config::Pair {
         key: HeaderName::from_static("x-vtex-api-appkey"),

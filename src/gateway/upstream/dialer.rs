@@ -4,24 +4,29 @@
 //! at one deadline.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::config::{self, Reach, Speech};
+use crate::config::{Reach, Speech};
 use crate::net::dial::{self, Connector};
 use crate::net::opening::Protocol;
 use crate::net::stream::Stream;
 
+use super::standing::Standing;
+
 pub(super) struct Dialer {
     reach: Reach,
+    /// The address of its host, where it has been resolved.
+    address: Option<IpAddr>,
     speech: Speech,
     connector: Option<Connector>,
     deadline: Duration,
 }
 
 impl Dialer {
-    pub(super) fn new(endpoint: &config::Endpoint, connector: Option<Connector>, deadline: Duration) -> Self {
-        Self { reach: endpoint.reach.clone(), speech: endpoint.speech, connector, deadline }
+    pub(super) fn new(standing: &Standing, connector: Option<Connector>, deadline: Duration) -> Self {
+        let Standing { endpoint, address, .. } = standing;
+        Self { reach: endpoint.reach.clone(), address: *address, speech: endpoint.speech, connector, deadline }
     }
 
     /// What is spoken there, where that is known before anybody asked.
@@ -53,8 +58,11 @@ impl Dialer {
         }
     }
 
-    /// To the first address of `host` that answers.
+    /// To its address; where that is not known yet, to the first address of `host` that answers.
     async fn tcp(&self, host: &str, port: u16) -> io::Result<Stream> {
+        if let Some(address) = self.address {
+            return dial::tcp(SocketAddr::new(address, port), self.deadline).await;
+        }
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         for address in addresses(host, port).await? {
             match dial::tcp(address, self.deadline).await {

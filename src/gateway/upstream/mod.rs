@@ -1,34 +1,42 @@
 //! The backends as one worker sees them: its own connections, and counts shared by all workers.
 //!
 //! Promises: the address dialled comes from the configuration only; a connection is used again only after a reply
-//! that ended well; every wait has a deadline.
-//! Deliberately does not: judge health. A connection that cannot be made is tried at the next endpoint.
+//! that ended well; every wait has a deadline; who is chosen, admitted or put out is judged over all workers.
+//! Deliberately does not: send anything. Whoever does admits, chooses, and reports.
 
+mod choice;
 mod dialer;
 mod multiplex;
 mod pool;
+mod probe;
+mod shared;
+mod standing;
+mod watch;
 mod wires;
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 use http::uri::{Authority, Scheme};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use tracing::warn;
 
 use crate::config::{self, Speech};
 use crate::net::deadline::{Ticks, Wheel};
 use crate::net::dial::Connector;
 use crate::observe::{Metrics, UpstreamMetrics};
 
-pub(super) use pool::{Connection, Pool, REPLY_HEAD};
+use choice::{Candidate, MOST, choose};
+use standing::{Millis, Standing};
 
-/// What all workers share of one upstream.
-#[derive(Debug, Default)]
-pub(super) struct Shared {
-    in_flight: AtomicUsize,
-}
+pub(super) use choice::Tried;
+pub(super) use pool::{Connection, Pool, REPLY_HEAD};
+pub(super) use shared::{Addresses, InFlight, Outcome, Shared};
 
 /// One upstream, as one worker sees it.
 pub(super) struct Upstream {
@@ -36,11 +44,11 @@ pub(super) struct Upstream {
     pub(super) endpoints: Box<[Endpoint]>,
     pub(super) head_timeout: Ticks,
     pub(super) body_timeout: Ticks,
+    head_patience: Duration,
     /// Whether HTTP/1.1 in clear is spoken with every endpoint.
     pub(super) is_plain: bool,
-    most_in_flight: usize,
     shared: Arc<Shared>,
-    turn: Cell<usize>,
+    random: RefCell<SmallRng>,
 }
 
 /// An endpoint in logs and metrics.
@@ -58,51 +66,119 @@ pub(super) struct Endpoint {
     /// What logs and metrics say.
     pub(super) label: Rc<EndpointLabel>,
     pub(super) pool: Rc<Pool>,
+    standing: Arc<Standing>,
 }
 
 impl Upstream {
-    /// `config` as a worker sees it that takes its first turn at endpoint `first`.
+    /// `config` as a worker sees it; `before`, where it is the same upstream with other addresses, lends its connections.
     pub(super) fn new(
         config: &config::Upstream,
         shared: Arc<Shared>,
         connector: Option<&Connector>,
         (metrics, wheel): (&Metrics, &Rc<Wheel>),
-        first: usize,
+        before: Option<&Self>,
     ) -> Self {
-        let endpoint = |endpoint: &config::Endpoint| Endpoint {
-            host: host(endpoint),
-            origin: (scheme(endpoint.speech), endpoint.authority.clone()),
-            label: Rc::new(EndpointLabel {
-                authority: endpoint.label().into(),
-                metrics: metrics.upstream(&config.name, &endpoint.label()),
-            }),
-            pool: Rc::new(Pool::new(endpoint, config, connector.cloned(), wheel)),
+        let known = |standing: &Arc<Standing>| {
+            let known = before?.endpoints.iter().find(|known| Arc::ptr_eq(&known.standing, standing))?;
+            Some(Rc::clone(&known.pool))
+        };
+        let endpoint = |member: &shared::Member| {
+            let (standing, endpoint) = (&member.standing, &member.standing.endpoint);
+            let new = || Rc::new(Pool::new(standing, config, connector.cloned(), wheel));
+            Endpoint {
+                host: host(endpoint),
+                origin: (scheme(endpoint.speech), endpoint.authority.clone()),
+                label: Rc::new(EndpointLabel {
+                    authority: endpoint.label().into(),
+                    metrics: metrics.upstream(&config.name, &endpoint.label()),
+                }),
+                pool: known(standing).unwrap_or_else(new),
+                standing: Arc::clone(standing),
+            }
         };
         Self {
             name: config.name.as_str().into(),
-            endpoints: config.endpoints.iter().map(endpoint).collect(),
+            endpoints: shared.members.iter().map(endpoint).collect(),
+            is_plain: config.endpoints.iter().all(|endpoint| endpoint.speech == Speech::Http),
             head_timeout: config.head_timeout.into(),
             body_timeout: config.body_timeout.into(),
-            is_plain: config.endpoints.iter().all(|endpoint| endpoint.speech == Speech::Http),
-            most_in_flight: config.in_flight,
+            head_patience: config.head_timeout,
             shared,
-            turn: Cell::new(first),
+            random: RefCell::new(SmallRng::from_rng(&mut rand::rng())),
         }
     }
 
-    /// The endpoints in the order in which this request tries them: each worker goes round.
-    pub(super) fn turn(&self) -> impl Iterator<Item = &Endpoint> {
-        let first = self.turn.get() % self.endpoints.len();
-        self.turn.set(first + 1);
-        let (before, from) = self.endpoints.split_at(first);
-        from.iter().chain(before)
+    /// Whether it is what `shared` says.
+    pub(super) fn is_of(&self, shared: &Arc<Shared>) -> bool {
+        Arc::ptr_eq(&self.shared, shared)
     }
 
-    /// A place among the requests in flight, over all workers; `None` if there is none.
+    /// The endpoint that a request tries next, at `now`: one that is well before one that is not, and none twice.
+    pub(super) fn choose(&self, now: Instant, tried: &mut Tried) -> Option<&Endpoint> {
+        let place = if self.is_single() {
+            (!tried.has(0)).then_some(0)
+        } else {
+            let now = now.into();
+            self.draw(now, *tried, Standing::is_available).or_else(|| self.draw(now, *tried, |_, _| true))
+        }?;
+        tried.add(place);
+        self.endpoints.get(place)
+    }
+
+    /// One of those who were not tried and of whom `suits` holds.
+    fn draw(&self, now: Millis, tried: Tried, suits: impl Fn(&Standing, Millis) -> bool) -> Option<usize> {
+        let mut candidates = [Candidate::default(); MOST];
+        let mut count = 0;
+        for (place, member) in self.shared.members.iter().enumerate() {
+            let standing = &*member.standing;
+            if !tried.has(place)
+                && suits(standing, now)
+                && let Some(candidate) = candidates.get_mut(count)
+            {
+                let share = standing.share(member.weight, now, self.shared.rules().slow_start);
+                *candidate = Candidate { place, share, in_flight: standing.in_flight.load(Ordering::Relaxed) };
+                count += 1;
+            }
+        }
+        let mut random = self.random.borrow_mut();
+        choose(candidates.get(..count).unwrap_or_default(), [random.next_u64(), random.next_u64()])
+    }
+
+    /// A place among the requests in flight, over all workers; `None` if there is none now: [`Upstream::wait`] for one.
     pub(super) fn admit(&self) -> Option<InFlight> {
-        let before = self.shared.in_flight.fetch_add(1, Ordering::Relaxed);
-        let place = InFlight(Arc::clone(&self.shared));
-        (before < self.most_in_flight).then_some(place)
+        self.shared.admit()
+    }
+
+    /// A place among the requests in flight once one is free; `None` if none is in time, or too many wait already.
+    pub(super) async fn wait(&self) -> Option<InFlight> {
+        self.shared.wait().await
+    }
+
+    /// The request that has this place goes to `endpoint`, for as long as it is not sent to another.
+    pub(super) fn goes_to(&self, endpoint: &Endpoint, place: &mut InFlight) {
+        if self.endpoints.len() > 1 {
+            place.goes_to(&endpoint.standing); // nobody compares the load of one
+        }
+    }
+
+    /// Says how a request went at `endpoint`.
+    pub(super) fn report(&self, endpoint: &Endpoint, outcome: Outcome) {
+        if let Some(span) = self.shared.report(&endpoint.standing, outcome) {
+            endpoint.label.metrics.ejected();
+            let (seconds, last) = (span.as_secs_f64(), outcome);
+            warn!(upstream = &*self.name, endpoint = &*endpoint.label.authority, seconds, ?last, "put out for a while");
+        }
+    }
+
+    /// How long the head of a reply may take; where the request was `begun` before and is sent again, what is left of it.
+    pub(super) fn patience(&self, begun: Option<Instant>) -> Ticks {
+        let Some(begun) = begun else { return self.head_timeout };
+        self.head_patience.saturating_sub(begun.elapsed()).into()
+    }
+
+    /// Whether there is no other endpoint.
+    pub(super) fn is_single(&self) -> bool {
+        self.endpoints.len() == 1
     }
 
     /// Closes connections that have been idle too long.
@@ -121,13 +197,4 @@ fn scheme(speech: Speech) -> Scheme {
 /// An authority is visible ASCII, so the empty value is never taken.
 fn host(endpoint: &config::Endpoint) -> HeaderValue {
     HeaderValue::from_str(endpoint.authority.as_str()).unwrap_or(HeaderValue::from_static(""))
-}
-
-/// A place among the requests in flight; given back when dropped.
-pub(super) struct InFlight(Arc<Shared>);
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
 }

@@ -28,6 +28,7 @@ use crate::net::stream::Stream;
 
 use super::dialer::Dialer;
 use super::multiplex::{Berth, Multiplexed};
+use super::standing::Standing;
 use super::wires::Wires;
 
 /// The largest head of a reply, in bytes.
@@ -103,6 +104,14 @@ impl Connection {
         }
     }
 
+    /// Whether nothing of a reply to the last request has come. Of HTTP/2 that is not known.
+    pub(in crate::gateway) fn is_silent(&self) -> bool {
+        match &self.sender {
+            Sender::Http1(line) => line.replies.is_silent(),
+            Sender::Http2(..) => false,
+        }
+    }
+
     /// Keeps the connection for another exchange. Only after a reply that was read to its end.
     pub(in crate::gateway) fn give_back(self) {
         let Sender::Http1(line) = self.sender else { return }; // a place on a connection is given back by itself
@@ -131,12 +140,12 @@ async fn in_time<T>(
 
 impl Pool {
     pub(super) fn new(
-        endpoint: &config::Endpoint,
+        standing: &Standing,
         upstream: &config::Upstream,
         connector: Option<Connector>,
         wheel: &Rc<Wheel>,
     ) -> Self {
-        let dialer = Dialer::new(endpoint, connector, upstream.connect_timeout);
+        let dialer = Dialer::new(standing, connector, upstream.connect_timeout);
         Self {
             spoken: Cell::new(dialer.expected()),
             dialer,

@@ -117,6 +117,15 @@ impl RawClient {
         self.read.is_empty()
     }
 
+    /// Whether something of a reply is here, or the end; does not wait for it.
+    pub(crate) fn is_readable(&mut self) -> bool {
+        let mut byte = [0];
+        self.stream.set_nonblocking(true).expect("set");
+        let seen = self.stream.peek(&mut byte);
+        self.stream.set_nonblocking(false).expect("set");
+        !self.read.is_empty() || seen.is_ok()
+    }
+
     /// Whether the other end has closed already; does not wait for it.
     pub(crate) fn is_closing(&mut self) -> bool {
         let mut byte = [0];

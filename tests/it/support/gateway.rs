@@ -34,6 +34,7 @@ pub(crate) struct Setup {
     wrap: Option<Wrap>,
     access: String,
     folder: Option<PathBuf>,
+    workers: usize,
     readiness: Readiness,
 }
 
@@ -80,6 +81,12 @@ impl Setup {
         self
     }
 
+    /// With so many workers.
+    pub(crate) fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
     /// With its store in this folder, which outlives it.
     pub(crate) fn kept_in(mut self, folder: &Path) -> Self {
         self.folder = Some(folder.to_owned());
@@ -98,9 +105,10 @@ impl Setup {
         let folder = self.folder.as_deref().unwrap_or(own.path());
         let store = folder.join("relevo.redb");
         let text = format!(
-            "[gateway]\nlisten = [\"127.0.0.1:0\"]\nworkers = 2\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+            "[gateway]\nlisten = [\"127.0.0.1:0\"]\nworkers = {}\n[admin]\nlisten = \"127.0.0.1:0\"\n\
              [store]\npath = '{}'\n[log]\naccess = {}\n[drain]\ndelay = \"0s\"\ntimeout = \"1s\"\n\
              {}\n{}\n{}\n",
+            self.workers,
             store.display(),
             self.access,
             self.settings,
@@ -186,6 +194,7 @@ impl TestGateway {
             wrap: None,
             access: "false".to_owned(),
             folder: None,
+            workers: 2,
             readiness: Readiness::Awaited,
         }
     }

@@ -1,0 +1,121 @@
+//! Backends that fail in every way: no POST is sent twice, GETs recover.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::support::backend::{Backend, Reply};
+use crate::support::gateway::TestGateway;
+use crate::support::request::request;
+
+/// How many faults are injected. `RELEVO_FAULTS` asks for more.
+fn faults_wanted() -> usize {
+    std::env::var("RELEVO_FAULTS").ok().and_then(|text| text.parse().ok()).unwrap_or(10_000)
+}
+
+/// A backend that breaks off every other request, each time in another way, and counts how often.
+fn faulty(faults: &'static AtomicUsize) -> Backend {
+    let (asked, counted) = (AtomicUsize::new(0), faults);
+    Backend::replying(move |_| {
+        let number = asked.fetch_add(1, Ordering::Relaxed);
+        if number % 2 == 0 {
+            return Reply::ok("well");
+        }
+        counted.fetch_add(1, Ordering::Relaxed);
+        match number / 2 % 4 {
+            0 | 1 => Reply::raw("").then_closing(),
+            2 => Reply::raw("HTTP/1.1 20").then_closing(),
+            _ => Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbro").then_closing(),
+        }
+    })
+}
+
+/// Asks with `method` until there were so many faults: how many answers of which status, and how many broke off.
+fn ask(gateway: &TestGateway, token: &str, method: &str, wanted: usize, faults: &AtomicUsize) -> HashMap<u16, usize> {
+    let next = AtomicUsize::new(0);
+    let client = || {
+        let mut answers = HashMap::<u16, usize>::new();
+        let mut client = gateway.connect();
+        while faults.load(Ordering::Relaxed) < wanted {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            client.send(&request(method, &format!("/{number}")).token(token).bytes());
+            let reply = client.try_read_response();
+            let is_over = reply.as_ref().map_or(true, |reply| reply.closed);
+            *answers.entry(reply.map_or(0, |reply| reply.status)).or_default() += 1;
+            if is_over {
+                client = gateway.connect();
+            }
+        }
+        answers
+    };
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..4).map(|_| scope.spawn(client)).collect();
+        let mut all = HashMap::<u16, usize>::new();
+        for answers in clients.into_iter().map(|client| client.join().expect("a client")) {
+            for (status, count) in answers {
+                *all.entry(status).or_default() += count;
+            }
+        }
+        all
+    })
+}
+
+/// How often each target arrived, over all backends.
+fn arrivals(backends: &[Backend]) -> HashMap<String, usize> {
+    let mut arrivals = HashMap::new();
+    for request in backends.iter().flat_map(Backend::requests) {
+        *arrivals.entry(request.target).or_default() += 1;
+    }
+    arrivals
+}
+
+fn gateway(endpoints: &[SocketAddr]) -> TestGateway {
+    let endpoints: Vec<_> = endpoints.iter().map(|endpoint| format!("\"http://{endpoint}\"")).collect();
+    let upstream =
+        format!("[[upstreams]]\nname = \"backend\"\nendpoints = [{}]\neject_after = 0\n", endpoints.join(", "));
+    TestGateway::with_upstreams(&upstream).start()
+}
+
+#[test]
+fn of_ten_thousand_faults_none_makes_a_post_arrive_twice() {
+    static FAULTS: AtomicUsize = AtomicUsize::new(0);
+    let backends = [faulty(&FAULTS), faulty(&FAULTS)];
+    let gateway = gateway(&backends.each_ref().map(Backend::address));
+    let holder = gateway.create_key("ci").done();
+    let answers = ask(&gateway, &holder.token, "POST", faults_wanted() / 2, &FAULTS);
+    let twice: Vec<_> = arrivals(&backends).into_iter().filter(|(_, count)| *count > 1).collect();
+    assert!(twice.is_empty(), "{twice:?}");
+    assert!(answers[&200] > 0 && answers[&502] > 0, "{answers:?}");
+    assert!(answers.keys().all(|status| [0, 200, 502].contains(status)), "{answers:?}");
+}
+
+#[test]
+fn of_ten_thousand_faults_gets_recover_where_nothing_was_answered_and_arrive_twice_at_most() {
+    static FAULTS: AtomicUsize = AtomicUsize::new(0);
+    let silent = |faults: &'static AtomicUsize| {
+        let asked = AtomicUsize::new(0);
+        Backend::replying(move |_| match asked.fetch_add(1, Ordering::Relaxed) % 5 {
+            4 => {
+                faults.fetch_add(1, Ordering::Relaxed);
+                Reply::raw("").then_closing()
+            }
+            _ => Reply::ok("well"),
+        })
+    };
+    let backends = [silent(&FAULTS), silent(&FAULTS)];
+    let gateway = gateway(&backends.each_ref().map(Backend::address));
+    let holder = gateway.create_key("ci").done();
+    let answers = ask(&gateway, &holder.token, "GET", faults_wanted() / 2, &FAULTS);
+    let arrivals = arrivals(&backends);
+    assert!(arrivals.values().all(|count| *count <= 2), "sent at most once more");
+    let all: usize = answers.values().sum();
+    // Twice in a row a fault is one in 25 of those that are sent again.
+    let failed = all - answers[&200];
+    let faults = FAULTS.load(Ordering::Relaxed);
+    assert!(failed * 12 < faults, "{failed} of {all} failed by {faults} faults");
+    let retries = gateway.metrics();
+    let retries =
+        retries.lines().filter_map(|line| line.strip_prefix("relevo_upstream_retries_total{")?.rsplit(' ').next());
+    let retries: f64 = retries.filter_map(|count| count.parse::<f64>().ok()).sum();
+    assert!(retries > 0.0);
+}

@@ -9,6 +9,9 @@ use serde_json::Value;
 
 use crate::support::backend::Backend;
 use crate::support::client::{RawClient, RawResponse};
+use crate::support::frames::{
+    DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, RST_STREAM, SETTINGS, block, frame, get,
+};
 use crate::support::process::Process;
 use crate::support::request::{Request, request};
 
@@ -87,6 +90,65 @@ fn well_formed(base: &str, token: &str) -> Vec<(&'static str, Request)> {
     ]
 }
 
+/// What carries `token` somewhere over HTTP/2, with the name of the place; the first of its frames begins stream 1.
+fn modern_positions(token: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let whole = |headers: &[u8]| frame(HEADERS, END_HEADERS | END_STREAM, 1, headers);
+    let open = frame(HEADERS, END_HEADERS, 1, &get("/open", &[]));
+    let begun = |frame: Vec<u8>| [open.clone(), frame].concat();
+    let pseudo = |name: &str| {
+        let mut headers = vec![(":method", "GET"), (":scheme", "http"), (":authority", "localhost"), (":path", "/")];
+        headers.retain(|(each, _)| *each != name);
+        whole(&block(&[&headers[..], &[(name, token)]].concat()))
+    };
+    let (path, query) = (format!("/{token}"), format!("/open?token={token}"));
+    let mut all = vec![
+        ("the path", whole(&get(&path, &[]))),
+        ("the query", whole(&get(&query, &[]))),
+        ("the method", pseudo(":method")),
+        ("the scheme", pseudo(":scheme")),
+        ("the authority", pseudo(":authority")),
+        ("a path without its slash", pseudo(":path")),
+        ("a pseudo-header that there is not", pseudo(":relevo")),
+        ("a header's name", whole(&get("/", &[(token, "1")]))),
+        ("the body", begun(frame(DATA, END_STREAM, 1, token.as_bytes()))),
+        ("a trailer", begun(frame(HEADERS, END_HEADERS | END_STREAM, 1, &block(&[("x-t", token)])))),
+        ("a farewell", frame(GOAWAY, 0, 0, &[&[0; 8], token.as_bytes()].concat())),
+        ("settings", frame(SETTINGS, 0, 0, token.as_bytes())),
+        ("no header block", whole(token.as_bytes())),
+        ("a frame of a kind that there is not", [frame(0xee, 0, 0, token.as_bytes()), whole(&get("/", &[]))].concat()),
+    ];
+    for name in ["authorization", "x-api-key", "x-app-token", "cookie", "user-agent", "x-any", "te", "connection"] {
+        all.push((name, whole(&get("/", &[(name, token)]))));
+    }
+    all
+}
+
+/// What was answered to these frames in DATA, until the stream or the connection ended.
+fn answer_in_frames(address: std::net::SocketAddr, bytes: &[u8]) -> String {
+    let mut client = Frames::connect(address);
+    client.send(bytes);
+    let mut body = Vec::new();
+    while let Some(frame) = client.next() {
+        let is_last = frame.flags & END_STREAM != 0;
+        let ends = match frame.kind {
+            DATA => {
+                body.extend(frame.payload);
+                is_last
+            }
+            HEADERS => is_last,
+            GOAWAY => {
+                body.extend(&frame.payload[8..]);
+                true
+            }
+            kind => kind == RST_STREAM,
+        };
+        if ends {
+            break;
+        }
+    }
+    String::from_utf8_lossy(&body).into_owned()
+}
+
 /// Calls of the admin port that carry `token` where it does not belong.
 fn calls(root: &str, token: &str) -> Vec<(&'static str, Request)> {
     let call = |method: &str, path: &str| request(method, path).token(root);
@@ -159,6 +221,10 @@ fn no_token_is_in_any_log_line_metric_or_error_wherever_a_client_put_it() {
         for (place, bytes) in positions(token) {
             let answer = sent(process.gateway, &bytes);
             assert_hidden(&answer.as_ref().map(told).unwrap_or_default(), &tokens, &format!("the answer to {place}"));
+        }
+        for (place, bytes) in modern_positions(token) {
+            let answer = answer_in_frames(process.gateway, &bytes);
+            assert_hidden(&answer, &tokens, &format!("the answer over HTTP/2 to {place}"));
         }
         for (place, call) in calls(&root, token) {
             let answer = sent(process.admin, &call.bytes()).expect("an answer");

@@ -18,6 +18,7 @@ use relevo::domain::token::{Form, form, mask};
 use relevo::gateway::headers::{Arrival, Peer, Scheme, sanitise_request, sanitise_trailers};
 use relevo::gateway::path::PathPolicy;
 use relevo::gateway::route::RouteTable;
+use relevo::net::proxy::parse;
 use relevo::serve::Relevo;
 
 /// A path has one spelling: reading it twice changes nothing, and the route of a path is that of the path decoded,
@@ -34,6 +35,15 @@ pub fn path(bytes: &[u8]) {
     let route = |path| routes.choose("localhost", path, &Method::GET).ok().map(|route| route.index);
     if let (Ok(decoded), Some(chosen)) = (policy.normalise(&decoded), route(&path)) {
         assert_eq!(route(&decoded), Some(chosen), "{text:?}");
+    }
+}
+
+/// A header of the PROXY protocol is whole at one length and at no other, and what it says does not depend on what follows.
+pub fn proxy(bytes: &[u8]) {
+    let Ok(Some((introduced, length))) = parse(bytes) else { return };
+    assert_eq!(parse(&bytes[..length]), Ok(Some((introduced, length))));
+    for shorter in 0..length {
+        assert_eq!(parse(&bytes[..shorter]), Ok(None), "{shorter} of {length}");
     }
 }
 

@@ -10,6 +10,7 @@ mod limits;
 mod listener;
 mod overlap;
 mod path;
+mod rewrite;
 mod route;
 mod upstream;
 

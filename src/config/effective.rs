@@ -30,7 +30,7 @@ fn file(config: &Config) -> File {
         watch: config.watch,
         gateway: file::Gateway {
             listen: in_clear(config).into(),
-            listeners: with_tls(config),
+            listeners: with_more(config),
             workers: (config.gateway.workers as u64).into(),
             trusted_proxies: texts(&config.gateway.trusted_proxies),
         },
@@ -61,11 +61,11 @@ fn file(config: &Config) -> File {
 }
 
 fn in_clear(config: &Config) -> Vec<Text> {
-    let listeners = config.gateway.listeners.iter().filter(|listener| listener.tls.is_empty());
+    let listeners = config.gateway.listeners.iter().filter(|listener| listener.is_plain());
     listeners.map(|listener| text(&listener.address)).collect()
 }
 
-fn with_tls(config: &Config) -> Vec<At<file::Listener>> {
+fn with_more(config: &Config) -> Vec<At<file::Listener>> {
     let served = |served: &Served| {
         let certificate = &served.certificate;
         let served = file::Served {
@@ -75,10 +75,16 @@ fn with_tls(config: &Config) -> Vec<At<file::Listener>> {
         };
         At::from(served)
     };
-    let listeners = config.gateway.listeners.iter().filter(|listener| !listener.tls.is_empty());
+    let listeners = config.gateway.listeners.iter().filter(|listener| !listener.is_plain());
     let written = listeners.map(|listener| {
         let tls: Vec<_> = listener.tls.iter().map(served).collect();
-        At::from(file::Listener { address: Some(text(&listener.address)), tls: tls.into() })
+        At::from(file::Listener {
+            address: Some(text(&listener.address)),
+            tls: tls.into(),
+            proxy_protocol: listener.proxy_protocol.into(),
+            redirect_to_https: listener.redirect_to_https.into(),
+            authorization: listener.authorization.into(),
+        })
     });
     written.collect()
 }
@@ -233,8 +239,19 @@ fn one_route(route: &Route, config: &Config) -> file::Route {
         streaming: route.streaming,
         encoded_slash: route.encoded_slash.into(),
         body_limit: route.body_limit.map_or_else(|| "unlimited".into(), bytes),
+        strip_prefix: route.strip_prefix.into(),
+        preflight: route.preflight.into(),
+        set_request_headers: set(&route.request_headers),
+        remove_request_headers: texts(&route.request_headers.remove),
+        set_response_headers: set(&route.response_headers),
+        remove_response_headers: texts(&route.response_headers.remove),
         upstream: config.upstreams.get(route.upstream).map(|upstream| text(&upstream.name)),
     }
+}
+
+fn set(rules: &super::HeaderRules) -> std::collections::BTreeMap<String, Text> {
+    let value = |value: &http::HeaderValue| text(String::from_utf8_lossy(value.as_bytes()));
+    rules.set.iter().map(|(name, set)| (name.to_string(), value(set))).collect()
 }
 
 fn host(host: &HostPattern) -> Text {

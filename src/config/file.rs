@@ -3,6 +3,8 @@
 //! Promises: an unknown key is refused; every value knows where in the text it stands; a default is written here once.
 //! Deliberately does not: judge values. That is [`check`](super::check)'s.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +67,12 @@ pub(super) struct Listener {
     pub(super) address: Option<Text>,
     /// The certificates, chosen by the name that the client asks for; the first is the default. Without: in clear.
     pub(super) tls: At<Vec<At<Served>>>,
+    /// Whether a connection begins with a header of the PROXY protocol, version 1 or 2, from one of `trusted_proxies`.
+    pub(super) proxy_protocol: At<bool>,
+    /// Whether every request is answered 308 with where to find the same over TLS.
+    pub(super) redirect_to_https: At<bool>,
+    /// Whether nothing is forwarded here: other proxies ask whether a request may pass (docs/authorization.md).
+    pub(super) authorization: At<bool>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -364,6 +372,19 @@ pub(super) struct Route {
     pub(super) encoded_slash: At<bool>,
     /// The largest request body, or "unlimited".
     pub(super) body_limit: Text,
+    /// Whether the backend is asked for what follows the path prefix, and not for all of it.
+    pub(super) strip_prefix: At<bool>,
+    /// Whether CORS preflights (`OPTIONS` with `Origin` and `Access-Control-Request-Method`) go to the backend without a
+    /// credential.
+    pub(super) preflight: At<bool>,
+    /// Headers that the backend gets, in the place of the client's of the same name.
+    pub(super) set_request_headers: BTreeMap<String, Text>,
+    /// Headers of the client that the backend does not get.
+    pub(super) remove_request_headers: Vec<Text>,
+    /// Headers that the client gets, in the place of the backend's of the same name.
+    pub(super) set_response_headers: BTreeMap<String, Text>,
+    /// Headers of the backend that the client does not get.
+    pub(super) remove_response_headers: Vec<Text>,
     /// The name of its upstream.
     pub(super) upstream: Option<Text>,
 }
@@ -508,6 +529,12 @@ impl Default for Route {
             streaming: false,
             encoded_slash: At::default(),
             body_limit: "10MiB".into(),
+            strip_prefix: At::default(),
+            preflight: At::default(),
+            set_request_headers: BTreeMap::new(),
+            remove_request_headers: Vec::new(),
+            set_response_headers: BTreeMap::new(),
+            remove_response_headers: Vec::new(),
             upstream: None,
         }
     }

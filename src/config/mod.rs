@@ -25,7 +25,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http::{HeaderName, Method};
+use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 
 pub use self::address::ListenAddress;
@@ -132,6 +132,24 @@ pub struct Listener {
     /// The certificates that are shown there, by the name that the client asks for; the first is the default. Empty: in
     /// clear.
     pub tls: Vec<Served>,
+    /// Whether a connection begins with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
+    /// Whether every request is answered with where to find the same over TLS.
+    pub redirect_to_https: bool,
+    /// Whether other proxies ask here whether a request may pass.
+    pub authorization: bool,
+}
+
+impl Listener {
+    /// Clients come in at `address`, in clear.
+    pub fn in_clear(address: ListenAddress) -> Self {
+        Self { address, tls: Vec::new(), proxy_protocol: false, redirect_to_https: false, authorization: false }
+    }
+
+    /// Whether there is nothing to say of it but its address.
+    pub fn is_plain(&self) -> bool {
+        self.tls.is_empty() && !self.proxy_protocol && !self.redirect_to_https && !self.authorization
+    }
 }
 
 /// A certificate, and for whom it is shown.
@@ -467,6 +485,7 @@ pub struct UpstreamTls {
 
 /// `[[routes]]`
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the file, and none excludes another")]
 pub struct Route {
     /// The path prefix, in the one spelling of the path policy; begins with `/`.
     pub path: String,
@@ -490,8 +509,32 @@ pub struct Route {
     pub encoded_slash: bool,
     /// The largest request body in bytes; `None`: unlimited.
     pub body_limit: Option<u64>,
+    /// Whether the backend is asked for what follows [`Route::path`] only.
+    pub strip_prefix: bool,
+    /// Whether CORS preflights pass without a credential.
+    pub preflight: bool,
+    /// What becomes of the headers of requests.
+    pub request_headers: HeaderRules,
+    /// What becomes of the headers of replies.
+    pub response_headers: HeaderRules,
     /// The place of its upstream in [`Config::upstreams`].
     pub upstream: usize,
+}
+
+/// What becomes of headers on their way. None of them is one that the gateway or the protocol needs for itself.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct HeaderRules {
+    /// Those that are set, in the place of any of the same name.
+    pub set: Vec<(HeaderName, HeaderValue)>,
+    /// Those that are removed.
+    pub remove: Vec<HeaderName>,
+}
+
+impl HeaderRules {
+    /// Whether they change nothing.
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.remove.is_empty()
+    }
 }
 
 /// A method's name, ordered as text.

@@ -19,6 +19,7 @@ use tracing::{debug, error};
 
 use crate::net::connection::End;
 use crate::net::guard::{Fault, Heads};
+use crate::net::pulse::Late;
 
 use super::body::ReplyBody;
 use super::exchange::Exchange;
@@ -48,6 +49,12 @@ impl Worker {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response.map(|body| body.holding(in_progress))
+    }
+
+    /// A connection was late before anything was said.
+    pub(super) fn late(&self, address: std::net::IpAddr, late: Late) {
+        debug!(client = %address, wait = late.word(), "no conversation began");
+        self.plane.metrics.late(late.word()).increment(1);
     }
 
     /// A connection did not end well. What the engine answered by itself is counted here, and who was late.

@@ -16,6 +16,7 @@ use futures_util::FutureExt;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
+use ipnet::IpNet;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,7 +28,8 @@ use crate::net::guard::Heads;
 use crate::net::http2;
 use crate::net::listener::{Listener, Socket};
 use crate::net::opening::{self, Opened, Patience, Protocol, Unopened};
-use crate::net::pulse::Pulse;
+use crate::net::proxy::{self, Introduced};
+use crate::net::pulse::{Late, Pulse};
 use crate::net::stream::Stream;
 use crate::net::tls::Terminator;
 
@@ -50,8 +52,29 @@ const THIS_MACHINE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 pub struct Entrance {
     /// The socket.
     pub socket: Socket,
+    /// What there is to say of it.
+    pub door: Door,
+}
+
+/// How clients come in somewhere.
+pub struct Door {
     /// The end of TLS there; `None`: in clear.
     pub tls: Option<Terminator>,
+    /// Whether a connection begins with a header of the PROXY protocol.
+    pub proxied: bool,
+    /// What clients come for.
+    pub purpose: Purpose,
+}
+
+/// What clients come for somewhere.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    /// To have their requests forwarded.
+    Forward,
+    /// To be told where to find the same over TLS.
+    Redirect,
+    /// To ask whether a request that they hold may pass.
+    Authorize,
 }
 
 impl Worker {
@@ -59,7 +82,7 @@ impl Worker {
     pub(super) async fn accept(
         self: Rc<Self>,
         listener: Listener,
-        tls: Option<Terminator>,
+        door: Rc<Door>,
         tasks: TaskTracker,
         drain: CancellationToken,
     ) {
@@ -68,11 +91,11 @@ impl Worker {
                 accepted = listener.accept() => accepted,
                 () = drain.cancelled() => break,
             };
-            self.admit(stream, from, tls.as_ref(), &tasks, &drain);
+            self.admit(stream, from, &door, &tasks, &drain);
         }
         // Closing a listener would reset the connections that wait in its queue.
         while let Some((stream, from)) = listener.accept().now_or_never() {
-            self.admit(stream, from, tls.as_ref(), &tasks, &drain);
+            self.admit(stream, from, &door, &tasks, &drain);
         }
     }
 
@@ -80,14 +103,14 @@ impl Worker {
         self: &Rc<Self>,
         stream: Stream,
         from: Option<SocketAddr>,
-        tls: Option<&Terminator>,
+        door: &Rc<Door>,
         tasks: &TaskTracker,
         drain: &CancellationToken,
     ) {
         let site = self.site();
         let Some(place) = Place::among(&self.plane, site.config().limits.connections) else {
             site.route_metrics(None).refused(Refusal::Overloaded.code());
-            if tls.is_none() && Rc::strong_count(&self.farewells) <= FAREWELLS {
+            if door.tls.is_none() && Rc::strong_count(&self.farewells) <= FAREWELLS {
                 let told = Rc::clone(&self.farewells);
                 tasks.spawn_local(async move {
                     turn_away(stream).await;
@@ -97,19 +120,16 @@ impl Worker {
             return;
         };
         let address = from.map_or(THIS_MACHINE, |from| from.ip());
-        let Some(peer) = Peer::at(address, &site.config().gateway.trusted_proxies) else { return };
-        let scheme = if tls.is_some() { Scheme::Https } else { Scheme::Http };
-        let client = Client { address, peer, scheme, heads: None };
-        let (worker, tls, drain) = (Rc::clone(self), tls.cloned(), drain.clone());
+        let (worker, door, drain) = (Rc::clone(self), Rc::clone(door), drain.clone());
         tasks.spawn_local(async move {
             let _place = place;
             let opened = tokio::select! {
-                opened = Box::pin(worker.open(stream, tls)) => opened, // no part of what waits for requests later
+                opened = Box::pin(worker.open(stream, address, &door)) => opened, // no part of what waits for requests later
                 () = last_call(&drain) => return,
             };
             match opened {
-                Ok((stream, protocol)) => worker.converse(stream, protocol, client, &drain).await,
-                Err(Unopened::Late(late)) => worker.ended(&client, &End::Late(late)),
+                Ok((client, stream, protocol)) => worker.converse(stream, protocol, client, &drain).await,
+                Err(Unopened::Late(late)) => worker.late(address, late),
                 Err(Unopened::Broken(error)) => debug!(client = %address, %error, "no conversation began"),
             }
         });
@@ -133,7 +153,7 @@ impl Worker {
             client.heads = Some(Rc::clone(&heads));
         }
         let client = Rc::new(client);
-        if protocol == Protocol::Http1 {
+        if protocol == Protocol::Http1 && client.purpose == Purpose::Forward {
             let whose = (Rc::clone(&self), Rc::clone(&client), Rc::clone(&heads));
             stream = match Lane::new(whose, head_bounds, stream.into_parts()).run().await {
                 Ending::Closed => return,
@@ -156,11 +176,25 @@ impl Worker {
         }
     }
 
-    /// Ends TLS, if there is any, and finds out what is spoken: by ALPN, or by the first bytes.
-    async fn open(&self, stream: Stream, tls: Option<Terminator>) -> Result<(Opened<Stream>, Protocol), Unopened> {
+    /// Hears for whom the connection is, where that is said; ends TLS, if there is any; and finds out what is spoken: by
+    /// ALPN, or by the first bytes.
+    async fn open(
+        &self,
+        mut stream: Stream,
+        mut address: IpAddr,
+        door: &Door,
+    ) -> Result<(Client, Opened<Stream>, Protocol), Unopened> {
         let site = self.site();
         let Limits { handshake_timeout, first_byte, head_timeout, handshakes, .. } = site.config().limits;
-        let (stream, agreed) = match tls {
+        let trusted = &site.config().gateway.trusted_proxies;
+        if door.proxied {
+            address = introduced(&mut stream, address, trusted, first_byte).await?;
+        }
+        let nobody = || io::Error::from(io::ErrorKind::AddrNotAvailable);
+        let peer = Peer::at(address, trusted).ok_or_else(nobody)?;
+        let scheme = if door.tls.is_some() { Scheme::Https } else { Scheme::Http };
+        let client = Client { address, peer, scheme, purpose: door.purpose, heads: None };
+        let (stream, agreed) = match &door.tls {
             Some(tls) => {
                 let _place = Handshake::among(&self.plane, handshakes)?;
                 tls.accept(stream, handshake_timeout).await?
@@ -168,10 +202,30 @@ impl Worker {
             None => (stream, None),
         };
         if agreed == Some(Protocol::Http2) {
-            return Ok((Opened::untouched(stream), Protocol::Http2));
+            return Ok((client, Opened::untouched(stream), Protocol::Http2));
         }
         let (stream, spoken) = opening::open(stream, Patience { first_byte, rest: head_timeout }).await?;
-        Ok((stream, agreed.unwrap_or(spoken)))
+        Ok((client, stream, agreed.unwrap_or(spoken)))
+    }
+}
+
+/// Whose connection it is by the header of the PROXY protocol with which it begins. Nobody but a trusted proxy may say so.
+async fn introduced(
+    stream: &mut Stream,
+    address: IpAddr,
+    trusted: &[IpNet],
+    patience: Duration,
+) -> Result<IpAddr, Unopened> {
+    let canonical = address.to_canonical();
+    if !trusted.iter().any(|net| net.contains(&canonical)) {
+        let error =
+            io::Error::new(io::ErrorKind::PermissionDenied, "it is no trusted proxy and may not introduce anybody");
+        return Err(Unopened::Broken(error));
+    }
+    let read = tokio::time::timeout(patience, proxy::read(stream)).await;
+    match read.map_err(|_| Unopened::Late(Late::FirstByte))?? {
+        Introduced::Itself => Ok(address),
+        Introduced::Client(client) => Ok(client.ip()),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Promises: every request is counted and written down exactly once, when the last of its reply is out or given up.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,8 @@ pub(super) struct Exchange {
     begun: Instant,
     /// When it was begun: the one reading of the wall clock that a request makes.
     pub(super) at: Timestamp,
+    /// The client's address, as a trusted proxy tells it.
+    pub(super) address: IpAddr,
     method: Method,
     route: Option<usize>,
     refusal: Option<&'static str>,
@@ -73,7 +76,6 @@ impl RequestId {
 
 /// What only the access log wants to know.
 pub(super) struct Logged {
-    address: std::net::IpAddr,
     target: Uri,
     host: Option<HeaderValue>,
     user_agent: Option<HeaderValue>,
@@ -99,7 +101,6 @@ impl Worker {
     ) -> Exchange {
         let value = |name| lines.named(name).next().and_then(|value| HeaderValue::from_bytes(value).ok());
         let logged = || Logged {
-            address: client.address,
             target: uri(),
             host: value(&HOST),
             user_agent: value(&USER_AGENT),
@@ -107,12 +108,16 @@ impl Worker {
             endpoint: None,
             upstream_took: None,
         };
+        let site = self.site();
+        let address =
+            headers::client_address(lines, &client.peer, client.address, &site.config().gateway.trusted_proxies);
         let given = headers::request_id(lines, &client.peer).map(|name| RequestId::Given(name.into()));
         Exchange {
             worker: Rc::clone(self),
-            site: self.site(),
+            site,
             begun: Instant::now(),
             at: self.plane.clock.now(),
+            address,
             method,
             route: None,
             refusal: None,
@@ -162,6 +167,9 @@ impl Exchange {
     /// It was refused.
     pub(super) fn refused(&mut self, refusal: &Refusal) {
         self.refusal = Some(refusal.code());
+        if let Refusal::TooManyFailures { .. } = refusal {
+            self.log = None; // they are summed up
+        }
         self.site.route_metrics(self.route).refused(refusal.code());
     }
 
@@ -199,7 +207,7 @@ impl Drop for Exchange {
         worker.plane.access.record(&Record {
             time: self.at,
             request_id: &String::from_utf8_lossy(self.request_id.as_bytes()),
-            client: log.address,
+            client: self.address,
             method: self.method.as_str(),
             host: log.host.as_ref().map(text).as_deref().unwrap_or_default(),
             path: log.target.path(),

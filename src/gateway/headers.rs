@@ -21,7 +21,7 @@ use super::credential::is_taken;
 use super::refusal::Refusal;
 use connection::Options;
 use forwarded::Told;
-pub use forwarded::{Arrival, Peer, Scheme, request_id};
+pub use forwarded::{Arrival, Peer, Scheme, client_address, request_id};
 pub(super) use forwarded::{addresses, believed_host, believed_proto, is_traced, traceparent};
 pub use host::{host_in, host_of};
 pub use identity::identify;

@@ -7,19 +7,23 @@
 //! Deliberately does not: know the store or the keyring. Keys are what the index says.
 
 mod answer;
+mod authorize;
 mod body;
 mod buffers;
 pub mod credential;
 mod entrance;
 mod exchange;
+mod failures;
 mod forward;
 pub mod headers;
 mod http2;
 mod lane;
 mod limit;
 pub mod path;
+mod redirect;
 pub mod refusal;
 pub mod reply;
+pub mod rewrite;
 pub mod route;
 mod site;
 mod stall;
@@ -51,6 +55,7 @@ use crate::usage::{FirstUse, Usage};
 
 use body::{ReplyBody, RequestBody};
 use exchange::Exchange;
+use failures::Failures;
 use forward::Reply;
 use headers::{Arrival, Peer, Scheme};
 use refusal::Refusal;
@@ -61,7 +66,7 @@ use upstream::Addresses;
 use verdict::{Holder, Permit};
 use worker::Worker;
 
-pub use entrance::Entrance;
+pub use entrance::{Door, Entrance, Purpose};
 pub use worker::{Workers, start};
 
 const RELEVO_TOKEN: HeaderName = HeaderName::from_static("relevo-token");
@@ -78,6 +83,7 @@ pub struct Plane {
     clock: Clock,
     metrics: Metrics,
     access: AccessLog,
+    failures: Failures,
     connections: Arc<AtomicUsize>,
     handshakes: Arc<AtomicUsize>,
 }
@@ -105,8 +111,8 @@ impl Plane {
     pub fn new(parts: Parts) -> Self {
         let Parts { config, index, usage, limiter, clock, metrics, access } = parts;
         let setup = ArcSwap::from_pointee(Setup::new(config, None, Addresses::default()));
-        let (connections, handshakes, changing) = Default::default();
-        Self { setup, changing, index, usage, limiter, clock, metrics, access, connections, handshakes }
+        let (failures, connections, handshakes, changing) = Default::default();
+        Self { setup, changing, index, usage, limiter, clock, metrics, access, failures, connections, handshakes }
     }
 
     /// Routes and forwards by `config` from the next request on.
@@ -137,6 +143,8 @@ struct Client {
     address: IpAddr,
     peer: Peer,
     scheme: Scheme,
+    /// What it came for.
+    purpose: Purpose,
     /// What the guard of the connection tells, where there is one: on HTTP/1.1.
     heads: Option<Rc<Heads>>,
 }
@@ -146,6 +154,11 @@ impl Worker {
     async fn serve(self: &Rc<Self>, client: &Client, mut request: Request<Incoming>) -> Response<ReplyBody> {
         let settled = http2::settle(&mut request, self.site().config().limits.header_count);
         let mut exchange = self.begin(client, &request);
+        match client.purpose {
+            Purpose::Forward => {}
+            Purpose::Redirect => return redirect::to_https(&request, exchange),
+            Purpose::Authorize => return self.authorize(request, exchange),
+        }
         let site = Rc::clone(&exchange.site);
         let method = request.method().clone();
         let passed = match settled {
@@ -173,12 +186,15 @@ impl Worker {
         let (mut head, body) = request.into_parts();
         let (route, target) = site.route(&head)?;
         exchange.on_route(route, || target.clone());
-        let permit = self.judge(client, exchange, route, &mut head.headers)?;
+        let permit = self.judge(exchange, route, &mut head)?;
         self.note_use(&permit, exchange);
         self.limit(&permit, exchange)?;
         admit_length(&body, route)?;
 
-        let headers = self.headers(client, &permit, &mut head, exchange)?;
+        let mut headers = self.headers(client, &permit, &mut head, exchange)?;
+        if let Some(rewrite) = &route.rewrite {
+            rewrite.request(&mut headers);
+        }
         let upstream = site.upstream(route);
         let stream = route.streaming.then(|| self.stream(client, site));
         let patience = stream.clone().unwrap_or_else(|| Patience::with_request(&self.wheel, &site.pace));
@@ -194,7 +210,7 @@ impl Worker {
         exchange.answered_by(&reply.endpoint, asked.elapsed());
         let stream = stream.or_else(|| is_stream(&reply.response).then(|| self.stream(client, site)));
         let patience = stream.unwrap_or_else(|| Patience::with_reply(&self.wheel, upstream.body_timeout));
-        Ok(Passed { permit, reply, patience })
+        Ok(Passed { permit, route: route.index, reply, patience })
     }
 
     /// The exchange in progress is a stream: the patience with its bodies.
@@ -203,19 +219,20 @@ impl Worker {
         Patience::with_stream(&self.wheel, &site.pace)
     }
 
-    fn judge(
-        &self,
-        client: &Client,
-        exchange: &Exchange,
-        route: &Route,
-        headers: &mut HeaderMap,
-    ) -> Result<Permit, Refusal> {
+    fn judge(&self, exchange: &Exchange, route: &Route, head: &mut request::Parts) -> Result<Permit, Refusal> {
         if route.auth != Auth::None && !self.plane.index.is_loaded() {
             return Err(Refusal::NotReady);
         }
         let settings = self.plane.index.settings();
-        let presented = credential::take(headers, route, exchange.credentials(), &settings.prefixes)?;
-        verdict::judge(&presented, route, client.address, exchange.at, &self.plane.index)
+        let presented = credential::take(&mut head.headers, route, exchange.credentials(), &settings.prefixes);
+        if route.preflight
+            && let Ok(presented) = &presented
+            && let Some(permit) = verdict::preflight(presented, route, &head.method, &head.headers)
+        {
+            return Ok(permit);
+        }
+        let judge = |presented| verdict::judge(&presented, route, exchange.address, exchange.at, &self.plane.index);
+        presented.and_then(judge).map_err(|refusal| self.plane.failures.weigh(refusal, exchange.address, exchange.at))
     }
 
     /// Notes who used which token; a first use is told to the keyring.
@@ -263,13 +280,16 @@ impl Worker {
 
 /// The backend's reply as the client gets it.
 fn deliver(passed: Passed, method: &Method, exchange: &mut Exchange) -> Result<(Response<()>, Delivery), Refusal> {
-    let Passed { permit, reply, patience } = passed;
+    let Passed { permit, route, reply, patience } = passed;
     let (mut head, incoming) = reply.response.into_parts();
     let had_length = head.headers.contains_key(CONTENT_LENGTH);
     // Without a body to measure, the length is the backend's word.
     let said =
         (method == Method::HEAD || head.status == StatusCode::NOT_MODIFIED).then(|| length(&head.headers)).flatten();
     head.headers = headers::sanitise_response(head.headers)?;
+    if let Some(rewrite) = exchange.site.rewrite(route) {
+        rewrite.response(&mut head.headers);
+    }
     head.version = http::Version::HTTP_11;
     head.extensions = http::Extensions::default();
     let exact = incoming.size_hint().exact().filter(|_| had_length);
@@ -308,6 +328,8 @@ fn refuse(refusal: Refusal, method: &Method, mut exchange: Exchange) -> Response
 /// A request that passed, with its backend's reply.
 struct Passed {
     permit: Permit,
+    /// Its place in the configuration.
+    route: usize,
     reply: Reply,
     patience: Patience,
 }

@@ -37,6 +37,11 @@ pub enum Refusal {
     RoleMissing,
     /// A limit of the key is reached.
     RateLimited(Box<Exceeded>),
+    /// A credential that is not good, from where too many came lately.
+    TooManyFailures {
+        /// When they are answered each for itself again.
+        retry_after_seconds: u64,
+    },
     /// Framing, Host, header and path rules; the text says which, as a whole sentence without the period.
     BadRequest(&'static str),
     /// The request's head has too many bytes or lines (RFC 6585 §5).
@@ -136,6 +141,12 @@ static RATE_LIMITED: Problem = Problem::new(
     "Rate limited",
     "The key has asked for as much as it may; try again later.",
 );
+static TOO_MANY_FAILURES: Problem = Problem::new(
+    StatusCode::TOO_MANY_REQUESTS,
+    "too_many_failures",
+    "Too many failures",
+    "Too many requests with a credential that is not valid came from this address; try again later.",
+);
 static BAD_REQUEST: Problem =
     Problem::new(StatusCode::BAD_REQUEST, "bad_request", "Bad request", "The request is malformed.");
 static HEAD_TOO_LARGE: Problem = Problem::new(
@@ -230,6 +241,7 @@ impl Refusal {
             | Self::TokenExpired
             | Self::RoleMissing
             | Self::RateLimited(_)
+            | Self::TooManyFailures { .. }
             | Self::HeadTooLarge
             | Self::UriTooLong
             | Self::NoRoute
@@ -264,6 +276,9 @@ impl Refusal {
             }
             Self::RoleMissing => Some((WWW_AUTHENTICATE, INSUFFICIENT_SCOPE)),
             Self::RateLimited(exceeded) => Some((RETRY_AFTER, HeaderValue::from(exceeded.retry_after_seconds))),
+            Self::TooManyFailures { retry_after_seconds } => {
+                Some((RETRY_AFTER, HeaderValue::from(*retry_after_seconds)))
+            }
             Self::MethodNotAllowed { allow } => Some((ALLOW, allow.clone())),
             Self::NotReady | Self::UpstreamUnavailable | Self::Overloaded => Some((RETRY_AFTER, ONE_SECOND)),
             Self::CredentialAmbiguous { .. }
@@ -306,6 +321,7 @@ impl Refusal {
             | Self::TokenExpired
             | Self::RoleMissing
             | Self::RateLimited(_)
+            | Self::TooManyFailures { .. }
             | Self::NoRoute
             | Self::MethodNotAllowed { .. }
             | Self::UnknownHost
@@ -326,6 +342,7 @@ impl Refusal {
             Self::TokenExpired => &TOKEN_EXPIRED,
             Self::RoleMissing => &ROLE_MISSING,
             Self::RateLimited(_) => &RATE_LIMITED,
+            Self::TooManyFailures { .. } => &TOO_MANY_FAILURES,
             Self::BadRequest(_) => &BAD_REQUEST,
             Self::HeadTooLarge => &HEAD_TOO_LARGE,
             Self::UriTooLong => &URI_TOO_LONG,
@@ -375,6 +392,7 @@ pub(super) mod tests {
             Refusal::TokenExpired,
             Refusal::RoleMissing,
             Refusal::RateLimited(Box::new(exceeded())),
+            Refusal::TooManyFailures { retry_after_seconds: 60 },
             Refusal::BadRequest("the path holds a \"quote\""),
             Refusal::HeadTooLarge,
             Refusal::UriTooLong,
@@ -403,6 +421,7 @@ pub(super) mod tests {
             ("token_expired", 401),
             ("role_missing", 403),
             ("rate_limited", 429),
+            ("too_many_failures", 429),
             ("bad_request", 400),
             ("head_too_large", 431),
             ("uri_too_long", 414),

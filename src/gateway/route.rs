@@ -15,10 +15,12 @@ use crate::domain::Role;
 
 use super::path::Normalised;
 use super::refusal::Refusal;
+use super::rewrite::Rewrite;
 use prefix::{Case, Paths};
 
 /// One route, as the later stages of a request need it.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "as the configuration has them")]
 pub struct Route {
     /// Its place in the configuration; metrics keep a handle per place.
     pub index: usize,
@@ -40,6 +42,10 @@ pub struct Route {
     pub encoded_slash: bool,
     /// The largest request body in bytes; `None`: unlimited.
     pub body_limit: Option<u64>,
+    /// Whether CORS preflights pass without a credential.
+    pub preflight: bool,
+    /// What it changes of requests and replies.
+    pub rewrite: Option<Box<Rewrite>>,
     /// The place of its upstream in [`Config::upstreams`].
     pub upstream: usize,
 }
@@ -136,6 +142,8 @@ impl Route {
             streaming: route.streaming,
             encoded_slash: route.encoded_slash,
             body_limit: route.body_limit,
+            preflight: route.preflight,
+            rewrite: Rewrite::of(route),
             upstream: route.upstream,
         }
     }

@@ -21,15 +21,18 @@ use crate::observe::metrics::{NO_ROUTE, RouteMetrics};
 use super::headers;
 use super::path::{self, Normalised, PathPolicy};
 use super::refusal::Refusal;
+use super::rewrite::Rewrite;
 use super::route::{self, Route, RouteTable};
 use super::stall::Pace;
 use super::target;
 use super::upstream::{Addresses, Shared, Upstream};
+use super::verdict::asked_by_preflight;
 
 /// What all workers share of one configuration. Never changed, only replaced.
 pub(super) struct Setup {
     pub(super) config: Arc<Config>,
     routes: RouteTable,
+    has_preflights: bool,
     upstreams: Vec<Arc<Shared>>,
     /// How TLS is spoken with each upstream, where it is.
     pub(super) connectors: Vec<Option<Connector>>,
@@ -46,7 +49,8 @@ impl Setup {
         };
         let upstreams = config.upstreams.iter().map(shared).collect();
         let connectors = connectors(&config, before);
-        Self { routes: RouteTable::new(&config), upstreams, connectors, addresses, config }
+        let has_preflights = config.routes.iter().any(|route| route.preflight);
+        Self { routes: RouteTable::new(&config), has_preflights, upstreams, connectors, addresses, config }
     }
 
     /// Every upstream, with what all workers share of it.
@@ -178,8 +182,14 @@ impl Site {
         route::judge_method(&head.method)?;
         let host = headers::host_of(&head.uri, &head.headers)?;
         let query = head.uri.query();
-        let (route, path) = self.choose(&head.method, &host, head.uri.path(), query)?;
-        Ok((route, target(&head.uri, path.as_str(), query)?))
+        let asked = if self.has_preflights() { asked_by_preflight(&head.method, &head.headers) } else { None };
+        let preflight = asked.and_then(|method| self.choose(&method, &host, head.uri.path(), query).ok());
+        let (route, path) = match preflight.filter(|(route, _)| route.preflight) {
+            Some(chosen) => chosen,
+            None => self.choose(&head.method, &host, head.uri.path(), query)?,
+        };
+        let path = route.rewrite.as_ref().map_or(path.as_str(), |rewrite| rewrite.path(path.as_str()));
+        Ok((route, target(&head.uri, path, query)?))
     }
 
     /// The route of a request for this path and query at `host`, and the path in its one spelling.
@@ -199,7 +209,17 @@ impl Site {
 
     /// Whether requests of `route` may go without the engine.
     pub(super) fn lane_takes(&self, route: &Route) -> bool {
-        !route.streaming && self.upstream(route).is_plain
+        !route.streaming && route.rewrite.is_none() && self.upstream(route).is_plain
+    }
+
+    /// Whether any route lets CORS preflights pass.
+    pub(super) fn has_preflights(&self) -> bool {
+        self.setup.has_preflights
+    }
+
+    /// What the route at this place changes.
+    pub(super) fn rewrite(&self, route: usize) -> Option<&Rewrite> {
+        self.setup.routes.routes().get(route)?.rewrite.as_deref()
     }
 
     pub(super) fn upstream(&self, route: &Route) -> &Upstream {

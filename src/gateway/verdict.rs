@@ -6,6 +6,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
+use http::{HeaderMap, Method};
+
 use crate::config::Auth;
 use crate::domain::name::fold;
 use crate::domain::{EndReason, KeyName, Slot, Timestamp};
@@ -75,6 +78,19 @@ pub fn judge<V: AsRef<[u8]>>(
         return Err(Refusal::RoleMissing);
     }
     Ok(Permit(Some(Holder { pass, slot })))
+}
+
+/// Lets a CORS preflight pass without a credential, anonymous, where the route says so: browsers send none.
+pub fn preflight(presented: &Presented, route: &Route, method: &Method, headers: &HeaderMap) -> Option<Permit> {
+    let passes =
+        route.preflight && matches!(presented, Presented::None) && asked_by_preflight(method, headers).is_some();
+    passes.then_some(Permit(None))
+}
+
+/// The method that a CORS preflight asks about (Fetch §4.8); `None`: it is none.
+pub fn asked_by_preflight(method: &Method, headers: &HeaderMap) -> Option<Method> {
+    let asked = (method == Method::OPTIONS && headers.contains_key(ORIGIN)).then_some(headers)?;
+    Method::from_bytes(asked.get(ACCESS_CONTROL_REQUEST_METHOD)?.as_bytes()).ok()
 }
 
 /// Whether the key that a pair names is the token's.

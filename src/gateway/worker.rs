@@ -15,6 +15,7 @@ use rand::{Rng, SeedableRng};
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::warn;
 
 use crate::net::deadline::{Tick, Wheel};
 use crate::net::listener::Listener;
@@ -23,6 +24,7 @@ use crate::usage::Tally;
 use super::Plane;
 use super::buffers::Buffers;
 use super::entrance::Entrance;
+use super::failures;
 use super::site::Site;
 
 /// How often notes are folded and idle connections looked at.
@@ -73,10 +75,10 @@ pub fn start(plane: &Arc<Plane>, entrances: Vec<Vec<Entrance>>, drain: &Cancella
 async fn run(at: usize, plane: Arc<Plane>, entrances: Vec<Entrance>, drain: CancellationToken) {
     let worker = Rc::new(Worker::new(plane));
     let tasks = TaskTracker::new();
-    for Entrance { socket, tls } in entrances {
+    for Entrance { socket, door } in entrances {
         match Listener::new(socket) {
             Ok(listener) => {
-                let accepting = Rc::clone(&worker).accept(listener, tls, tasks.clone(), drain.clone());
+                let accepting = Rc::clone(&worker).accept(listener, Rc::new(door), tasks.clone(), drain.clone());
                 tasks.spawn_local(accepting);
             }
             Err(error) => tracing::error!(%error, "a listener is lost"),
@@ -157,6 +159,14 @@ impl Worker {
             ticks.tick().await;
             self.tally.borrow_mut().fold();
             self.site().sweep();
+            self.tell_failures(); // each is told by whoever comes first
+        }
+    }
+
+    /// Says of the minutes that are over what was not logged one by one.
+    fn tell_failures(&self) {
+        for failures::Sum { source, refused } in self.plane.failures.sweep(self.plane.clock.now()) {
+            warn!(client = %source, refused, "too many failed authentications in a minute");
         }
     }
 }

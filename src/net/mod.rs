@@ -12,6 +12,7 @@ pub mod http2;
 pub mod interim;
 pub mod listener;
 pub mod opening;
+pub mod proxy;
 pub mod pulse;
 pub mod stream;
 pub mod tls;

@@ -108,7 +108,9 @@ impl Sockets {
         let (mut gateway, mut certificates) = (Vec::new(), Vec::new());
         let inherits = |listener: &config::Listener| matches!(listener.address, config::ListenAddress::Inherited(_));
         let mut inherited = config.gateway.listeners.iter().any(inherits).then(Inherited::from_environment);
-        for config::Listener { address, tls } in &config.gateway.listeners {
+        for listener in &config.gateway.listeners {
+            let config::Listener { address, tls, proxy_protocol, .. } = listener;
+            let purpose = purpose(listener);
             let tls = (!tls.is_empty()).then(|| Terminator::new(tls)).transpose();
             let tls = tls.map_err(|error| StartError::certificate(address, &error))?;
             certificates.extend(tls.as_ref().map(|tls| tls.certificates().clone()));
@@ -116,7 +118,8 @@ impl Sockets {
             let failed = |error| StartError::bind(key, address, &error);
             for sockets in listener::open(address, workers.len(), inherited.as_mut()).map_err(failed)? {
                 gateway.extend(sockets.first().and_then(|socket| socket.bound().ok()));
-                let entrances = sockets.into_iter().map(|socket| gateway::Entrance { socket, tls: tls.clone() });
+                let door = || gateway::Door { tls: tls.clone(), proxied: *proxy_protocol, purpose };
+                let entrances = sockets.into_iter().map(|socket| gateway::Entrance { socket, door: door() });
                 workers.iter_mut().zip(entrances).for_each(|(worker, entrance)| worker.push(entrance));
             }
         }
@@ -124,6 +127,14 @@ impl Sockets {
         let admin = bind("admin.listen", config.admin.listen)?;
         let probes = config.probes.as_ref().map(|probes| bind("probes.listen", probes.listen)).transpose()?;
         Ok(Self { workers, gateway, certificates, admin, probes })
+    }
+}
+
+fn purpose(listener: &config::Listener) -> gateway::Purpose {
+    match (listener.redirect_to_https, listener.authorization) {
+        (true, _) => gateway::Purpose::Redirect,
+        (false, true) => gateway::Purpose::Authorize,
+        (false, false) => gateway::Purpose::Forward,
     }
 }
 

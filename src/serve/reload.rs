@@ -126,9 +126,18 @@ fn certificates(config: &Config) -> Result<Vec<Certificates>, ReloadRefused> {
     loaded.map_err(|error| ReloadRefused::Mistakes(vec![("gateway.listeners".to_owned(), error.to_string())]))
 }
 
-/// Where each listener listens, and whether with TLS.
-fn places(config: &Config) -> Vec<(&ListenAddress, bool)> {
-    config.gateway.listeners.iter().map(|listener| (&listener.address, listener.tls.is_empty())).collect()
+/// Where each listener listens, and what for.
+fn places(config: &Config) -> Vec<(&ListenAddress, [bool; 4])> {
+    config
+        .gateway
+        .listeners
+        .iter()
+        .map(|listener| {
+            let kind =
+                [!listener.tls.is_empty(), listener.proxy_protocol, listener.redirect_to_https, listener.authorization];
+            (&listener.address, kind)
+        })
+        .collect()
 }
 
 fn refused(mistakes: &Mistakes) -> ReloadRefused {

@@ -1,5 +1,6 @@
 //! Behaviour, over real sockets, and the order of the house.
 
+mod authorization;
 mod balance;
 mod console;
 mod crowd;
@@ -7,6 +8,7 @@ mod demo;
 mod doors;
 mod drain;
 mod events;
+mod failures;
 mod faults;
 mod fire;
 mod floors;
@@ -19,10 +21,12 @@ mod limits;
 mod mistakes;
 mod paths;
 mod problems;
+mod proxies;
 mod readme;
 mod reload;
 mod renewal;
 mod replies;
+mod rewriting;
 mod rfc9113;
 mod seeds;
 mod settlement;

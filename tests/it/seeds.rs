@@ -44,3 +44,8 @@ fn a_configuration_is_legal_or_its_mistakes_can_be_drawn() {
 fn the_backend_sees_well_formed_requests_only() {
     run("listener", oracles::listener);
 }
+
+#[test]
+fn a_proxys_header_has_one_length() {
+    run("proxy", oracles::proxy);
+}

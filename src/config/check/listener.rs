@@ -18,8 +18,9 @@ pub(super) fn check(file: &file::Gateway, findings: &mut Findings) -> Option<Vec
         findings.push("gateway.listen", &file.listen.span, "names no address");
     }
     let short = all("gateway.listen", short(file), findings, str::parse::<ListenAddress>);
-    let long: Vec<_> = file.listeners.iter().enumerate().map(|(place, one)| listener(place, one, findings)).collect();
-    let mut listeners: Vec<_> = short?.into_iter().map(|address| Listener { address, tls: Vec::new() }).collect();
+    let long: Vec<_> =
+        file.listeners.iter().enumerate().map(|(place, one)| listener(place, one, file, findings)).collect();
+    let mut listeners: Vec<_> = short?.into_iter().map(Listener::in_clear).collect();
     listeners.extend(long.into_iter().collect::<Option<Vec<_>>>()?);
     listeners.sort_by_key(|listener| !listener.tls.is_empty());
     Some(listeners)
@@ -41,7 +42,12 @@ fn short(file: &file::Gateway) -> &[Text] {
     if is_default && !file.listeners.is_empty() { &[] } else { &file.listen.value }
 }
 
-fn listener(place: usize, at: &At<file::Listener>, findings: &mut Findings) -> Option<Listener> {
+fn listener(
+    place: usize,
+    at: &At<file::Listener>,
+    gateway: &file::Gateway,
+    findings: &mut Findings,
+) -> Option<Listener> {
     let key = format!("gateway.listeners[{place}]");
     let address = findings.required(format!("{key}.address"), at.value.address.as_ref(), &at.span);
     let address = address
@@ -54,7 +60,24 @@ fn listener(place: usize, at: &At<file::Listener>, findings: &mut Findings) -> O
     let tls: Vec<_> = each.map(|(place, one)| served(&format!("{key}.tls[{place}]"), place, one, findings)).collect();
     let tls = tls.into_iter().collect::<Option<Vec<_>>>()?;
     shown_twice(&key, &tls, &written.value, findings);
-    Some(Listener { address: address?, tls })
+    let file::Listener { proxy_protocol, redirect_to_https, authorization, .. } = &at.value;
+    if proxy_protocol.value && gateway.trusted_proxies.is_empty() {
+        let message = "nobody may speak it: gateway.trusted_proxies is empty";
+        findings.push(format!("{key}.proxy_protocol"), &proxy_protocol.span, message);
+    }
+    if redirect_to_https.value && !tls.is_empty() {
+        findings.push(format!("{key}.redirect_to_https"), &redirect_to_https.span, "leads from TLS to TLS");
+    }
+    if redirect_to_https.value && authorization.value {
+        findings.push(format!("{key}.authorization"), &authorization.span, "redirects already, and cannot answer");
+    }
+    Some(Listener {
+        address: address?,
+        tls,
+        proxy_protocol: proxy_protocol.value,
+        redirect_to_https: redirect_to_https.value,
+        authorization: authorization.value,
+    })
 }
 
 fn served(key: &str, place: usize, at: &At<file::Served>, findings: &mut Findings) -> Option<Served> {

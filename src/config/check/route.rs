@@ -11,7 +11,7 @@ use super::super::file::{self, File};
 use super::super::mistake::Findings;
 use super::super::written::{At, Switched, Text};
 use super::super::{Auth, CredentialForm, MethodName, Route, Upstream};
-use super::{all, host, overlap, path, size};
+use super::{all, host, overlap, path, rewrite, size};
 use crate::domain::Role;
 
 /// Judges every route, and then all of them together.
@@ -38,6 +38,8 @@ fn one(key: &str, at: &At<file::Route>, file: &File, findings: &mut Findings) ->
     let credentials = credentials(key, at, auth, file, findings);
     let body_limit = findings.keep(format!("{key}.body_limit"), &route.body_limit.span, body(&route.body_limit.value));
     let upstream = upstream(key, at, file, findings);
+    let headers = rewrite::check(key, route, file, findings);
+    let (request_headers, response_headers) = headers?;
     Some(Route {
         path: path?,
         hosts: hosts?,
@@ -50,6 +52,10 @@ fn one(key: &str, at: &At<file::Route>, file: &File, findings: &mut Findings) ->
         streaming: route.streaming,
         encoded_slash: route.encoded_slash.value,
         body_limit: body_limit?,
+        strip_prefix: route.strip_prefix.value,
+        preflight: route.preflight.value,
+        request_headers,
+        response_headers,
         upstream: upstream?,
     })
 }

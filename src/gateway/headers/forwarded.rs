@@ -4,7 +4,7 @@
 //! Deliberately does not: draw randomness or look at sockets; both are handed in.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 use http::header::{HOST, VIA};
@@ -79,6 +79,33 @@ pub struct Arrival<'a> {
 pub fn request_id<'l>(lines: &'l impl Lines, peer: &Peer) -> Option<&'l [u8]> {
     let usable = |value: &&[u8]| (1..=128).contains(&value.len()) && value.iter().all(u8::is_ascii_graphic);
     believed(lines, peer, &REQUEST_ID).filter(usable)
+}
+
+/// The client's address: that of the connection, or where a trusted proxy holds it, what the proxies tell in
+/// `X-Forwarded-For`, read from its end. The first address that is not itself `trusted` is the client's; beyond one
+/// that cannot be read nobody is believed.
+pub fn client_address(lines: &impl Lines, peer: &Peer, connected: IpAddr, trusted: &[IpNet]) -> IpAddr {
+    if !peer.trusted {
+        return connected;
+    }
+    let told: Vec<&[u8]> = lines.named(&FORWARDED_FOR).flat_map(|line| line.split(|byte| *byte == b',')).collect();
+    let mut client = connected;
+    for address in told.into_iter().rev().map(<[u8]>::trim_ascii).filter(|address| !address.is_empty()) {
+        let Some(address) = forwarded_address(address) else { break };
+        client = address;
+        if !trusted.iter().any(|net| net.contains(&client)) {
+            break;
+        }
+    }
+    client
+}
+
+/// An address as proxies write it: some add a port, and brackets before it.
+fn forwarded_address(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?;
+    let address = text.parse().or_else(|_| text.parse().map(|socket: SocketAddr| socket.ip()));
+    let address = address.ok().or_else(|| text.strip_prefix('[')?.strip_suffix(']')?.parse().ok());
+    address.map(|address| address.to_canonical())
 }
 
 /// The `X-Forwarded-Proto` of a trusted proxy.
@@ -207,4 +234,39 @@ pub(in crate::gateway) fn traceparent(mut entropy: [u8; 24]) -> [u8; 55] {
     hex::encode_to_slice(&entropy[..16], &mut text[3..35]).unwrap_or_default(); // they fit
     hex::encode_to_slice(&entropy[16..], &mut text[36..52]).unwrap_or_default();
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_client_is_the_last_address_that_no_trusted_proxy_has() {
+        let trusted: Vec<IpNet> = ["10.0.0.0/8", "fd00::/8"].map(|net| net.parse().expect("a network")).into();
+        let client = |from: &str, told: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for line in told {
+                headers.append(&FORWARDED_FOR, HeaderValue::try_from(*line).expect("legal"));
+            }
+            let connected: IpAddr = from.parse().expect("an address");
+            let peer = Peer::at(connected, &trusted).expect("a peer");
+            client_address(&headers, &peer, connected, &trusted).to_string()
+        };
+        for (from, told, expected) in [
+            ("192.0.2.1", &["203.0.113.5"][..], "192.0.2.1"),
+            ("10.0.0.1", &[], "10.0.0.1"),
+            ("10.0.0.1", &["203.0.113.5"], "203.0.113.5"),
+            ("10.0.0.1", &["198.51.100.7, 203.0.113.5, 10.0.0.2"], "203.0.113.5"),
+            ("10.0.0.1", &["198.51.100.7, 203.0.113.5", "10.0.0.2,fd00::1"], "203.0.113.5"),
+            ("fd00::9", &["203.0.113.5:4711"], "203.0.113.5"),
+            ("10.0.0.1", &["[2001:db8::1]:80"], "2001:db8::1"),
+            ("10.0.0.1", &["[2001:db8::1]"], "2001:db8::1"),
+            ("10.0.0.1", &["::ffff:203.0.113.5"], "203.0.113.5"),
+            ("10.0.0.1", &["203.0.113.5, unknown, 10.0.0.2"], "10.0.0.2"),
+            ("10.0.0.1", &["203.0.113.5, , 10.0.0.2,"], "203.0.113.5"),
+            ("10.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+        ] {
+            assert_eq!(client(from, told), expected, "{from} {told:?}");
+        }
+    }
 }

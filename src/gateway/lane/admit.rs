@@ -7,7 +7,7 @@
 use std::mem::MaybeUninit;
 use std::rc::Rc;
 
-use http::Uri;
+use http::{Method, Uri};
 use memchr::memchr;
 
 use crate::config::Auth;
@@ -53,6 +53,9 @@ impl Worker {
             return None;
         }
         let site = self.site();
+        if head.method == Method::OPTIONS && site.has_preflights() {
+            return None;
+        }
         let host = headers::host_in(head.host).ok()?;
         let mark = memchr(b'?', head.target.as_bytes());
         let (path, query) = match mark.and_then(|mark| head.target.split_at_checked(mark)) {
@@ -87,11 +90,13 @@ impl Worker {
         if route.auth != Auth::None && !self.plane.index.is_loaded() {
             return Err(Refusal::NotReady);
         }
+        let weigh = |refusal| self.plane.failures.weigh(refusal, exchange.address, exchange.at);
         let (presented, carriers) = match route.auth {
             Auth::None => (Presented::None, [None; 2]),
-            Auth::Required | Auth::Optional => credential::borrow(&head.fields, route)?,
+            Auth::Required | Auth::Optional => credential::borrow(&head.fields, route).map_err(weigh)?,
         };
-        let permit = verdict::judge(&presented, route, client.address, exchange.at, &self.plane.index)?;
+        let judged = verdict::judge(&presented, route, exchange.address, exchange.at, &self.plane.index);
+        let permit = judged.map_err(weigh)?;
         self.note_use(&permit, exchange);
         self.limit(&permit, exchange)?;
         if route.body_limit.is_some_and(|limit| length > limit) {

@@ -24,6 +24,10 @@ pub(in crate::gateway) fn route(path: &str) -> config::Route {
         streaming: false,
         encoded_slash: false,
         body_limit: None,
+        strip_prefix: false,
+        preflight: false,
+        request_headers: config::HeaderRules::default(),
+        response_headers: config::HeaderRules::default(),
         upstream: 0,
     }
 }

@@ -18,7 +18,7 @@ use crate::support::store::{Conduct, Misbehaving};
 
 const INVALID: &str = "Bearer realm=\"relevo\", error=\"invalid_token\"";
 
-pub(super) const CASES: [Case; 18] = [
+pub(super) const CASES: [Case; 19] = [
     Case::new("not_ready", 503, not_ready).with("retry-after", "1"),
     Case::new("credential_ambiguous", 400, credential_ambiguous),
     Case::new("credential_missing", 401, || ask("", "", &get("/"))).with("www-authenticate", "Bearer realm=\"relevo\""),
@@ -29,6 +29,7 @@ pub(super) const CASES: [Case; 18] = [
     Case::new("role_missing", 403, role_missing)
         .with("www-authenticate", "Bearer realm=\"relevo\", error=\"insufficient_scope\""),
     Case::new("rate_limited", 429, rate_limited).with("retry-after", "60"),
+    Case::new("too_many_failures", 429, too_many_failures).with("retry-after", "60"),
     Case::new("bad_request", 400, || ask("", "auth = \"none\"", &get("/").header("Host", "localhost"))),
     Case::new("no_route", 404, no_route),
     Case::new("method_not_allowed", 405, || ask("", "methods = [\"GET\", \"PUT\"]", &request("POST", "/")))
@@ -138,6 +139,18 @@ fn rate_limited() -> RawResponse {
     let key = gateway.create_key("ci").done();
     assert_eq!(gateway.status_with(&key), 200);
     gateway.ask(&get("/").token(&key.token))
+}
+
+fn too_many_failures() -> RawResponse {
+    let backend = Backend::answering("hello");
+    let gateway = TestGateway::in_front_of(&backend).start();
+    let bad = get("/").token("nobody's-token-at-all");
+    let mut client = gateway.connect();
+    for _ in 0..100 {
+        client.send(&bad.bytes());
+        assert_eq!(problem_of(&client.read_response()), (401, "credential_invalid".to_owned()));
+    }
+    gateway.ask(&bad)
 }
 
 fn no_route() -> RawResponse {

@@ -30,6 +30,7 @@ pub(crate) struct Setup {
     upstreams: String,
     routes: String,
     settings: String,
+    gateway: String,
     clock: Clock,
     wrap: Option<Wrap>,
     access: String,
@@ -60,6 +61,12 @@ impl Setup {
     /// These tables besides, in TOML: any but `gateway`, `admin`, `store`, `log` and `drain`; `gateway.listeners` too.
     pub(crate) fn settings(mut self, toml: &str) -> Self {
         toml.clone_into(&mut self.settings);
+        self
+    }
+
+    /// With these keys of `gateway` besides, dotted, in TOML.
+    pub(crate) fn gateway(mut self, toml: &str) -> Self {
+        toml.replace("gateway.", "").clone_into(&mut self.gateway);
         self
     }
 
@@ -105,10 +112,11 @@ impl Setup {
         let folder = self.folder.as_deref().unwrap_or(own.path());
         let store = folder.join("relevo.redb");
         let text = format!(
-            "[gateway]\nlisten = [\"127.0.0.1:0\"]\nworkers = {}\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+            "[gateway]\nlisten = [\"127.0.0.1:0\"]\nworkers = {}\n{}[admin]\nlisten = \"127.0.0.1:0\"\n\
              [store]\npath = '{}'\n[log]\naccess = {}\n[drain]\ndelay = \"0s\"\ntimeout = \"1s\"\n\
              {}\n{}\n{}\n",
             self.workers,
+            self.gateway,
             store.display(),
             self.access,
             self.settings,
@@ -190,6 +198,7 @@ impl TestGateway {
             upstreams: toml.to_owned(),
             routes: "[[routes]]\npath = \"/\"\nupstream = \"backend\"".to_owned(),
             settings: String::new(),
+            gateway: String::new(),
             clock: Clock::manual(BEGINNING),
             wrap: None,
             access: "false".to_owned(),

@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 use std::io;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -10,12 +11,12 @@ use std::time::{Duration, Instant};
 use relevo::catalog::Catalog;
 use relevo::clock::Clock;
 use relevo::domain::{
-    Actor, ApiKey, Digest, Origin, Plan, Prefix, Realm, Renewal, Revision, Span, Status, Token, TokenId, Tokens,
+    Actor, ApiKey, Digest, Origin, Plan, Prefix, Realm, Renewal, Revision, Slot, Span, Status, Token, TokenId, Tokens,
 };
 use relevo::index::Index;
 use relevo::keyring::{Follower, Keyring, Parts, follow};
 use relevo::store::{Feed, Notice, Store, embedded::EmbeddedStore};
-use relevo::usage::{Tally, Usage};
+use relevo::usage::{By, Tally, Usage, Use};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::keys::{self, Text, Told};
@@ -160,7 +161,8 @@ fn use_all(usage: &Usage, count: u64) {
     let mut tally = Tally::new(usage.clone());
     for number in 0..count {
         for token in keys::key(number).tokens.each() {
-            tally.note(token.id, Clock::system().now());
+            let by = By { address: Ipv4Addr::LOCALHOST.into(), user_agent: None, route: "/" };
+            tally.note(Use { token: token.id, slot: Slot::Current, at: Clock::system().now(), by });
         }
         if number % 10_000 == 0 {
             tally.fold();

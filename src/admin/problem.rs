@@ -8,8 +8,9 @@ use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
-use crate::domain::{Affected, KeyId, KeyName, Refusal};
-use crate::keyring::Denied;
+use super::view::CallerView;
+use crate::domain::{Affected, KeyId, KeyName, Refusal, Slot, Timestamp};
+use crate::keyring::{Denied, InUse};
 use crate::store::{Conflict, StoreError};
 
 /// What kind of problem it is; its name is what programs look at.
@@ -39,6 +40,12 @@ pub enum Code {
     NoOldToken,
     /// The old token's duration ended during the renewal.
     OldTokenExpired,
+    /// The old token has been used within the time that was named.
+    OldTokenInUse,
+    /// The new token has been used within the time that was named.
+    NewTokenInUse,
+    /// Whether a token has been used within the time that was named is not known.
+    UsageUnknown,
     /// The new configuration asks for what only a restart can do.
     NeedsRestart,
     /// `If-Match` names another version.
@@ -57,7 +64,7 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::InvalidRequest,
         Self::Unauthenticated,
         Self::Forbidden,
@@ -70,6 +77,9 @@ impl Code {
         Self::RenewalOpen,
         Self::NoOldToken,
         Self::OldTokenExpired,
+        Self::OldTokenInUse,
+        Self::NewTokenInUse,
+        Self::UsageUnknown,
         Self::NeedsRestart,
         Self::VersionMismatch,
         Self::BodyTooLarge,
@@ -94,6 +104,11 @@ impl Code {
             Self::RenewalOpen => ("renewal_open", StatusCode::CONFLICT, "A renewal is open"),
             Self::NoOldToken => ("no_old_token", StatusCode::CONFLICT, "There is no old token"),
             Self::OldTokenExpired => ("old_token_expired", StatusCode::CONFLICT, "The old token has expired"),
+            Self::OldTokenInUse => ("old_token_in_use", StatusCode::CONFLICT, "The old token is in use"),
+            Self::NewTokenInUse => ("new_token_in_use", StatusCode::CONFLICT, "The new token is in use"),
+            Self::UsageUnknown => {
+                ("usage_unknown", StatusCode::CONFLICT, "It is not known whether the token is in use")
+            }
             Self::NeedsRestart => ("needs_restart", StatusCode::CONFLICT, "Only a restart can do that"),
             Self::VersionMismatch => ("version_mismatch", StatusCode::PRECONDITION_FAILED, "Another version"),
             Self::BodyTooLarge => ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
@@ -140,6 +155,7 @@ struct Case {
     detail: String,
     errors: Vec<Mistake>,
     tokens: Option<TokensAffected>,
+    in_use: Option<TokenInUse>,
     header: Option<(HeaderName, HeaderValue)>,
 }
 
@@ -156,6 +172,12 @@ struct KeyMention {
     name: KeyName,
 }
 
+#[derive(Debug, Serialize)]
+struct TokenInUse {
+    last_used_at: Timestamp,
+    callers: Vec<CallerView>,
+}
+
 #[derive(Serialize)]
 struct Body<'a> {
     r#type: String,
@@ -167,12 +189,21 @@ struct Body<'a> {
     errors: &'a [Mistake],
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     tokens: Option<&'a TokensAffected>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    in_use: Option<&'a TokenInUse>,
 }
 
 impl Problem {
     /// A problem of this kind with a sentence about this case.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self(Box::new(Case { code, detail: detail.into(), errors: Vec::new(), tokens: None, header: None }))
+        Self(Box::new(Case {
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            tokens: None,
+            in_use: None,
+            header: None,
+        }))
     }
 
     /// Everything that is wrong with a request.
@@ -223,6 +254,19 @@ impl Problem {
         problem
     }
 
+    /// The token that would go is in use.
+    pub fn in_use(in_use: InUse) -> Self {
+        let code = match in_use.slot {
+            Slot::Old | Slot::Current => Code::OldTokenInUse,
+            Slot::New => Code::NewTokenInUse,
+        };
+        let InUse { slot, last_used_at, callers } = in_use;
+        let mut problem = Self::new(code, format!("the {} token was last used at {last_used_at}", slot.as_str()));
+        let callers = callers.into_iter().map(CallerView::of).collect();
+        problem.0.in_use = Some(TokenInUse { last_used_at, callers });
+        problem
+    }
+
     /// What kind of problem it is.
     pub fn code(&self) -> Code {
         self.0.code
@@ -248,6 +292,8 @@ impl From<Denied> for Problem {
             Denied::NotFound(_) => Self::no_key(),
             Denied::NameTaken => Self::new(Code::NameTaken, detail),
             Denied::VersionMismatch { .. } => Self::new(Code::VersionMismatch, detail),
+            Denied::TokenInUse(in_use) => Self::in_use(*in_use),
+            Denied::UsageUnknown { .. } => Self::new(Code::UsageUnknown, detail),
             Denied::Store(error) => of_store(&error),
         }
     }
@@ -287,7 +333,7 @@ fn of_store(error: &StoreError) -> Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Case { code, detail, errors, tokens, header } = *self.0;
+        let Case { code, detail, errors, tokens, in_use, header } = *self.0;
         let (code, status, title) = code.row();
         let body = Body {
             r#type: format!("urn:relevo:problem:{code}"),
@@ -297,6 +343,7 @@ impl IntoResponse for Problem {
             code,
             errors: &errors,
             tokens: tokens.as_ref(),
+            in_use: in_use.as_ref(),
         };
         // Strings and numbers: there is nothing that could not be written.
         let text = serde_json::to_string(&body).unwrap_or_default();

@@ -60,17 +60,19 @@ pub async fn change_plan(State(admin): State<Admin>, call: Call) -> Result<Respo
 
 /// `POST /v1/keys/{key}/delete-old`
 pub async fn delete_old(State(admin): State<Admin>, call: Call) -> Result<Response, Problem> {
-    close(&admin, call, Order::DeleteOld).await
+    close(&admin, call, |within| within.map_or(Order::DeleteOld, Order::DeleteOldUnlessUsed)).await
 }
 
 /// `POST /v1/keys/{key}/undo`
 pub async fn undo(State(admin): State<Admin>, call: Call) -> Result<Response, Problem> {
-    close(&admin, call, Order::Undo).await
+    close(&admin, call, |within| within.map_or(Order::Undo, Order::UndoUnlessUsed)).await
 }
 
-async fn close(admin: &Admin, call: Call, order: Order) -> Result<Response, Problem> {
-    let call = call.permit(&[KeysRenew])?;
+/// Does what `order` makes of `unless_used_within`.
+async fn close(admin: &Admin, call: Call, order: impl FnOnce(Option<Span>) -> Order) -> Result<Response, Problem> {
+    let mut call = call.permit(&[KeysRenew])?;
     let key = call.key()?;
+    let order = order(call.query.take("unless_used_within"));
     let (caller, if_match) = call.plain().await?.without_fields()?;
     let if_match = admin.version_of(&key, if_match).await?;
     Ok(admin.done(&admin.keyring.command(Realm::Gateway, &key, order, if_match, &caller).await?))

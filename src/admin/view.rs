@@ -4,6 +4,7 @@
 //! Deliberately does not: settle. It shows the key that it is given.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -14,7 +15,7 @@ use crate::domain::{
     Actor, ApiKey, KeyId, KeyName, Label, Lifetime, Limits, Remark, Renewal, Role, Settings, Slot, Status, Timestamp,
     Token, TokenId, Tokens, Version,
 };
-use crate::usage::Usage;
+use crate::usage::{Requests, TokenCaller, Usage};
 
 /// What a key is seen by: the settings, what was used, and what time it is.
 pub struct Sight {
@@ -60,6 +61,18 @@ struct TokenView {
 struct UsageView {
     first_used_at: Option<Timestamp>,
     last_used_at: Option<Timestamp>,
+    requests_1h: u32,
+    requests_24h: u32,
+}
+
+/// Who has used a token of a renewal.
+#[derive(Debug, Serialize)]
+pub struct CallerView {
+    address: IpAddr,
+    user_agent: Option<String>,
+    route: Arc<str>,
+    last_used_at: Timestamp,
+    requests: u64,
 }
 
 #[derive(Serialize)]
@@ -70,6 +83,18 @@ struct RenewalView<'a> {
     due_at: Option<Timestamp>,
     quiet_since: Option<Timestamp>,
     held: bool,
+    /// The new token's share of the requests of the last hour; `None`: there were none.
+    adoption: Option<f64>,
+    old_token_callers: Vec<CallerView>,
+    new_token_callers: Vec<CallerView>,
+}
+
+impl CallerView {
+    /// Shows a caller.
+    pub fn of(caller: TokenCaller) -> Self {
+        let TokenCaller { address, user_agent, route, last_used_at, requests } = caller;
+        Self { address, user_agent, route, last_used_at, requests }
+    }
 }
 
 impl<'a> KeyView<'a> {
@@ -111,6 +136,7 @@ impl Sight {
 
     fn token(&self, key: &ApiKey, token: &Token, slot: Slot) -> TokenView {
         let lifetime = key.lifetime(&self.settings);
+        let Requests { in_hour, in_day } = self.usage.requests(token.id);
         TokenView {
             id: token.id,
             state: slot.as_str(),
@@ -118,16 +144,41 @@ impl Sight {
             created_at: token.created_at,
             expires_at: lifetime.end(token.created_at),
             outdated: token.is_past(lifetime, self.now),
-            usage: UsageView { first_used_at: token.first_used_at, last_used_at: self.last_used(token) },
+            usage: UsageView {
+                first_used_at: token.first_used_at,
+                last_used_at: self.last_used(token),
+                requests_1h: in_hour,
+                requests_24h: in_day,
+            },
         }
     }
 
     fn renewal<'a>(&self, key: &'a ApiKey) -> Option<RenewalView<'a>> {
-        let Tokens::Renewing { old, renewal, .. } = &key.tokens else { return None };
+        let Tokens::Renewing { old, new, renewal } = &key.tokens else { return None };
         let Renewal { opened_at, opened_by, plan, held } = renewal;
         // Quiet is watched for those that wait for it.
         let quiet_since = plan.when_quiet().map(|_| self.usage.quiet(old.id, renewal.opened_at).1);
         let (due_at, delete_old) = (renewal.due_at(), PlanText::from(*plan));
-        Some(RenewalView { opened_at: *opened_at, opened_by, delete_old, due_at, quiet_since, held: *held })
+        Some(RenewalView {
+            opened_at: *opened_at,
+            opened_by,
+            delete_old,
+            due_at,
+            quiet_since,
+            held: *held,
+            adoption: self.adoption(old, new),
+            old_token_callers: self.callers(old, *opened_at),
+            new_token_callers: self.callers(new, *opened_at),
+        })
+    }
+
+    fn callers(&self, token: &Token, since: Timestamp) -> Vec<CallerView> {
+        self.usage.callers(token.id, since).into_iter().map(CallerView::of).collect()
+    }
+
+    /// To a thousandth.
+    fn adoption(&self, old: &Token, new: &Token) -> Option<f64> {
+        let [old, new] = [old, new].map(|token| f64::from(self.usage.requests(token.id).in_hour));
+        (old + new > 0.0).then(|| (new * 1_000.0 / (old + new)).round() / 1_000.0)
     }
 }

@@ -71,9 +71,9 @@ pub(super) enum ClientCommand {
     /// Change what becomes of the old token
     Plan(Plan),
     /// Close a renewal in favour of the new token
-    DeleteOld(Close),
+    DeleteOld(End),
     /// Close a renewal in favour of the old token
-    Undo(Close),
+    Undo(End),
     /// Show what was changed, when and by whom
     Audit(Audit),
     /// Show or change the settings that hold for every key
@@ -302,6 +302,18 @@ pub(super) struct Plan {
     pub(super) later: Option<Later>,
     #[command(flatten)]
     pub(super) conditions: Conditions,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct End {
+    /// The key's id or name
+    pub(super) key: KeyReference,
+    /// Refuse if the token that would go has been used within this time (10m, 24h)
+    #[arg(long, value_name = "TIME")]
+    pub(super) unless_used_within: Option<Span>,
+    /// Do not ask
+    #[arg(long)]
+    pub(super) yes: bool,
 }
 
 #[derive(Args, Debug)]

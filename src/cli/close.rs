@@ -1,15 +1,16 @@
 //! `relevo delete-old` and `relevo undo`: the two ends of a renewal.
 //!
-//! Promises: a person sees both tokens and their last use before he answers, and what he saw is what is closed (`If-Match`).
+//! Promises: a person sees both tokens, their last use and who would be cut off before he answers, and what he saw is what is closed (`If-Match`).
 //! Deliberately does not: act unasked without `--yes`.
 
 use reqwest::Method;
 
-use super::arguments::Close;
+use super::arguments::End;
 use super::client::Call;
 use super::failure::Failure;
 use super::session::Session;
-use super::shapes::{Issued, Key};
+use super::shapes::{Issued, Key, Renewal, TokenCaller};
+use super::table;
 use super::table::hint;
 use super::terminal::Consent;
 use super::text::plain;
@@ -31,6 +32,14 @@ impl Favour {
         }
     }
 
+    /// The token that would go, and who is known to use it.
+    fn cut_off(self, renewal: &Renewal) -> (&'static str, &[TokenCaller]) {
+        match self {
+            Self::New => ("old", &renewal.old_token_callers),
+            Self::Old => ("new", &renewal.new_token_callers),
+        }
+    }
+
     fn question(self) -> &'static str {
         match self {
             Self::New => "Delete the old token? Whoever still uses it is refused from then on. This is final.",
@@ -47,22 +56,31 @@ impl Favour {
 }
 
 /// Closes the renewal of a key, after asking.
-pub(super) async fn run(session: &mut Session, close: Close, favour: Favour) -> Result<(), Failure> {
-    let call = Call::new(Method::POST, &["v1", "keys", close.key.as_str(), favour.path()]);
-    let call = if close.yes { call } else { call.if_match(asked(session, &close, favour).await?) };
+pub(super) async fn run(session: &mut Session, end: End, favour: Favour) -> Result<(), Failure> {
+    let within = end.unless_used_within.map(|within| within.to_string());
+    let mut call = Call::new(Method::POST, &["v1", "keys", end.key.as_str(), favour.path()]);
+    if let Some(within) = &within {
+        call = call.with("unless_used_within", within);
+    }
+    let call = if end.yes { call } else { call.if_match(asked(session, &end, favour).await?) };
     let reply = session.send(call).await?;
     let key = reply.read::<Issued>()?.key;
     session.tell(&reply, |_| Ok(format!("{}: {} works alone{}.", plain(&key.name), favour.done(), token_of(&key))))
 }
 
 /// Shows the tokens and asks; the answer is the version of the key that was shown.
-async fn asked(session: &mut Session, close: &Close, favour: Favour) -> Result<String, Failure> {
+async fn asked(session: &mut Session, end: &End, favour: Favour) -> Result<String, Failure> {
     session.terminal.need_person()?;
-    let (key, _) = session.key(&close.key).await?;
-    if key.renewal.is_none() {
+    let (key, _) = session.key(&end.key).await?;
+    let Some(renewal) = &key.renewal else {
         return Ok(key.etag()); // there is nothing to ask about: the gateway says why
-    }
-    match session.ask(&key, favour.question())? {
+    };
+    let (token, callers) = favour.cut_off(renewal);
+    let told = match callers {
+        [] => format!("Nobody is known to use the {token} token."),
+        callers => format!("Who uses the {token} token:\n{}", table::callers(callers, session.clock.now())),
+    };
+    match session.ask(&key, &told, favour.question())? {
         Consent::Given => Ok(key.etag()),
         Consent::Withheld => Err(Failure::failed("nothing was changed: both tokens work")),
     }
@@ -83,9 +101,10 @@ mod tests {
     use super::super::session::Reader;
     use super::super::table::tests::renewing;
     use super::*;
+    use crate::domain::Span;
 
-    fn close(yes: bool) -> Close {
-        Close { key: "ci".parse().expect("legal"), yes }
+    fn close(yes: bool) -> End {
+        End { key: "ci".parse().expect("legal"), unless_used_within: None, yes }
     }
 
     #[test]
@@ -131,6 +150,44 @@ mod tests {
             for part in ["…a1B2", "…Zz09", "2026-11-23 16:12 UTC (3 hours ago)", "never"] {
                 assert!(shown.contains(part), "{part} is not in {shown}");
             }
+        });
+    }
+
+    #[test]
+    fn a_person_sees_who_would_be_cut_off() {
+        locally(async {
+            let mut key = renewing();
+            key["renewal"]["old_token_callers"] = json!([
+                {"address": "10.0.0.7", "user_agent": "curl/8\u{1b}[2J", "route": "/orders",
+                 "last_used_at": "2026-11-23T19:02:00.000Z", "requests": 9},
+                {"address": "::1", "user_agent": null, "route": "/", "last_used_at": "2026-11-20T19:12:00.000Z", "requests": 1}
+            ]);
+            let closed = Answer::Says(200, json!({"key": renewing()}));
+            let double = Double::saying([Answer::Says(200, key), closed]).await;
+            run(&mut double.asked_by(|_| Ok(Consent::Given)), close(false), Favour::New).await.expect("closed");
+            let shown = double.err.text();
+            for part in ["10.0.0.7", "curl/8\\u{1b}[2J", "/orders", "(10 minutes ago)", "::1", "(3 days ago)"] {
+                assert!(shown.contains(part), "{part} is not in {shown}");
+            }
+            let double = Double::saying([Answer::Says(200, renewing())]).await;
+            run(&mut double.asked_by(|_| Ok(Consent::Withheld)), close(false), Favour::Old).await.expect_err("no");
+            assert!(double.err.text().contains("Nobody is known to use the new token."), "{}", double.err.text());
+        });
+    }
+
+    #[test]
+    fn a_token_in_use_is_refused_with_those_who_use_it() {
+        locally(async {
+            let caller = json!({"address": "10.0.0.7", "user_agent": "curl/8", "route": "/",
+                                "last_used_at": "2026-11-23T19:12:00.000Z", "requests": 9});
+            let refused = json!({"type": "urn:relevo:problem:old_token_in_use", "title": "In use", "status": 409,
+                                 "detail": "the old token was last used", "code": "old_token_in_use", "callers": [caller]});
+            let double = Double::saying([Answer::Says(409, refused)]).await;
+            let end = End { unless_used_within: Some(Span::minutes(10)), ..close(true) };
+            let failure = run(&mut double.session(Reader::Person), end, Favour::New).await.expect_err("refused");
+            assert_eq!(double.lines(), ["POST /v1/keys/ci/delete-old?unless_used_within=10m"]);
+            let told = "old_token_in_use: the old token was last used\n  10.0.0.7 curl/8 on /: 9 requests, the last 2026-11-23 19:12:00 UTC";
+            assert_eq!(failure.to_string(), told);
         });
     }
 

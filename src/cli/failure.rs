@@ -8,7 +8,7 @@ use std::fmt;
 use crate::serve::StartError;
 
 use super::shapes::Problem;
-use super::text::plain;
+use super::text::{plain, second};
 
 /// Why a command did not do what was asked.
 #[derive(Debug)]
@@ -46,7 +46,13 @@ impl fmt::Display for Failure {
         match self {
             Self::Refused(problem) => {
                 write!(f, "{}: {}", plain(&problem.code), plain(problem.text()))?;
-                problem.errors.iter().try_for_each(|e| write!(f, "\n  {}: {}", plain(&e.path), plain(&e.message)))
+                problem.errors.iter().try_for_each(|e| write!(f, "\n  {}: {}", plain(&e.path), plain(&e.message)))?;
+                problem.callers.iter().try_for_each(|caller| {
+                    let agent = plain(caller.user_agent.as_deref().unwrap_or("-"));
+                    let (address, route, last) =
+                        (plain(&caller.address), plain(&caller.route), second(caller.last_used_at));
+                    write!(f, "\n  {address} {agent} on {route}: {} requests, the last {last}", caller.requests)
+                })
             }
             Self::Lost(text) | Self::Usage(text) => f.write_str(text),
             Self::Failed(error) => write!(f, "{error:#}"),

@@ -148,7 +148,7 @@ async fn delete(session: &mut Session, close: Close) -> Result<(), Failure> {
     let mut call = call(close.key.as_str());
     if !close.yes && matches!(session.terminal.person(), Person::Present(_)) {
         let (key, _) = session.key(&close.key).await?;
-        match session.ask(&key, "Delete this key? Its tokens are refused from then on, and it cannot be undone.")? {
+        match session.ask(&key, "", "Delete this key? Its tokens are refused from then on, and it cannot be undone.")? {
             Consent::Given => call = call.if_match(key.etag()),
             Consent::Withheld => return Err(Failure::failed("nothing was deleted")),
         }

@@ -72,10 +72,13 @@ impl Session {
         format!("{} {words} {}", self.program, quoted(name))
     }
 
-    /// Shows the tokens of `key` and asks `question`.
-    pub(super) fn ask(&mut self, key: &Key, question: &str) -> Result<Consent, Failure> {
+    /// Shows the tokens of `key` and what is `told` besides, and asks `question`.
+    pub(super) fn ask(&mut self, key: &Key, told: &str, question: &str) -> Result<Consent, Failure> {
         let shown = table::tokens(key, self.clock.now());
         self.terminal.note(&format!("{}:\n{shown}", plain(&key.name)));
+        if !told.is_empty() {
+            self.terminal.note(told);
+        }
         self.terminal.ask(question)
     }
 }

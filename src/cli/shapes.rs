@@ -67,6 +67,8 @@ pub(super) struct Token {
 pub(super) struct Usage {
     pub(super) first_used_at: Option<Timestamp>,
     pub(super) last_used_at: Option<Timestamp>,
+    pub(super) requests_1h: Option<u64>,
+    pub(super) requests_24h: Option<u64>,
 }
 
 impl Usage {
@@ -88,6 +90,25 @@ pub(super) struct Renewal {
     pub(super) due_at: Option<Timestamp>,
     #[serde(default)]
     pub(super) held: bool,
+    #[serde(default)]
+    pub(super) adoption: Option<f64>,
+    #[serde(default)]
+    pub(super) old_token_callers: Vec<TokenCaller>,
+    #[serde(default)]
+    pub(super) new_token_callers: Vec<TokenCaller>,
+}
+
+/// Who has used a token of a renewal.
+#[derive(Deserialize, Debug, Clone)]
+pub(super) struct TokenCaller {
+    pub(super) address: String,
+    #[serde(default)]
+    pub(super) user_agent: Option<String>,
+    #[serde(default)]
+    pub(super) route: String,
+    pub(super) last_used_at: Timestamp,
+    #[serde(default)]
+    pub(super) requests: u64,
 }
 
 /// A page of keys.
@@ -148,6 +169,7 @@ pub(super) struct Problem {
     pub(super) errors: Vec<Mistake>,
     pub(super) ends: Option<u64>,
     pub(super) revives: Option<u64>,
+    pub(super) callers: Vec<TokenCaller>,
     /// The document, word for word.
     #[serde(skip)]
     pub(super) document: String,

@@ -6,7 +6,7 @@
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use serde_json::Value;
 
-use super::shapes::{Key, Renewal, Token};
+use super::shapes::{Key, Renewal, Token, TokenCaller};
 use super::text::{ago, day, left, minute, plain};
 use crate::domain::{Limits, Span, Timestamp};
 
@@ -35,7 +35,7 @@ pub(super) fn keys(keys: &[Key], now: Timestamp) -> String {
 /// A key's tokens.
 pub(super) fn tokens(key: &Key, now: Timestamp) -> String {
     let mut table = bare();
-    table.set_header(["TOKEN", "HINT", "CREATED", "ENDS", "LAST USED", "ID"]);
+    table.set_header(["TOKEN", "HINT", "CREATED", "ENDS", "LAST USED", "LAST HOUR / DAY", "ID"]);
     for token in &key.tokens {
         table.add_row([
             plain(&token.state).into_owned(),
@@ -43,6 +43,7 @@ pub(super) fn tokens(key: &Key, now: Timestamp) -> String {
             minute(token.created_at),
             ends(key, token, now),
             used(token, now),
+            lately(token),
             plain(&token.id).into_owned(),
         ]);
     }
@@ -57,7 +58,24 @@ fn limited(limits: &Limits) -> String {
     if all.is_empty() { "none at all".into() } else { all.join(", ") }
 }
 
-/// One key, line by line, and its tokens.
+/// Who uses a token.
+pub(super) fn callers(callers: &[TokenCaller], now: Timestamp) -> String {
+    let mut table = bare();
+    table.set_header(["ADDRESS", "USER AGENT", "ROUTE", "LAST USED", "REQUESTS"]);
+    for caller in callers {
+        let last = caller.last_used_at;
+        table.add_row([
+            plain(&caller.address).into_owned(),
+            plain(caller.user_agent.as_deref().unwrap_or("-")).into_owned(),
+            plain(&caller.route).into_owned(),
+            format!("{} ({})", minute(last), ago(last, now)),
+            caller.requests.to_string(),
+        ]);
+    }
+    finished(table, &[1, 2])
+}
+
+/// One key, line by line, its tokens, and who uses them.
 pub(super) fn key(key: &Key, now: Timestamp) -> String {
     let mut lines = vec![
         ("name", plain(&key.name).into_owned()),
@@ -80,9 +98,21 @@ pub(super) fn key(key: &Key, now: Timestamp) -> String {
     if let Some(renewal) = &key.renewal {
         lines.push(("renewal", opened(renewal)));
         lines.push(("old token", plan(renewal, now)));
+        lines.extend(renewal.adoption.map(|share| ("adoption", adoption(share))));
     }
     let lines: Vec<_> = lines.iter().map(|(name, value)| format!("{name:<15} {}", value.replace('\n', "; "))).collect();
-    format!("{}\n\n{}", lines.join("\n"), tokens(key, now))
+    let mut parts = vec![lines.join("\n"), tokens(key, now)];
+    let renewal = key.renewal.iter();
+    let used = renewal.flat_map(|open| [("OLD", &open.old_token_callers), ("NEW", &open.new_token_callers)]);
+    for (token, callers) in used.filter(|(_, callers)| !callers.is_empty()) {
+        parts.push(format!("WHO USES THE {token} TOKEN\n{}", self::callers(callers, now)));
+    }
+    parts.join("\n\n")
+}
+
+/// The new token's share of late.
+fn adoption(share: f64) -> String {
+    format!("{:.0} % of the last hour's requests came with the new token", share * 100.0)
 }
 
 /// When a renewal was opened, and by whom.
@@ -159,6 +189,12 @@ fn ends(key: &Key, token: &Token, now: Timestamp) -> String {
 /// When a token was last used.
 fn used(token: &Token, now: Timestamp) -> String {
     token.usage.last().map_or("never".into(), |last| format!("{} ({})", minute(last), ago(last, now)))
+}
+
+/// How often a token was used in the last hour and day.
+fn lately(token: &Token) -> String {
+    let count = |count: Option<u64>| count.map_or("-".into(), |count| count.to_string());
+    format!("{} / {}", count(token.usage.requests_1h), count(token.usage.requests_24h))
 }
 
 /// The end of a token by which its owner can recognise it.

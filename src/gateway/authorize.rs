@@ -42,7 +42,7 @@ impl Worker {
         let (route, target) = site.route(head)?;
         exchange.on_route(route, || target);
         let permit = self.judge(exchange, route, head)?;
-        self.note_use(&permit, exchange);
+        self.note_use(&permit, exchange, (route, &head.headers));
         self.limit(&permit, exchange)?;
         Ok(permit)
     }

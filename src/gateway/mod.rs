@@ -38,7 +38,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, request};
 use http_body::Body;
@@ -51,13 +51,13 @@ use crate::index::Index;
 use crate::limiter::Limiter;
 use crate::net::guard::Heads;
 use crate::observe::{AccessLog, Metrics};
-use crate::usage::{FirstUse, Usage};
+use crate::usage::{By, FirstUse, Usage, Use};
 
 use body::{ReplyBody, RequestBody};
 use exchange::Exchange;
 use failures::Failures;
 use forward::Reply;
-use headers::{Arrival, Peer, Scheme};
+use headers::{Arrival, Lines, Peer, Scheme};
 use refusal::Refusal;
 use route::Route;
 use site::{Setup, Site};
@@ -187,7 +187,7 @@ impl Worker {
         let (route, target) = site.route(&head)?;
         exchange.on_route(route, || target.clone());
         let permit = self.judge(exchange, route, &mut head)?;
-        self.note_use(&permit, exchange);
+        self.note_use(&permit, exchange, (route, &head.headers));
         self.limit(&permit, exchange)?;
         admit_length(&body, route)?;
 
@@ -236,11 +236,14 @@ impl Worker {
     }
 
     /// Notes who used which token; a first use is told to the keyring.
-    fn note_use(&self, permit: &Permit, exchange: &mut Exchange) {
+    fn note_use(&self, permit: &Permit, exchange: &mut Exchange, (route, lines): (&Route, &impl Lines)) {
         let Some(holder) = permit.holder() else { return };
         exchange.let_through(holder);
-        let (pass, now) = (holder.pass(), exchange.at);
-        self.tally.borrow_mut().note(pass.token(), now);
+        let (pass, slot, now) = (holder.pass(), holder.slot(), exchange.at);
+        // Who calls matters during a renewal alone.
+        let user_agent = if slot == Slot::Current { None } else { lines.named(&USER_AGENT).next() };
+        let by = By { address: exchange.address, user_agent, route: &route.label };
+        self.tally.borrow_mut().note(Use { token: pass.token(), slot, at: now, by });
         if pass.note_use(now) && !self.plane.usage.tell(first_use(holder, now)) {
             pass.first_use_untold();
         }

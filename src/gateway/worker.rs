@@ -155,10 +155,13 @@ impl Worker {
 
     async fn tick(self: Rc<Self>) {
         let mut ticks = tokio::time::interval(TICK);
+        let mut asked = self.tally.borrow().asked();
         loop {
-            ticks.tick().await;
+            tokio::select! {
+                _ = ticks.tick() => self.site().sweep(),
+                Ok(()) = asked.changed() => {}
+            }
             self.tally.borrow_mut().fold();
-            self.site().sweep();
             self.tell_failures(); // each is told by whoever comes first
         }
     }

@@ -58,6 +58,9 @@ impl Follower {
         let before = keyring.0.parts.catalog.put(realm, key);
         self.writer(realm).replace(before.as_ref(), key);
         keyring.0.renewals.put(realm, key);
+        if let Some(before) = &before {
+            forget_callers(keyring, before, Some(key));
+        }
         if let Tokens::Renewing { old, renewal, .. } = &key.tokens
             && renewal.plan.when_quiet().is_some()
         {
@@ -68,6 +71,7 @@ impl Follower {
     fn remove(&mut self, keyring: &Keyring, realm: Realm, id: KeyId) {
         if let Some(before) = keyring.0.parts.catalog.remove(realm, id) {
             self.writer(realm).remove(&before);
+            forget_callers(keyring, &before, None);
         }
         keyring.0.renewals.remove(realm, id);
     }
@@ -88,6 +92,17 @@ impl Follower {
             Realm::Gateway => &mut self.keys,
             Realm::Admin => &mut self.admins,
         }
+    }
+}
+
+/// Who used which token is kept while it is one of two.
+fn forget_callers(keyring: &Keyring, before: &ApiKey, after: Option<&ApiKey>) {
+    let is_renewing = |key: &ApiKey| matches!(key.tokens, Tokens::Renewing { .. });
+    let goes_on =
+        |token| after.is_some_and(|after| is_renewing(after) && after.tokens.each().any(|kept| kept.id == token));
+    if is_renewing(before) {
+        let over = before.tokens.each().map(|token| token.id).filter(|token| !goes_on(*token));
+        over.for_each(|token| keyring.0.parts.usage.renewal_over(token));
     }
 }
 

@@ -12,6 +12,7 @@ mod order;
 mod renewals;
 mod settings;
 mod settle;
+mod unused;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +37,7 @@ pub use notices::Teller;
 pub use order::{Caller, Denied, Done, Material, NewKey, Order, SettingsChange, SettingsDone};
 pub use renewals::{RenewalRow, Renewals};
 pub use settle::Settler;
+pub use unused::InUse;
 
 /// How often a command that loses the race for its key begins again.
 const ATTEMPTS: usize = 32;
@@ -152,10 +154,15 @@ impl Keyring {
         if_match: Option<Version>,
         caller: &Caller,
     ) -> Result<Done, Denied> {
+        let guard = unused::Guard::of(&order);
+        if let Some(guard) = guard {
+            guard.prepare(self).await?;
+        }
         let (command, secret) = self.prepare(realm, order)?;
         for _ in 0..ATTEMPTS {
             let (stored, mut outcome) = self.load_settled(realm, key).await?;
             check_version(&outcome.key, if_match)?;
+            guard.map_or(Ok(()), |guard| guard.check(self, &outcome.key))?;
             let (now, settings) = (self.0.parts.clock.now(), self.0.settings.load());
             let applied = transition::apply(&outcome.key, command.clone(), &caller.actor, now, &settings.value)?;
             let renewed = applied.steps.iter().any(|step| step.before.tokens != step.after.tokens);
@@ -254,8 +261,8 @@ impl Keyring {
                 (Command::RenewNow { new }, secret)
             }
             Order::ChangePlan(plan) => (Command::ChangePlan { plan }, None),
-            Order::DeleteOld => (Command::DeleteOld, None),
-            Order::Undo => (Command::Undo, None),
+            Order::DeleteOld | Order::DeleteOldUnlessUsed(_) => (Command::DeleteOld, None),
+            Order::Undo | Order::UndoUnlessUsed(_) => (Command::Undo, None),
             Order::Edit(edit) => (Command::Edit(edit), None),
         })
     }

@@ -4,10 +4,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::domain::{
-    Actor, Affected, ApiKey, Digest, Edit, KeyId, KeyName, Plan, Realm, Refusal, Revision, Secret, Settings, Status,
-    Version,
+    Actor, Affected, ApiKey, Digest, Edit, KeyId, KeyName, Plan, Realm, Refusal, Revision, Secret, Settings, Span,
+    Status, Timestamp, Version,
 };
 use crate::store::StoreError;
+
+use super::unused::InUse;
 
 /// Who asks, and from where.
 #[derive(Clone, Debug)]
@@ -50,8 +52,12 @@ pub enum Order {
     ChangePlan(Plan),
     /// Close the renewal in favour of the new token.
     DeleteOld,
+    /// The same, unless the old token has been used within this time.
+    DeleteOldUnlessUsed(Span),
     /// Close the renewal in favour of the old token.
     Undo,
+    /// The same, unless the new token has been used within this time.
+    UndoUnlessUsed(Span),
     /// Change what is not a token.
     Edit(Box<Edit>),
 }
@@ -114,7 +120,23 @@ pub enum Denied {
         /// The version it is at.
         current: Version,
     },
+    /// The token that would go has been used within the time that was named.
+    #[error("the {} token was last used at {}", .0.slot.as_str(), .0.last_used_at)]
+    TokenInUse(Box<InUse>),
+    /// Whether the token that would go has been used within that time is not known.
+    #[error("{}", unknown(*since))]
+    UsageUnknown {
+        /// Since when it is known; `None`: a worker is too busy to tell.
+        since: Option<Timestamp>,
+    },
     /// The store does not answer, or not sensibly.
     #[error(transparent)]
     Store(StoreError),
+}
+
+fn unknown(since: Option<Timestamp>) -> String {
+    match since {
+        Some(since) => format!("uses are known since {since}, and the time asked about begins before"),
+        None => "a worker has not told its uses in time; try again".to_owned(),
+    }
 }

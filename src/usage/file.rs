@@ -1,24 +1,74 @@
-//! The file of last uses, beside the store and of no importance to it.
+//! The file of uses, beside the store and of no importance to it.
 //!
 //! Promises: a file that cannot be read or written costs what it knew and nothing else.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use redb::{Database, ReadableDatabase, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use tracing::warn;
 
-use super::Record;
+use super::callers::Callers;
+use super::known::Quiet;
+use super::seen::{Pair, Seen};
 use crate::domain::{Span, Timestamp, TokenId};
 
-/// Token id → last use (0: never), quiet since (both wall milliseconds), quiet from (observed milliseconds).
-const TOKENS: TableDefinition<u128, (u64, u64, u64)> = TableDefinition::new("tokens");
+/// Last use (0: never), quiet since (0: not watched; both wall milliseconds), quiet from (observed milliseconds), the uses in
+/// the hour of the last one and in the hour before it, the same for the day.
+type Columns = (u64, u64, u64, u32, u32, u32, u32);
+/// By token id.
+const TOKENS: TableDefinition<u128, Columns> = TableDefinition::new("uses");
+/// Token id → its callers during a renewal, in JSON.
+const CALLERS: TableDefinition<u128, &str> = TableDefinition::new("callers");
 /// `observed`: observed time in milliseconds; `open`: 1 while a gateway runs on the file; `distrusted_at` and
 /// `distrusted_observed`: where the last run ended that was not closed.
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 
+/// How many rows are told at once.
+const SLICE: usize = 1_024;
 /// How much of the file is kept in memory.
 const CACHE_BYTES: usize = 4 * 1024 * 1024;
+
+/// What is kept of one token.
+pub(super) struct Kept {
+    pub(super) seen: Seen,
+    pub(super) quiet: Option<Quiet>,
+}
+
+/// What is to be kept of one token.
+pub(super) struct Row {
+    pub(super) token: [u8; 16],
+    /// `None`: as it is kept.
+    pub(super) seen: Option<Seen>,
+    pub(super) rare: Option<Box<Rare>>,
+}
+
+/// What there is of tokens of renewals.
+pub(super) struct Rare {
+    pub(super) quiet: Option<Quiet>,
+    /// As [`Callers::text`].
+    pub(super) callers: Option<String>,
+}
+
+impl Kept {
+    fn of((last_used, since, from, hour, hour_before, day, day_before): Columns) -> Self {
+        let last_used = (last_used != 0).then_some(Timestamp::from_millis(last_used));
+        let hours = Pair { latest: hour, before: hour_before };
+        let days = Pair { latest: day, before: day_before };
+        let quiet = Quiet { since: Timestamp::from_millis(since), from: Span::millis(from) };
+        Self { seen: Seen::of(last_used, hours, days), quiet: (since != 0).then_some(quiet) }
+    }
+}
+
+impl Row {
+    fn columns(&self, seen: Seen) -> Columns {
+        let last_used = seen.last_used().map_or(0, Timestamp::as_millis);
+        let quiet = self.rare.as_ref().and_then(|rare| rare.quiet);
+        let (since, from) = quiet.map_or((0, 0), |quiet| (quiet.since.as_millis(), quiet.from.as_millis()));
+        let (hours, days) = seen.pairs();
+        (last_used, since, from, hours.latest, hours.before, days.latest, days.before)
+    }
+}
 
 pub(super) struct UsageFile {
     path: PathBuf,
@@ -45,34 +95,64 @@ impl UsageFile {
         (file, observed)
     }
 
-    pub(super) fn record(&self, token: TokenId) -> Option<Record> {
+    /// What is kept of a token.
+    pub(super) fn record(&self, token: TokenId) -> Option<Kept> {
         let read = self.database()?.begin_read().ok()?;
         let row = read.open_table(TOKENS).ok()?.get(token.as_bits()).ok()??.value();
-        let (last_used, since, from) = row;
-        let record = Record {
-            last_used: (last_used != 0).then_some(Timestamp::from_millis(last_used)),
-            quiet_since: Timestamp::from_millis(since),
-            quiet_from: Span::millis(from),
-        };
-        let (at, observed) = self.distrusted;
-        Some(if record.quiet_from < observed {
-            Record { quiet_since: at, quiet_from: observed, ..record }
-        } else {
-            record
-        })
+        let Kept { seen, quiet } = Kept::of(row);
+        let (since, from) = self.distrusted;
+        Some(Kept { seen, quiet: quiet.map(|quiet| if quiet.from < from { Quiet { since, from } } else { quiet }) })
     }
 
-    /// Writes `records` and the observed time. `false` if it could not.
-    pub(super) fn write(&self, records: &[(TokenId, Record)], observed: Span) -> bool {
+    /// Every token's callers.
+    pub(super) fn callers(&self) -> Vec<(TokenId, Callers)> {
+        let read = || {
+            let table = self.database()?.begin_read().ok()?.open_table(CALLERS).ok()?;
+            let row = |row: (redb::AccessGuard<'_, u128>, redb::AccessGuard<'_, &str>)| {
+                (TokenId::from_bits(row.0.value()), Callers::of_text(row.1.value()))
+            };
+            Some(table.iter().ok()?.filter_map(Result::ok).map(row).collect())
+        };
+        read().unwrap_or_default()
+    }
+
+    /// Tells of every token used at `since` or later.
+    pub(super) fn used_since(&self, since: Timestamp, mut tell: impl FnMut(&[(TokenId, Seen)])) {
+        let Some(read) = self.database().and_then(|database| database.begin_read().ok()) else { return };
+        let Ok(table) = read.open_table(TOKENS) else { return };
+        let mut slice = Vec::with_capacity(SLICE);
+        for (token, row) in table.iter().into_iter().flatten().filter_map(Result::ok) {
+            let Kept { seen, .. } = Kept::of(row.value());
+            if seen.last_used() >= Some(since) {
+                slice.push((TokenId::from_bits(token.value()), seen));
+            }
+            if slice.len() == SLICE {
+                tell(&slice);
+                slice.clear();
+            }
+        }
+        tell(&slice);
+    }
+
+    /// Writes `rows` and the observed time. `false` if it could not.
+    pub(super) fn write(&self, rows: &[Row], observed: Span) -> bool {
         let Some(database) = self.database().or_else(|| self.open_again()) else { return false };
         let written = (|| -> Result<(), redb::Error> {
             let transaction = database.begin_write()?;
             {
                 let mut tokens = transaction.open_table(TOKENS)?;
-                for (token, record) in records {
-                    let last_used = record.last_used.map_or(0, Timestamp::as_millis);
-                    let row = (last_used, record.quiet_since.as_millis(), record.quiet_from.as_millis());
-                    tokens.insert(token.as_bits(), row)?;
+                let mut callers = transaction.open_table(CALLERS)?;
+                for row in rows {
+                    let token = u128::from_be_bytes(row.token);
+                    let known = match row.seen {
+                        Some(seen) => Some(seen),
+                        None => tokens.get(token)?.map(|row| Kept::of(row.value()).seen),
+                    };
+                    tokens.insert(token, row.columns(known.unwrap_or_default()))?;
+                    match row.rare.as_ref().and_then(|rare| rare.callers.as_deref()) {
+                        Some(text) => drop(callers.insert(token, text)?),
+                        None => drop(callers.remove(token)?),
+                    }
                 }
                 transaction.open_table(META)?.insert("observed", observed.as_millis())?;
             }
@@ -114,6 +194,7 @@ impl UsageFile {
                     meta.insert(*name, *value)?;
                 }
                 transaction.open_table(TOKENS)?;
+                transaction.open_table(CALLERS)?;
             }
             Ok(transaction.commit()?)
         })();

@@ -34,5 +34,6 @@ mod support;
 mod time;
 mod tls;
 mod upstream;
+mod usage;
 mod watch;
 mod watching;

@@ -50,6 +50,7 @@ impl Case {
         fields.retain(|field| !["code", "detail", "status", "title", "type"].contains(field));
         let more: &[&str] = match self.code {
             "invalid_request" => &["errors"],
+            "old_token_in_use" | "new_token_in_use" => &["callers", "last_used_at"],
             "tokens_affected" => &["ends", "keys", "revives"],
             _ => &[],
         };

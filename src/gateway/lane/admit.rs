@@ -97,7 +97,7 @@ impl Worker {
         };
         let judged = verdict::judge(&presented, route, exchange.address, exchange.at, &self.plane.index);
         let permit = judged.map_err(weigh)?;
-        self.note_use(&permit, exchange);
+        self.note_use(&permit, exchange, (route, &head.fields));
         self.limit(&permit, exchange)?;
         if route.body_limit.is_some_and(|limit| length > limit) {
             return Err(Refusal::BodyTooLarge);

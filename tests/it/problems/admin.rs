@@ -14,7 +14,7 @@ use crate::support::process::Process;
 use crate::support::request::{Request, request};
 use crate::support::store::{Conduct, Misbehaving};
 
-pub(super) const CASES: [Case; 19] = [
+pub(super) const CASES: [Case; 22] = [
     Case::new("invalid_request", 400, invalid_request),
     Case::new("unauthenticated", 401, unauthenticated).with("www-authenticate", "Bearer realm=\"relevo admin\""),
     Case::new("forbidden", 403, forbidden),
@@ -27,6 +27,9 @@ pub(super) const CASES: [Case; 19] = [
     Case::new("renewal_open", 409, renewal_open),
     Case::new("no_old_token", 409, no_old_token),
     Case::new("old_token_expired", 409, old_token_expired),
+    Case::new("old_token_in_use", 409, || token_in_use("delete-old", "old")),
+    Case::new("new_token_in_use", 409, || token_in_use("undo", "new")),
+    Case::new("usage_unknown", 409, usage_unknown),
     Case::new("needs_restart", 409, needs_restart),
     Case::new("version_mismatch", 412, version_mismatch),
     Case::new("body_too_large", 413, body_too_large),
@@ -155,6 +158,35 @@ fn old_token_expired() -> RawResponse {
     gateway.renew(&key).done();
     gateway.clock.advance(Span::minutes(30));
     json_call(&gateway, "POST", &path(&key, "/undo"), None)
+}
+
+fn token_in_use(command: &str, used: &str) -> RawResponse {
+    let (_backend, gateway) = gateway();
+    let old = gateway.create_key("ci").done();
+    let new = gateway.renew(&old).done();
+    assert_eq!(gateway.status_with(if used == "old" { &old } else { &new }), 200);
+    let answer = json_call(&gateway, "POST", &path(&old, &format!("/{command}?unless_used_within=10m")), None);
+    let body: Value = serde_json::from_slice(&answer.body).expect("JSON");
+    let caller = &body["callers"][0];
+    assert_eq!(
+        (&caller["address"], &caller["route"], &caller["requests"]),
+        (&json!("127.0.0.1"), &json!("/"), &json!(1))
+    );
+    assert_eq!((gateway.status_with(&old), gateway.status_with(&new)), (200, 200), "nothing changed");
+    answer
+}
+
+/// Of a gateway that has just been started again.
+fn usage_unknown() -> RawResponse {
+    let folder = tempfile::tempdir().expect("a folder");
+    let backend = Backend::answering("hello");
+    let gateway = TestGateway::in_front_of(&backend).kept_in(folder.path()).start();
+    let (key, clock) = (gateway.create_key("ci").done(), gateway.clock.clone());
+    gateway.renew(&key).done();
+    drop(gateway);
+    clock.advance(Span::seconds(1));
+    let gateway = TestGateway::in_front_of(&backend).kept_in(folder.path()).clock(clock).start();
+    json_call(&gateway, "POST", &path(&key, "/delete-old?unless_used_within=10m"), None)
 }
 
 /// Of a process, which has a file to be read again.

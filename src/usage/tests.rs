@@ -1,0 +1,254 @@
+//! What is known of tokens, noted, told, kept and forgotten.
+
+use std::net::IpAddr;
+
+use super::*;
+use crate::domain::Slot;
+
+const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+fn token(bits: u128) -> TokenId {
+    TokenId::from_bits(bits)
+}
+
+/// A use of a renewal's old token.
+fn used_at(token: TokenId, at: Timestamp) -> Use<'static> {
+    let by = By { address: IpAddr::V4([10, 0, 0, 7].into()), user_agent: Some(b"curl/8"), route: "/" };
+    Use { token, slot: Slot::Old, at, by }
+}
+
+fn used(usage: &Usage, token: TokenId, at: Timestamp) {
+    let mut tally = Tally::new(usage.clone());
+    tally.note(used_at(token, at));
+    tally.fold();
+}
+
+#[test]
+fn the_last_use_survives_a_restart() {
+    let dir = tempfile::tempdir().expect("dir");
+    let path = dir.path().join("usage.redb");
+    let clock = Clock::manual(START);
+    let (usage, _first_uses) = Usage::open(path.clone(), clock.clone());
+    used(&usage, token(1), START);
+    usage.close();
+    drop(usage);
+    let (usage, _first_uses) = Usage::open(path, clock);
+    assert_eq!(usage.last_used(token(1)), Some(START));
+    assert_eq!(usage.last_used(token(2)), None);
+}
+
+#[test]
+fn quiet_counts_observed_time_only_and_starts_anew_with_each_use() {
+    let dir = tempfile::tempdir().expect("dir");
+    let path = dir.path().join("usage.redb");
+    let clock = Clock::manual(START);
+    let (usage, _first_uses) = Usage::open(path.clone(), clock.clone());
+    assert_eq!(usage.quiet(token(1), START).0, Span::ZERO);
+    clock.advance(Span::hours(2));
+    assert_eq!(usage.quiet(token(1), START), (Span::hours(2), START));
+    usage.close();
+    drop(usage);
+
+    clock.advance(Span::days(30)); // the gateway does not run
+    let (usage, _first_uses) = Usage::open(path, clock.clone());
+    assert_eq!(usage.quiet(token(1), START).0, Span::hours(2));
+    clock.advance(Span::hours(1));
+    assert_eq!(usage.quiet(token(1), START).0, Span::hours(3));
+    used(&usage, token(1), clock.now());
+    assert_eq!(usage.quiet(token(1), START), (Span::ZERO, clock.now()));
+}
+
+// Once, a worker that told late of an earlier use set the beginning of quiet back behind the last use.
+#[test]
+fn an_earlier_use_that_is_told_late_does_not_date_quiet_back() {
+    let dir = tempfile::tempdir().expect("dir");
+    let clock = Clock::manual(START);
+    let (usage, _first_uses) = Usage::open(dir.path().join("usage.redb"), clock.clone());
+    let mut late = Tally::new(usage.clone());
+    late.note(used_at(token(1), START));
+    clock.advance(Span::seconds(1));
+    used(&usage, token(1), clock.now());
+    late.fold();
+    assert_eq!(usage.quiet(token(1), START), (Span::ZERO, clock.now()));
+    assert_eq!(usage.last_used(token(1)), Some(clock.now()));
+}
+
+#[test]
+fn quiet_before_the_renewal_does_not_count() {
+    let dir = tempfile::tempdir().expect("dir");
+    let clock = Clock::manual(START);
+    let (usage, _first_uses) = Usage::open(dir.path().join("usage.redb"), clock.clone());
+    used(&usage, token(1), START);
+    clock.advance(Span::days(30));
+    let opened_at = clock.now();
+    assert_eq!(usage.quiet(token(1), opened_at), (Span::ZERO, opened_at));
+    clock.advance(Span::hours(1));
+    assert_eq!(usage.quiet(token(1), opened_at), (Span::hours(1), opened_at));
+    assert_eq!(usage.last_used(token(1)), Some(START));
+}
+
+#[test]
+fn after_an_unclean_end_quiet_starts_anew() {
+    let dir = tempfile::tempdir().expect("dir");
+    let path = dir.path().join("usage.redb");
+    let clock = Clock::manual(START);
+    let (usage, _first_uses) = Usage::open(path.clone(), clock.clone());
+    used(&usage, token(1), START);
+    clock.advance(Span::hours(23));
+    usage.flush();
+    drop(usage); // no close: a use after the last flush may have been lost
+    clock.advance(Span::hours(2));
+    let (usage, _first_uses) = Usage::open(path, clock.clone());
+    assert_eq!(usage.quiet(token(1), START), (Span::ZERO, clock.now()));
+    assert_eq!(usage.last_used(token(1)), Some(START));
+}
+
+#[test]
+fn the_last_use_of_a_token_long_quiet_is_in_the_file_alone() {
+    let dir = tempfile::tempdir().expect("dir");
+    let clock = Clock::manual(START);
+    let (usage, _first_uses) = Usage::open(dir.path().join("usage.redb"), clock.clone());
+    used(&usage, token(1), START);
+    clock.advance(Span::hours(23));
+    used(&usage, token(2), clock.now());
+    clock.advance(Span::hours(2));
+    usage.flush();
+    assert_eq!(usage.known().seen(token(1)), None);
+    assert!(usage.known().seen(token(2)).is_some());
+    assert_eq!(usage.last_used(token(1)), Some(START));
+}
+
+#[test]
+fn what_could_not_be_written_is_written_later() {
+    let dir = tempfile::tempdir().expect("dir");
+    let folder = dir.path().join("away");
+    let (path, clock) = (folder.join("usage.redb"), Clock::manual(START));
+    let (usage, _first_uses) = Usage::open(path.clone(), clock.clone()); // there is no such folder
+    used(&usage, token(1), START);
+    usage.flush();
+    assert_eq!(usage.last_used(token(1)), Some(START));
+    std::fs::create_dir(folder).expect("folder");
+    usage.close();
+    drop(usage);
+    let (usage, _first_uses) = Usage::open(path, clock);
+    assert_eq!(usage.last_used(token(1)), Some(START));
+}
+
+#[test]
+fn quiet_that_began_within_a_second_is_never_told_too_long() {
+    let dir = tempfile::tempdir().expect("dir");
+    let clock = Clock::manual(START.plus(Span::millis(1)));
+    let (usage, _first_uses) = Usage::open(dir.path().join("usage.redb"), clock.clone());
+    clock.advance(Span::millis(1));
+    assert_eq!(usage.quiet(token(1), clock.now()).0, Span::ZERO);
+    clock.advance(Span::minutes(1));
+    let (quiet, since) = usage.quiet(token(1), START.plus(Span::millis(2)));
+    assert!(quiet <= Span::minutes(1) && quiet >= Span::seconds(59), "{quiet}");
+    assert_eq!(since, START);
+}
+
+#[test]
+fn a_damaged_file_is_put_aside_and_costs_only_what_it_knew() {
+    let dir = tempfile::tempdir().expect("dir");
+    let path = dir.path().join("usage.redb");
+    std::fs::write(&path, b"not a database").expect("write");
+    let (usage, _first_uses) = Usage::open(path, Clock::manual(START));
+    used(&usage, token(1), START);
+    assert_eq!(usage.last_used(token(1)), Some(START));
+}
+
+fn told(usage: &Usage, token: TokenId) -> Vec<(String, u64)> {
+    let told = |caller: TokenCaller| {
+        (format!("{} {}", caller.address, caller.user_agent.as_deref().unwrap_or("-")), caller.requests)
+    };
+    usage.callers(token, START).into_iter().map(told).collect()
+}
+
+#[test]
+fn counts_and_callers_survive_a_restart_and_are_added_to() {
+    let dir = tempfile::tempdir().expect("dir");
+    let path = dir.path().join("usage.redb");
+    let clock = Clock::manual(START);
+    for round in 1..=2 {
+        let (usage, _first_uses) = Usage::open(path.clone(), clock.clone());
+        (0..3).for_each(|_| used(&usage, token(1), clock.now()));
+        usage.flush();
+        let Requests { in_hour, in_day } = usage.requests(token(1));
+        assert_eq!((in_hour, in_day), (3 * round, 3 * round));
+        assert_eq!(told(&usage, token(1)), [("10.0.0.7 curl/8".to_owned(), u64::from(3 * round))]);
+        usage.close();
+    }
+}
+
+#[test]
+fn callers_are_noted_during_a_renewal_alone_and_forgotten_with_it() {
+    let dir = tempfile::tempdir().expect("dir");
+    let path = dir.path().join("usage.redb");
+    let clock = Clock::manual(START);
+    let (usage, _first_uses) = Usage::open(path.clone(), clock.clone());
+    let mut tally = Tally::new(usage.clone());
+    tally.note(Use { slot: Slot::Current, ..used_at(token(1), START) });
+    tally.note(Use { slot: Slot::New, ..used_at(token(2), START) });
+    tally.fold();
+    assert!(told(&usage, token(1)).is_empty());
+    assert_eq!(told(&usage, token(2)).len(), 1);
+    usage.flush();
+    usage.renewal_over(token(2));
+    assert!(told(&usage, token(2)).is_empty());
+    usage.close();
+    drop((tally, usage));
+    let (usage, _first_uses) = Usage::open(path, clock);
+    assert!(told(&usage, token(2)).is_empty());
+    assert_eq!(usage.last_used(token(2)), Some(START));
+}
+
+#[test]
+fn a_caller_is_erased_seven_days_after_its_last_use_from_the_file_too() {
+    let dir = tempfile::tempdir().expect("dir");
+    let path = dir.path().join("usage.redb");
+    let clock = Clock::manual(START);
+    let (usage, _first_uses) = Usage::open(path.clone(), clock.clone());
+    used(&usage, token(1), START);
+    usage.flush();
+    clock.advance(Span::days(7));
+    assert_eq!(told(&usage, token(1)).len(), 1);
+    clock.advance(Span::seconds(1));
+    assert!(told(&usage, token(1)).is_empty());
+    usage.flush(); // finds it
+    usage.flush(); // writes that
+    assert!(usage.0.file.callers().is_empty());
+}
+
+#[test]
+fn a_flood_of_callers_is_told_early_and_bounded() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (usage, _first_uses) = Usage::open(dir.path().join("usage.redb"), Clock::manual(START));
+    let mut tally = Tally::new(usage.clone());
+    for host in 0..5_000_u32 {
+        let by = By { address: IpAddr::V4(host.into()), user_agent: None, route: "/" };
+        tally.note(Use { token: token(1), slot: Slot::Old, at: START, by });
+    }
+    assert!(usage.last_used(token(1)).is_some(), "told before it was asked to");
+    tally.fold();
+    assert_eq!(told(&usage, token(1)).len(), 20);
+    assert_eq!(usage.requests(token(1)).in_hour, 5_000);
+}
+
+#[tokio::test]
+async fn every_worker_tells_when_it_is_asked_and_one_that_does_not_is_missed() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (usage, _first_uses) = Usage::open(dir.path().join("usage.redb"), Clock::manual(START));
+    assert!(usage.gather().await, "there is nobody to ask");
+    let mut tally = Tally::new(usage.clone());
+    tally.note(used_at(token(1), START));
+    let worker = tokio::spawn(async move {
+        let mut asked = tally.asked();
+        asked.changed().await.expect("asked");
+        tally.fold();
+    });
+    assert!(usage.gather().await);
+    assert_eq!(usage.last_used(token(1)), Some(START));
+    worker.await.expect("done");
+    let _stuck = Tally::new(usage.clone());
+    assert!(!usage.gather().await);
+}

@@ -1,5 +1,7 @@
 //! Whoever is late loses his own connection, and nobody else anything.
 
+mod attackers;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -29,8 +31,12 @@ fn gateway(backend: &Backend, limits: &str) -> TestGateway {
 
 /// How many connections were closed because of this wait.
 fn late(gateway: &TestGateway, wait: &str) -> u64 {
+    late_in(&gateway.metrics(), wait)
+}
+
+/// The same, in these metrics.
+fn late_in(metrics: &str, wait: &str) -> u64 {
     let line = format!("relevo_late_total{{wait=\"{wait}\"}} ");
-    let metrics = gateway.metrics();
     metrics.lines().find_map(|each| each.strip_prefix(&line)?.parse().ok()).unwrap_or(0)
 }
 
@@ -198,57 +204,6 @@ fn process(folder: &Path, backend: &Backend, limits: &str, files: Option<u32>) -
         backend.address()
     );
     Process::serve_with(folder, &configuration, files)
-}
-
-// Case 19, in short.
-#[test]
-fn slow_attackers_lose_their_connections_and_a_good_client_notices_nothing() {
-    const EACH: usize = 64;
-    let backend = Backend::replying(|request| match &*request.target {
-        "/long" => {
-            let head = "HTTP/1.1 200 OK\r\nContent-Length: 16777216\r\n\r\n".as_bytes();
-            Reply::raw([head, &vec![b'x'; 16 * 1024 * 1024]].concat())
-        }
-        target => Reply::ok(target),
-    });
-    let folder = tempfile::tempdir().expect("a folder");
-    let limits =
-        "first_byte = \"2s\"\nhead_timeout = \"2s\"\nwrite_stall = \"2s\"\nbody_stall = \"2s\"\nlinger = \"1s\"";
-    let gateway = process(folder.path(), &backend, limits, None);
-    let attack = |bytes: &[u8]| {
-        let mut client = RawClient::connect(gateway.gateway);
-        client.send(bytes);
-        client
-    };
-    let good_request = anonymous("/good").bytes();
-    let mut good = attack(&good_request);
-    assert_eq!(good.read_response().text(), "/good");
-    let before = gateway.open_files();
-    let body = request("POST", "/body").header("Content-Length", "1000").bytes();
-    let mut attackers: Vec<_> = (0..EACH).flat_map(|_| [&b""[..], b"GET / HT", &body].map(attack)).collect();
-    wait_until("all are in", || gateway.open_files() >= before + 3 * EACH);
-    let deaf: Vec<_> = (0..8).map(|_| attack(&anonymous("/long").bytes())).collect();
-    let begun = Instant::now();
-    let mut slowest = Duration::ZERO;
-    while begun.elapsed() < Duration::from_secs(3) {
-        let asked = Instant::now();
-        good.send(&good_request);
-        assert_eq!(good.read_response().text(), "/good");
-        slowest = slowest.max(asked.elapsed());
-        for slow in attackers.iter_mut().skip(1).step_by(3) {
-            slow.send(b"T"); // not a byte puts anything off
-        }
-        std::thread::park_timeout(Duration::from_millis(10));
-    }
-    assert!(slowest < Duration::from_secs(1), "the good client waited {slowest:?}");
-    for slow in attackers.iter_mut().skip(2).step_by(3) {
-        assert_eq!(slow.read_response().status, 408);
-    }
-    // The attackers are still there: it is the gateway that has ended it with them.
-    wait_until("every file is closed", || gateway.open_files() <= before + 2);
-    good.send(&good_request);
-    assert_eq!(good.read_response().text(), "/good");
-    drop(deaf);
 }
 
 // Case 29, its first half.

@@ -80,6 +80,7 @@ impl Gate {
 #[derive(Clone, Debug)]
 enum Part {
     Bytes(Vec<u8>),
+    Repeated(Vec<u8>, usize),
     Wait(Gate),
     Close,
 }
@@ -111,6 +112,12 @@ impl Reply {
     /// Then these bytes.
     pub(crate) fn then(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.0.push(Part::Bytes(bytes.into()));
+        self
+    }
+
+    /// Then these bytes so many times.
+    pub(crate) fn then_repeatedly(mut self, bytes: impl Into<Vec<u8>>, times: usize) -> Self {
+        self.0.push(Part::Repeated(bytes.into(), times));
         self
     }
 
@@ -276,8 +283,9 @@ fn write(stream: &mut TcpStream, reply: Reply) -> bool {
     for part in reply.0 {
         match part {
             Part::Bytes(bytes) if stream.write_all(&bytes).is_ok() => {}
+            Part::Repeated(bytes, times) if (0..times).all(|_| stream.write_all(&bytes).is_ok()) => {}
             Part::Wait(gate) => gate.wait(),
-            Part::Bytes(_) | Part::Close => {
+            Part::Bytes(_) | Part::Repeated(..) | Part::Close => {
                 // Closed already, if it cannot be closed.
                 drop(stream.shutdown(Shutdown::Both));
                 return false;

@@ -19,3 +19,8 @@ pub(crate) mod wire;
 
 /// How long anything may take before a test fails.
 pub(crate) const DEADLINE: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// `short` in `make test`; `soak` in `make soak`, which takes its time.
+pub(crate) fn in_short_or_soak<T>(short: T, soak: T) -> T {
+    if std::env::var_os("SOAK").is_some() { soak } else { short }
+}

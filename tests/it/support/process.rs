@@ -15,6 +15,9 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::client::RawClient;
+use super::request::request;
+
 /// How long a start, with its recovery, may take.
 const START: Duration = Duration::from_secs(20);
 
@@ -24,7 +27,10 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_relevo");
 pub(crate) struct Process {
     child: Child,
     lines: Mutex<Receiver<String>>,
+    /// The data plane's last address.
     pub(crate) gateway: SocketAddr,
+    /// All of the data plane's addresses, as far as they were told before the admin port's.
+    pub(crate) doors: Vec<SocketAddr>,
     pub(crate) admin: SocketAddr,
 }
 
@@ -72,7 +78,8 @@ impl Process {
         let lines = lines_of(&mut child);
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
         // Held from here on, so that a failure below still ends the process.
-        let mut process = Self { child, lines: Mutex::new(channel().1), gateway: nowhere, admin: nowhere };
+        let mut process =
+            Self { child, lines: Mutex::new(channel().1), gateway: nowhere, doors: Vec::new(), admin: nowhere };
         while process.gateway == nowhere || process.admin == nowhere {
             let line = lines.recv_timeout(START).unwrap_or_else(|error| {
                 let said = std::fs::read_to_string(folder.join("stderr.log")).unwrap_or_default();
@@ -88,7 +95,10 @@ impl Process {
         let said: serde_json::Value = serde_json::from_str(line).expect("stdout holds JSON lines only");
         let address = said["address"].as_str().and_then(|text| text.parse().ok()).expect("an address");
         match said["listening"].as_str() {
-            Some("gateway") => self.gateway = address,
+            Some("gateway") => {
+                self.gateway = address;
+                self.doors.push(address);
+            }
             Some("admin") => self.admin = address,
             Some(_) | None => {}
         }
@@ -97,6 +107,21 @@ impl Process {
     /// How many files it has open.
     pub(crate) fn open_files(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it runs").count()
+    }
+
+    /// How much memory it has resident.
+    pub(crate) fn memory_kib(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
+    /// Every metric, as text; it runs in `folder`.
+    pub(crate) fn metrics(&self, folder: &Path) -> String {
+        let root = std::fs::read_to_string(folder.join("admin.token")).expect("the first administrator's token");
+        let mut client = RawClient::connect(self.admin);
+        client.send(&request("GET", "/metrics").token(root.trim()).bytes());
+        client.read_response().text()
     }
 
     /// What it writes to stdout after it has told its addresses, up to its end.

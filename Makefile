@@ -37,3 +37,8 @@ bench:
 screenshots:
 	packaging/install-test-tools
 	$(CARGO) test --locked --test it -- --ignored every_page_is_photographed
+
+# What needs minutes: attacks, overload, a million requests, the fuzz targets; see docs/hostile.md.
+.PHONY: soak
+soak:
+	tests/soak

@@ -6,6 +6,7 @@ use nix::sys::signal::Signal;
 
 use crate::support::backend::{Backend, Gate, Reply};
 use crate::support::client::RawClient;
+use crate::support::frames::{DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, RST_STREAM, frame, get};
 use crate::support::gateway::wait_until;
 use crate::support::process::Process;
 use crate::support::request::request;
@@ -55,6 +56,38 @@ fn five_hundred_requests_in_flight_all_finish_and_idle_connections_are_closed() 
         let answer = client.read_response();
         assert_eq!((answer.status, &*answer.body), (200, &b"done"[..]));
         assert!(client.is_closed());
+    }
+    assert_eq!(process.terminate(PATIENCE).code(), Some(0));
+}
+
+#[test]
+fn five_hundred_streams_in_flight_all_finish_and_their_connections_are_told_to_go() {
+    const CONNECTIONS: usize = 5;
+    const STREAMS: u32 = 100;
+    let gate = Gate::default();
+    let held = gate.clone();
+    let backend = Backend::replying(move |_| {
+        Reply::default().then_waiting_for(&held).then(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone")
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let process = Process::serve(folder.path(), &configuration(&backend, "delay = \"0s\"\ntimeout = \"20s\""));
+    let mut clients: Vec<_> = (0..CONNECTIONS).map(|_| Frames::connect(process.gateway)).collect();
+    for client in &mut clients {
+        for place in 0..STREAMS {
+            client.send(&frame(HEADERS, END_HEADERS | END_STREAM, 1 + 2 * place, &get("/", &[])));
+        }
+    }
+    backend.wait_for(CONNECTIONS * STREAMS as usize);
+    process.signal(Signal::SIGTERM);
+    for client in &mut clients {
+        assert!(client.until(GOAWAY).is_some(), "not told to go");
+    }
+    gate.open();
+    for client in &mut clients {
+        let frames: Vec<_> = std::iter::from_fn(|| client.next()).collect();
+        let bodies = frames.iter().filter(|frame| frame.kind == DATA).map(|frame| &*frame.payload).collect::<Vec<_>>();
+        assert_eq!(bodies.concat(), b"done".repeat(STREAMS as usize));
+        assert!(frames.iter().all(|frame| frame.kind != RST_STREAM));
     }
     assert_eq!(process.terminate(PATIENCE).code(), Some(0));
 }

@@ -20,6 +20,7 @@ use self::load::Field;
 use crate::support::backend::Backend;
 use crate::support::client::RawClient;
 use crate::support::gateway::{AdminReply, TestGateway};
+use crate::support::in_short_or_soak;
 use crate::support::request::request;
 use crate::support::store::{Conduct, Misbehaving};
 use crate::support::wire::values;
@@ -80,6 +81,16 @@ fn come_and_go(gateway: &TestGateway, field: &Field) -> usize {
 
 #[test]
 fn nothing_is_refused_or_accepted_wrongly_while_tokens_are_rotated_under_fire() {
+    let wanted = in_short_or_soak(1, 1_000_000);
+    let mut judged = 0;
+    while judged < wanted {
+        judged += rotation_under_fire();
+    }
+    eprintln!("{judged} requests were answered rightly");
+}
+
+/// Rotates on a gateway of its own. How many requests were judged.
+fn rotation_under_fire() -> usize {
     let backend = Backend::answering("hello");
     let gateway = gateway(&backend);
     let ended = Mutex::new(Vec::new());
@@ -97,6 +108,7 @@ fn nothing_is_refused_or_accepted_wrongly_while_tokens_are_rotated_under_fire() 
         assert!(findings.refusals[&token] >= REFUSALS, "{findings:?}");
     }
     assert!(findings.accepted >= 10 * ANSWERS, "{findings:?}");
+    findings.accepted + findings.refusals.values().sum::<usize>()
 }
 
 /// Undo that is durable and answered, and never reaches the index.

@@ -19,6 +19,7 @@ mod kill;
 mod late;
 mod limits;
 mod mistakes;
+mod overload;
 mod paths;
 mod problems;
 mod proxies;

@@ -1,5 +1,7 @@
 //! A configuration read again is in force whole, or the one before stays whole; no request is lost by it.
 
+mod under_fire;
+
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,9 +28,18 @@ fn configuration(backend: &Backend, path: &str) -> String {
 }
 
 fn call(folder: &Path, process: &Process, method: &str, path: &str) -> (u16, Value) {
+    call_with(folder, process, method, path, "")
+}
+
+/// The same, with this body in JSON if it is not empty.
+fn call_with(folder: &Path, process: &Process, method: &str, path: &str, body: &str) -> (u16, Value) {
     let root = fs::read_to_string(folder.join("admin.token")).expect("the first administrator's token");
     let mut client = RawClient::connect(process.admin);
-    client.send(&request(method, path).token(root.trim()).bytes());
+    let mut call = request(method, path).token(root.trim());
+    if !body.is_empty() {
+        call = call.header("Content-Type", "application/json").body(body);
+    }
+    client.send(&call.bytes());
     let RawResponse { status, body, .. } = client.read_response();
     (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
 }

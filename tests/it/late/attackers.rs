@@ -99,7 +99,7 @@ fn process(folder: &Path, backend: &Backend, patience: Duration) -> Process {
     Pair::of(&["localhost"]).write(folder, "a");
     let seconds = patience.as_secs();
     let waits = ["first_byte", "head_timeout", "handshake_timeout", "write_stall", "body_stall"];
-    let limits: String = waits.iter().map(|wait| format!("{wait} = \"{seconds}s\"\n")).collect();
+    let limits = waits.map(|wait| format!("{wait} = \"{seconds}s\"\n")).concat();
     let configuration = format!(
         "[gateway]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n[[gateway.listeners]]\naddress = \"127.0.0.1:0\"\n\
          tls = [{{ certificate = \"a.pem\", key = \"a.key\" }}]\n[admin]\nlisten = \"127.0.0.1:0\"\n[store]\n\
@@ -123,7 +123,7 @@ impl Good {
         let begun = Instant::now();
         self.kept.send(&anonymous("/good").bytes());
         assert_eq!(self.kept.read_response().text(), "/good");
-        if self.asked % 10 == 0 {
+        if self.asked.is_multiple_of(10) {
             let mut fresh = RawClient::connect(self.address);
             fresh.send(&anonymous("/fresh").bytes());
             assert_eq!(fresh.read_response().text(), "/fresh");
@@ -190,7 +190,7 @@ fn slow_attackers_lose_their_connections_and_a_good_client_notices_nothing() {
         assert_eq!(late, u64::try_from(each + each / 5).expect("few"), "{manner:?}");
     }
     let after = process.memory_kib();
-    println!(
+    eprintln!(
         "{} slow attackers: {} good requests, the slowest {:?}; memory {memory} KiB before, {after} KiB after",
         MANNERS.len() * each,
         good.asked,

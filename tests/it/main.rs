@@ -29,6 +29,7 @@ mod renewal;
 mod replies;
 mod rewriting;
 mod rfc9113;
+mod rivals;
 mod seeds;
 mod settlement;
 mod support;

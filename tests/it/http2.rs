@@ -1,5 +1,7 @@
 //! HTTP/2 at the door: the same answers as over HTTP/1.1, and floods that drown nobody.
 
+mod bomb;
+
 use std::time::{Duration, Instant};
 
 use crate::support::backend::{Backend, Gate, Reply};

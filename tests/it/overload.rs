@@ -11,7 +11,7 @@ use crate::support::gateway::TestGateway;
 use crate::support::in_short_or_soak;
 use crate::support::request::request;
 
-/// How many requests the backend takes at once.
+/// How many requests the backend takes at once, and how many may wait for it.
 const CAPACITY: usize = 20;
 /// How long a call of the admin port may take meanwhile in nine cases of ten, and ever, on a machine that has other work.
 const PATIENCE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
@@ -23,8 +23,10 @@ fn five_times_the_load_is_refused_for_what_is_too_much_and_the_admin_port_answer
         thread::park_timeout(Duration::from_millis(20)); // what a backend at its bound needs for one
         Reply::ok("hello")
     });
-    let gateway =
-        TestGateway::in_front_of(&backend).upstream(&format!("in_flight = {CAPACITY}")).clock(Clock::system()).start();
+    let gateway = TestGateway::in_front_of(&backend)
+        .upstream(&format!("in_flight = {CAPACITY}\nwaiting = {CAPACITY}"))
+        .clock(Clock::system())
+        .start();
     let (key, other) = (gateway.create_key("ci").done(), gateway.create_key("other").done());
     let (over, served, refused) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
     let mut calls = Vec::new();

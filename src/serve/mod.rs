@@ -324,10 +324,17 @@ fn serve_admin(
             let router = admin::probes_router(state.clone(), kind);
             server::serve(socket, router, server::Limits::default(), stop.clone())
         });
+        let (console, metrics) = (state.console.clone(), state.metrics.clone());
         let admin = server::serve(admin_socket, admin::router(state), server::Limits::default(), stop);
-        let served = match probes {
-            Some(probes) => tokio::try_join!(admin, probes).map(|((), ())| ()),
-            None => admin.await,
+        let served = async {
+            match probes {
+                Some(probes) => tokio::try_join!(admin, probes).map(|((), ())| ()),
+                None => admin.await,
+            }
+        };
+        let served = tokio::select! {
+            served = served => served,
+            never = console.watch_traffic(&metrics) => match never {},
         };
         if let Err(error) = served {
             tracing::error!(%error, "the admin port is lost");

@@ -98,7 +98,17 @@ pub(super) struct Made {
 /// How the gateway fares.
 #[derive(Debug, Deserialize)]
 pub(super) struct Status {
+    pub(super) keys: usize,
     pub(super) renewals_open: usize,
+    pub(super) health: Vec<Told>,
+}
+
+/// One health condition.
+#[derive(Debug, Deserialize)]
+pub(super) struct Told {
+    pub(super) name: String,
+    pub(super) ok: bool,
+    pub(super) detail: String,
 }
 
 impl Key {

@@ -4,7 +4,7 @@
 
 use askama::Template;
 use axum::extract::{Query, State};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 use http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
@@ -131,11 +131,6 @@ impl Wanted {
         }
         Ask::new(Method::GET, &["keys"]).query(&query)
     }
-}
-
-/// `GET /console/`
-pub(super) async fn home(_: Visit) -> Redirect {
-    Redirect::to("/console/keys")
 }
 
 /// `GET /console/keys`

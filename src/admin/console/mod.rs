@@ -15,12 +15,14 @@ mod form;
 mod key;
 mod keys;
 mod moment;
+mod overview;
 mod page;
 mod preferences;
 mod renew;
 mod row;
 mod sessions;
 mod settings;
+mod traffic;
 mod trouble;
 mod visit;
 mod words;
@@ -53,7 +55,7 @@ pub fn router(admin: Admin, calls: Router) -> Router {
     Router::new()
         .route("/", get(|| async { Redirect::temporary("/console/") }))
         .route("/console", get(|| async { Redirect::temporary("/console/") }))
-        .route("/console/", get(keys::home))
+        .route("/console/", get(overview::show))
         .route("/console/sign-in", get(entry::form).post(entry::sign_in))
         .route("/console/link/{code}", get(entry::link_form).post(entry::follow_link))
         .route("/console/sign-out", post(entry::sign_out))

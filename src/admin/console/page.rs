@@ -65,6 +65,11 @@ impl Page {
         path.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
+    /// Whether the page is the overview.
+    pub(super) fn is_front(&self) -> bool {
+        self.here.split('?').next() == Some("/console/")
+    }
+
     /// The name of whoever is signed in.
     pub(super) fn name(&self) -> &str {
         self.who.as_ref().map_or("", |who| who.name.as_str())

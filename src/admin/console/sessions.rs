@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rand::distr::{Alphanumeric, SampleString};
 
+use super::traffic::Traffic;
 use crate::domain::{Digest, KeyName, Span, Timestamp};
+use crate::observe::Metrics;
 
 /// How long a session lasts without an action; what a page asks by itself is none.
 pub(super) const IDLE: Span = Span::minutes(30);
@@ -24,7 +26,10 @@ const SECRET_CHARACTERS: usize = 43;
 
 /// The console's memory. Cheap to clone; all clones are one.
 #[derive(Clone, Default)]
-pub struct Console(Arc<Mutex<Memory>>);
+pub struct Console {
+    memory: Arc<Mutex<Memory>>,
+    traffic: Traffic,
+}
 
 #[derive(Default)]
 struct Memory {
@@ -101,8 +106,17 @@ impl Console {
         self.memory().sessions.remove(&Digest::of(cookie.as_bytes()));
     }
 
+    /// Keeps the last hour's counts for the overview, for ever.
+    pub async fn watch_traffic(&self, metrics: &Metrics) -> std::convert::Infallible {
+        self.traffic.watch(metrics).await
+    }
+
+    pub(super) fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
     fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

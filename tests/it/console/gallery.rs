@@ -47,6 +47,7 @@ pub(super) fn furnish(gateway: &TestGateway) -> Vec<Scene> {
     gateway.status_with(&new);
     vec![
         scene("sign-in", "/console/sign-in", &[]),
+        scene("overview", "/console/", &[]),
         scene("keys", "/console/keys", &[]),
         scene("keys-menu", "/console/keys", &["tbody tr:nth-child(2) .cell-menu summary"]),
         scene("keys-none", "/console/keys?q=nothing-like-this", &[]),

@@ -123,3 +123,27 @@ fn keys_are_searched_filtered_sorted_and_turned_page_by_page() {
         assert_eq!(browser.faults().await, Vec::<String>::new());
     });
 }
+
+#[test]
+fn the_overview_counts_the_last_hour_and_tells_what_needs_attention() {
+    let gateway = gateway();
+    let key = gateway.create_key("ci").with("duration", "10d".into()).done();
+    gateway.renew(&key).deleting_old_after(Span::days(3)).done();
+    for _ in 0..4 {
+        gateway.status_with(&key);
+    }
+    let nobody = Holder { token: "rlv_nobody_of_this_name".into(), ..key.clone() };
+    assert_eq!(gateway.status_with(&nobody), 401);
+    Browser::run(gateway.admin_address(), ENGLISH, async |browser| {
+        sign_in(browser, &gateway).await;
+        browser.go("/console/").await;
+        browser.wait_for_text(".chart[aria-label=Requests]", "5 in the last hour").await;
+        browser.wait_for_text(".chart[aria-label=Refusals]", "1 in the last hour").await;
+        browser.wait_for_text("[aria-labelledby=attention]", "in 3 days").await;
+        browser.wait_for_text("[aria-labelledby=ending]", "10 days left").await;
+        browser.wait_for_text("[aria-labelledby=health]", "keys loaded").await;
+        browser.click(".figure.old a").await;
+        browser.wait_for_text(".cell-name", "ci").await;
+        assert_eq!(browser.faults().await, Vec::<String>::new());
+    });
+}

@@ -37,6 +37,7 @@ async fn sign_in(browser: &Browser, gateway: &TestGateway) {
     browser.fill("#token", gateway.root_token()).await;
     browser.click("main form button").await;
     browser.see(".account-name").await;
+    browser.go("/console/keys").await;
 }
 
 /// Opens the row menu of the list's only key.

@@ -306,3 +306,18 @@ action-token-superseded-use = Replaced token tried
 action-admin-created = Administrator created
 action-admin-edited = Administrator edited
 action-admin-deleted = Administrator deleted
+
+# Overview
+nav-overview = Overview
+overview-nothing = Nothing to show
+overview-nothing-more = Your permissions cover neither keys nor metrics. What they cover is in the menu above.
+chart-requests = Requests
+chart-refusals = Refusals
+last-hour = in the last hour
+now = now
+renewals-attention = Renewals that need attention
+renewals-none = No renewal is open.
+ending-title = Tokens that end within 14 days
+ending-none = No token ends soon.
+health-title = Health
+well = Well

@@ -306,3 +306,18 @@ action-token-superseded-use = Intento con un token reemplazado
 action-admin-created = Administrador creado
 action-admin-edited = Administrador editado
 action-admin-deleted = Administrador eliminado
+
+# Overview
+nav-overview = Resumen
+overview-nothing = Nada que mostrar
+overview-nothing-more = Sus permisos no incluyen ni claves ni métricas. Lo que incluyen está en el menú de arriba.
+chart-requests = Peticiones
+chart-refusals = Rechazos
+last-hour = en la última hora
+now = ahora
+renewals-attention = Renovaciones que requieren atención
+renewals-none = No hay ninguna renovación abierta.
+ending-title = Tokens que caducan en 14 días
+ending-none = Ningún token caduca pronto.
+health-title = Estado del servicio
+well = Bien

@@ -306,3 +306,18 @@ action-token-superseded-use = Tentativa com um token substituído
 action-admin-created = Administrador criado
 action-admin-edited = Administrador editado
 action-admin-deleted = Administrador excluído
+
+# Overview
+nav-overview = Visão geral
+overview-nothing = Nada a mostrar
+overview-nothing-more = Suas permissões não incluem chaves nem métricas. O que elas incluem está no menu acima.
+chart-requests = Requisições
+chart-refusals = Recusas
+last-hour = na última hora
+now = agora
+renewals-attention = Renovações que pedem atenção
+renewals-none = Nenhuma renovação está aberta.
+ending-title = Tokens que expiram em 14 dias
+ending-none = Nenhum token expira em breve.
+health-title = Saúde do serviço
+well = Bem

@@ -15,11 +15,36 @@ pub(super) struct Key {
     pub(super) note: Option<String>,
     #[serde(default)]
     pub(super) allowed_addresses: Vec<String>,
+    #[serde(default)]
+    pub(super) limits: Option<Limits>,
     pub(super) created_at: Timestamp,
     pub(super) duration: Option<Lifetime>,
     pub(super) version: u64,
     pub(super) tokens: Vec<Token>,
     pub(super) renewal: Option<Renewal>,
+}
+
+/// What a key may do at most.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(super) struct Limits {
+    pub(super) rate: Option<Rate>,
+    pub(super) quota: Option<Quota>,
+    pub(super) concurrent: Option<u64>,
+}
+
+/// So many requests per span.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Rate {
+    pub(super) requests: u64,
+    pub(super) per: Span,
+    pub(super) burst: Option<u64>,
+}
+
+/// So many requests per day, month, ….
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Quota {
+    pub(super) requests: u64,
+    pub(super) per: String,
 }
 
 /// One of its tokens.

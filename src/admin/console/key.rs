@@ -6,7 +6,7 @@ use axum::response::Response;
 use http::Method;
 use serde::Deserialize;
 
-use super::answers::{Key, Plan, Renewal};
+use super::answers::{Key, Limits, Plan, Quota, Rate, Renewal};
 use super::api::Ask;
 use super::html;
 use super::moment::{Distance, Moment};
@@ -32,6 +32,7 @@ struct KeyPage {
     addresses: Vec<String>,
     roles: Vec<String>,
     duration: String,
+    limits: Vec<String>,
     open: Option<Open>,
     history: Vec<super::audit::Line>,
     done: Option<String>,
@@ -115,6 +116,21 @@ fn what_is_next(renewal: &Renewal, words: Words) -> String {
     }
 }
 
+/// A key's limits, one sentence each.
+fn limits_in_words(limits: &Limits, words: Words) -> Vec<String> {
+    let rate = limits.rate.as_ref().map(|Rate { requests, per, burst }| {
+        let (n, per) = (words.count("requests", *requests), words.span(*per));
+        let rate = words.fill("limit-rate", &[("requests", &n), ("span", &per)]);
+        burst.map_or(rate.clone(), |burst| format!("{rate} {}", words.with("limit-burst", "n", &words.number(burst))))
+    });
+    let quota = limits.quota.as_ref().map(|Quota { requests, per }| {
+        let per = words.known(&format!("per-{per}")).unwrap_or_else(|| per.clone());
+        words.fill("limit-quota", &[("requests", &words.count("requests", *requests)), ("span", &per)])
+    });
+    let concurrent = limits.concurrent.map(|most| words.count("limit-concurrent", most));
+    rate.into_iter().chain(quota).chain(concurrent).collect()
+}
+
 /// `GET /console/keys/{key}`
 pub(super) async fn show(visit: Visit, Path(key): Path<String>, Query(told): Query<Told>) -> Result<Response, Trouble> {
     let key: Key = visit.ask(Ask::new(Method::GET, &["keys", &key])).await?;
@@ -126,6 +142,7 @@ pub(super) async fn show(visit: Visit, Path(key): Path<String>, Query(told): Que
         open: Open::of(&key, &page, visit.now),
         history,
         done: words.known(&format!("done-{}", told.done)),
+        limits: key.limits.as_ref().map(|limits| limits_in_words(limits, words)).unwrap_or_default(),
         note: key.note,
         addresses: key.allowed_addresses,
         roles: key.roles,

@@ -321,3 +321,15 @@ ending-title = Tokens that end within 14 days
 ending-none = No token ends soon.
 health-title = Health
 well = Well
+
+# Limits
+limits = Limits
+limit-rate = { $requests } per { $span }
+limit-burst = (up to { $n } at once)
+limit-quota = { $requests } per { $span }
+per-day = day
+per-month = month
+limit-concurrent = { $count ->
+    [one] { $n } request under way at a time
+   *[other] { $n } requests under way at a time
+}

@@ -321,3 +321,15 @@ ending-title = Tokens que caducan en 14 días
 ending-none = Ningún token caduca pronto.
 health-title = Estado del servicio
 well = Bien
+
+# Limits
+limits = Límites
+limit-rate = { $requests } cada { $span }
+limit-burst = (hasta { $n } de golpe)
+limit-quota = { $requests } por { $span }
+per-day = día
+per-month = mes
+limit-concurrent = { $count ->
+    [one] { $n } petición en curso a la vez
+   *[other] { $n } peticiones en curso a la vez
+}

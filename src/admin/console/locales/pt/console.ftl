@@ -321,3 +321,15 @@ ending-title = Tokens que expiram em 14 dias
 ending-none = Nenhum token expira em breve.
 health-title = Saúde do serviço
 well = Bem
+
+# Limits
+limits = Limites
+limit-rate = { $requests } a cada { $span }
+limit-burst = (até { $n } de uma vez)
+limit-quota = { $requests } por { $span }
+per-day = dia
+per-month = mês
+limit-concurrent = { $count ->
+    [one] { $n } requisição em andamento por vez
+   *[other] { $n } requisições em andamento por vez
+}

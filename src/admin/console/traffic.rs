@@ -27,7 +27,7 @@ pub(super) struct Traffic(Arc<Mutex<VecDeque<Count>>>);
 impl Traffic {
     /// Keeps the counts once a minute, for ever.
     pub(super) async fn watch(&self, metrics: &Metrics) -> Infallible {
-        let mut minute = tokio::time::interval(Duration::from_secs(60));
+        let mut minute = tokio::time::interval(Duration::from_mins(1));
         loop {
             minute.tick().await;
             self.keep(Count::read(&metrics.render()));

@@ -83,6 +83,14 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 impl Call {
+    /// The same call, if its caller has this permission besides the one that [`Call::permit`] asks for.
+    pub fn needing(self, wanted: Permission) -> Result<Self, Problem> {
+        if self.administrator.may(&[wanted]) {
+            return Ok(self);
+        }
+        Err(Problem::new(Code::Forbidden, format!("this call also needs the permission {}", wanted.as_str())))
+    }
+
     /// Lets the call go on if its caller has one of the permissions `wanted`.
     pub fn permit(self, wanted: &[Permission]) -> Result<Permitted, Problem> {
         if !self.administrator.may(wanted) {
@@ -136,9 +144,20 @@ impl Permitted {
 
     /// Reads the rest of a call that takes a body and no parameters.
     pub async fn plain(self) -> Result<Plain, Problem> {
+        self.plain_within(BODY_LIMIT_BYTES).await
+    }
+
+    /// Reads the body of a call whose parameters have been taken, as it is.
+    pub async fn raw_within(self, limit_bytes: usize) -> Result<(Caller, Bytes), Problem> {
+        self.query.finish()?;
+        Ok((self.caller, read(self.body, limit_bytes).await?))
+    }
+
+    /// Reads the rest of a call that takes a body of up to this size and no parameters.
+    pub async fn plain_within(self, limit_bytes: usize) -> Result<Plain, Problem> {
         self.query.finish()?;
         let if_match = IfMatch::of(&self.headers)?;
-        let fields = Fields::of_body(json_body(&self.headers, self.body).await?)?;
+        let fields = Fields::of_body(json_body(&self.headers, self.body, limit_bytes).await?)?;
         Ok(Plain { caller: self.caller, if_match, fields })
     }
 }
@@ -160,8 +179,8 @@ pub fn key_ref(text: &str) -> Option<KeyRef> {
 }
 
 /// The body as JSON; `None` if there is none.
-async fn json_body(headers: &HeaderMap, body: Body) -> Result<Option<Value>, Problem> {
-    let bytes = read(body).await?;
+async fn json_body(headers: &HeaderMap, body: Body, limit_bytes: usize) -> Result<Option<Value>, Problem> {
+    let bytes = read(body, limit_bytes).await?;
     if bytes.is_empty() {
         return Ok(None);
     }
@@ -171,12 +190,12 @@ async fn json_body(headers: &HeaderMap, body: Body) -> Result<Option<Value>, Pro
     json::read(&bytes).map(Some).map_err(|message| Problem::mistake("body", message))
 }
 
-async fn read(body: Body) -> Result<Bytes, Problem> {
-    let whole = tokio::time::timeout(BODY_DEADLINE, Limited::new(body, BODY_LIMIT_BYTES).collect()).await;
+async fn read(body: Body, limit_bytes: usize) -> Result<Bytes, Problem> {
+    let whole = tokio::time::timeout(BODY_DEADLINE, Limited::new(body, limit_bytes).collect()).await;
     match whole {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            Err(Problem::new(Code::BodyTooLarge, format!("at most {BODY_LIMIT_BYTES} bytes are read")))
+            Err(Problem::new(Code::BodyTooLarge, format!("at most {limit_bytes} bytes are read")))
         }
         Ok(Err(_)) => Err(Problem::mistake("body", "broke off")),
         Err(_) => Err(Problem::mistake("body", format!("did not arrive within {} s", BODY_DEADLINE.as_secs()))),
@@ -221,7 +240,7 @@ mod tests {
     async fn a_body_must_say_that_it_is_json_unless_it_is_empty() {
         let sent = |fields: &[&str], body: &'static str| {
             let headers = with(&CONTENT_TYPE, fields);
-            async move { json_body(&headers, Body::from(body)).await.map_err(|problem| problem.code()) }
+            async move { json_body(&headers, Body::from(body), BODY_LIMIT_BYTES).await.map_err(|problem| problem.code()) }
         };
         assert_eq!(sent(&[], "").await, Ok(None));
         assert!(matches!(sent(&["application/json; charset=utf-8"], "{}").await, Ok(Some(Value::Object(_)))));
@@ -237,8 +256,9 @@ mod tests {
     async fn a_long_body_is_not_read() {
         let headers = with(&CONTENT_TYPE, &["application/json"]);
         let most = format!("\"{}\"", "x".repeat(BODY_LIMIT_BYTES - 2));
-        assert!(json_body(&headers, Body::from(most.clone())).await.is_ok());
-        let problem = json_body(&headers, Body::from(format!("{most} "))).await.expect_err("too long");
+        assert!(json_body(&headers, Body::from(most.clone()), BODY_LIMIT_BYTES).await.is_ok());
+        let problem =
+            json_body(&headers, Body::from(format!("{most} ")), BODY_LIMIT_BYTES).await.expect_err("too long");
         assert_eq!(problem.code(), Code::BodyTooLarge);
     }
 }

@@ -101,6 +101,37 @@ impl Fields {
         value.filter(|_| is_whole)
     }
 
+    /// Takes a list of at most `most` objects, whose own fields `read` takes, each with its place in the list.
+    pub fn take_objects<T>(
+        &mut self,
+        name: &str,
+        most: usize,
+        read: impl Fn(&mut Fields) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let items = self.take(name, |value| match value {
+            Value::Array(items) if items.len() <= most => Ok(items),
+            Value::Array(items) => Err(format!("has {} entries, and {most} are allowed", items.len())),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+                Err("is not a list".into())
+            }
+        })?;
+        let mut read_all = Vec::with_capacity(items.len());
+        for (at, item) in items.into_iter().enumerate() {
+            let place = format!("{name}[{at}]");
+            match object(item) {
+                Ok(fields) => {
+                    let mut inner = Self::within(&self.path(&place), fields);
+                    let value = read(&mut inner);
+                    let is_whole = inner.refuse_the_rest();
+                    self.mistakes.append(&mut inner.mistakes);
+                    read_all.extend(value.filter(|_| is_whole));
+                }
+                Err(message) => self.mistake(&place, message),
+            }
+        }
+        self.mistakes.is_empty().then_some(read_all)
+    }
+
     /// Whether the field `name` is there and an object.
     pub fn is_object(&self, name: &str) -> bool {
         self.rest.get(name).is_some_and(Value::is_object)
@@ -167,6 +198,12 @@ pub fn text<T: FromStr<Err: ToString>>(value: Value) -> Read<T> {
             Err("is not a string".into())
         }
     }
+}
+
+/// Reads `true` or `false`.
+#[expect(clippy::needless_pass_by_value, reason = "fields are read by value")]
+pub fn flag(value: Value) -> Read<bool> {
+    value.as_bool().ok_or_else(|| "is neither true nor false".into())
 }
 
 /// Reads a count.

@@ -91,7 +91,7 @@ pub async fn delete(State(admin): State<Admin>, call: Call) -> Result<Response, 
 }
 
 /// The attributes that both `create` and `edit` take.
-fn take_attributes(fields: &mut Fields) -> Edit {
+pub(super) fn take_attributes(fields: &mut Fields) -> Edit {
     Edit {
         roles: fields.take_set::<Role>("roles", Role::MOST),
         owner: fields.take_nullable("owner", text),

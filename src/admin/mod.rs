@@ -5,6 +5,8 @@
 //! Deliberately does not: know the gateway, or decide what may happen to a key.
 
 pub mod audit;
+pub mod backup;
+pub mod batch;
 pub mod call;
 pub mod console;
 pub mod etag;
@@ -119,6 +121,10 @@ pub fn router(admin: Admin) -> Router {
         .route("/v1/keys/{key}/renewal", patch(renewal::change_plan))
         .route("/v1/keys/{key}/delete-old", post(renewal::delete_old))
         .route("/v1/keys/{key}/undo", post(renewal::undo))
+        .route("/v1/import", post(batch::import))
+        .route("/v1/apply", post(batch::apply))
+        .route("/v1/backup", get(backup::take))
+        .route("/v1/restore", post(backup::restore))
         .route("/v1/audit", get(audit::list))
         .route("/v1/events", get(events::follow))
         .route("/v1/settings", get(settings::show).patch(settings::change))

@@ -291,6 +291,7 @@ impl From<Denied> for Problem {
             Denied::TokensAffected { affected, keys } => Self::tokens_affected(affected, keys),
             Denied::NotFound(_) => Self::no_key(),
             Denied::NameTaken => Self::new(Code::NameTaken, detail),
+            Denied::NoToken => Self::mistake("digest", "is missing, and there is no such key"),
             Denied::VersionMismatch { .. } => Self::new(Code::VersionMismatch, detail),
             Denied::TokenInUse(in_use) => Self::in_use(*in_use),
             Denied::UsageUnknown { .. } => Self::new(Code::UsageUnknown, detail),

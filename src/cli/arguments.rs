@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::roster::Form;
 use super::values::{KeyReference, LabelPair, OwnDuration, affected};
 use crate::domain::{Affected, KeyName, Lifetime, Limits, OnExpiry, Prefix, Quota, Rate, Remark, Role, Span};
 
@@ -79,6 +80,12 @@ pub(super) enum ClientCommand {
     /// Show or change the settings that hold for every key
     #[command(subcommand)]
     Settings(Settings),
+    /// Make keys agree with a file: names, roles, limits, digests
+    Apply(Apply),
+    /// Write everything but the audit log to a file
+    Backup(Backup),
+    /// Put a backup back
+    Restore(Restore),
     /// Show how the gateway is doing
     Status,
 }
@@ -113,6 +120,10 @@ pub(super) enum Keys {
     Deactivate(Named),
     /// Delete a key: its tokens are refused from now on, and it cannot be brought back
     Delete(Close),
+    /// Create keys with tokens that are known elsewhere, all or none
+    Import(Import),
+    /// Print all keys without their tokens
+    Export(Export),
 }
 
 #[derive(Args, Debug)]
@@ -326,6 +337,71 @@ pub(super) struct Close {
 }
 
 #[derive(Args, Debug)]
+pub(super) struct Import {
+    /// CSV, JSON lines or TOML; `-` reads the standard input
+    pub(super) file: PathBuf,
+    /// The form of the file, where its name does not tell
+    #[arg(long)]
+    pub(super) format: Option<Form>,
+    /// Only tell what would be done
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Take tokens of fewer than 32 characters
+    #[arg(long)]
+    pub(super) allow_weak: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Export {
+    /// The form
+    #[arg(long, default_value = "jsonl")]
+    pub(super) format: Form,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Apply {
+    /// TOML with `[[keys]]`, CSV or JSON lines; `-` reads the standard input
+    pub(super) file: PathBuf,
+    /// The form of the file, where its name does not tell
+    #[arg(long)]
+    pub(super) format: Option<Form>,
+    /// Only tell what would be done
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub(super) yes: bool,
+    /// Take tokens of fewer than 32 characters
+    #[arg(long)]
+    pub(super) allow_weak: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Backup {
+    /// The file to write; it must not be there yet
+    pub(super) file: PathBuf,
+}
+
+#[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "switches of a command are flags")]
+pub(super) struct Restore {
+    /// The backup
+    pub(super) file: PathBuf,
+    /// Only tell what would be done
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub(super) yes: bool,
+    /// Delete the keys that the backup does not have
+    #[arg(long)]
+    pub(super) delete_newer: bool,
+    /// Put administrators back who are not there
+    #[arg(long)]
+    pub(super) administrators: bool,
+}
+
+#[derive(Args, Debug)]
 pub(super) struct Audit {
     /// Only what happened to this key (its id or name)
     #[arg(long)]
@@ -422,6 +498,12 @@ mod tests {
             "keys activate ci",
             "keys deactivate ci",
             "keys delete ci --yes",
+            "keys import old.csv --dry-run --allow-weak",
+            "keys import - --format jsonl",
+            "keys export --format csv",
+            "apply keys.toml --yes",
+            "backup relevo.backup",
+            "restore relevo.backup --delete-newer --administrators --dry-run",
             "renew ci",
             "renew ci --delete-old later",
             "renew ci --delete-old now --local",

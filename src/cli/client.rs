@@ -82,13 +82,14 @@ pub(super) struct Call<'a> {
     segments: Vec<&'a str>,
     query: Vec<(&'a str, &'a str)>,
     body: Option<Value>,
+    text: Option<bytes::Bytes>,
     if_match: Option<String>,
 }
 
 impl<'a> Call<'a> {
     /// A call of the path made of these segments.
     pub(super) fn new(method: Method, segments: &[&'a str]) -> Self {
-        Self { method, segments: segments.to_vec(), query: Vec::new(), body: None, if_match: None }
+        Self { method, segments: segments.to_vec(), query: Vec::new(), body: None, text: None, if_match: None }
     }
 
     /// A reading call.
@@ -105,6 +106,12 @@ impl<'a> Call<'a> {
     /// With this body.
     pub(super) fn body(mut self, body: Value) -> Self {
         self.body = Some(body);
+        self
+    }
+
+    /// With these lines as its body.
+    pub(super) fn text(mut self, text: bytes::Bytes) -> Self {
+        self.text = Some(text);
         self
     }
 
@@ -172,6 +179,9 @@ impl Client {
         if let Some(body) = &call.body {
             request = request.json(body);
         }
+        if let Some(text) = call.text {
+            request = request.header(reqwest::header::CONTENT_TYPE, "application/jsonl").body(text);
+        }
         if let Some(etag) = call.if_match {
             request = request.header(reqwest::header::IF_MATCH, etag);
         }
@@ -194,8 +204,17 @@ impl Client {
         query: &[(&str, &str)],
         after: u64,
     ) -> Result<Stream, Failure> {
-        let request = self.http.get(self.url.join(segments, query)).bearer_auth(self.token.reveal());
-        let request = request.header("last-event-id", after).timeout(STREAM_TIMEOUT);
+        let request = self.http.get(self.url.join(segments, query)).header("last-event-id", after);
+        self.open(request).await
+    }
+
+    /// Begins to read a long reply.
+    pub(super) async fn download(&self, segments: &[&str]) -> Result<Stream, Failure> {
+        self.open(self.http.get(self.url.join(segments, &[]))).await
+    }
+
+    async fn open(&self, request: reqwest::RequestBuilder) -> Result<Stream, Failure> {
+        let request = request.bearer_auth(self.token.reveal()).timeout(STREAM_TIMEOUT);
         let response = request.send().await.map_err(|error| self.unanswered(error))?;
         if response.status().is_success() {
             return Ok(Stream { response, from: self.url.clone() });

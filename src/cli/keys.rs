@@ -1,4 +1,4 @@
-//! `relevo keys`: list, create, show, edit, activate, deactivate, delete.
+//! `relevo keys`: list, create, show, edit, activate, deactivate, delete; many at once are in [`super::batch`].
 //!
 //! Promises: the token of a new key goes to stdout, alone on its line.
 //! Deliberately does not: renew; see [`super::renew`].
@@ -34,6 +34,8 @@ pub(super) async fn run(session: &mut Session, command: Keys) -> Result<(), Fail
         Keys::Activate(named) => change(session, &named.key, json!({"status": "active"})).await,
         Keys::Deactivate(named) => change(session, &named.key, json!({"status": "inactive"})).await,
         Keys::Delete(close) => delete(session, close).await,
+        Keys::Import(import) => super::batch::import(session, import).await,
+        Keys::Export(export) => super::batch::export(session, &export).await,
     }
 }
 

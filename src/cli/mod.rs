@@ -5,6 +5,8 @@
 
 mod arguments;
 mod audit;
+mod backup;
+mod batch;
 mod client;
 mod close;
 mod demo;
@@ -16,6 +18,7 @@ mod keys;
 mod local;
 mod pages;
 mod renew;
+mod roster;
 mod session;
 mod settings;
 mod shapes;
@@ -95,6 +98,9 @@ async fn ask_gateway(reach: Reach, reader: Reader, terminal: Terminal, command: 
         ClientCommand::Undo(close) => close::run(session, close, Favour::Old).await,
         ClientCommand::Audit(audit) => audit::run(session, audit).await,
         ClientCommand::Settings(command) => settings::run(session, command).await,
+        ClientCommand::Apply(apply) => batch::apply(session, apply).await,
+        ClientCommand::Backup(backup) => backup::backup(session, &backup).await,
+        ClientCommand::Restore(restore) => backup::restore(session, restore).await,
         ClientCommand::Status => settings::status(session).await,
     }
 }

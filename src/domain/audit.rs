@@ -72,6 +72,8 @@ pub enum Action {
     RenewalUndone,
     /// The settings changed.
     SettingsChanged,
+    /// A key came back from a backup, or became what it was there.
+    Restored,
     /// A token ends soon.
     TokenExpiring,
     /// A token's duration is over.
@@ -82,7 +84,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Created,
         Self::Edited,
         Self::Activated,
@@ -95,6 +97,7 @@ impl Action {
         Self::RenewalCompleted,
         Self::RenewalUndone,
         Self::SettingsChanged,
+        Self::Restored,
         Self::TokenExpiring,
         Self::TokenExpired,
         Self::TokenSupersededUse,
@@ -115,6 +118,7 @@ impl Action {
             Self::RenewalCompleted => ("renewal.completed", "admin.renewal_completed"),
             Self::RenewalUndone => ("renewal.undone", "admin.renewal_undone"),
             Self::SettingsChanged => ("settings.changed", "settings.changed"),
+            Self::Restored => ("key.restored", "admin.restored"),
             Self::TokenExpiring => ("token.expiring", "admin.token_expiring"),
             Self::TokenExpired => ("token.expired", "admin.token_expired"),
             Self::TokenSupersededUse => ("token.superseded_use", "admin.token_superseded_use"),

@@ -6,10 +6,12 @@
 //! Promises: a command is answered when its change is durable and the index of this node answers by it.
 //! Deliberately does not: decide what a command does (the domain) or who may give it (the admin plane).
 
+mod batch;
 mod follow;
 mod notices;
 mod order;
 mod renewals;
+mod restore;
 mod settings;
 mod settle;
 mod unused;
@@ -25,17 +27,20 @@ use tokio::sync::watch;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::domain::{
-    Action, Actor, ApiKey, Command, Digest, EventDraft, EventId, Facts, KeyId, Origin, Outcome, Prefix, Realm,
-    Revision, Secret, Settings, Span, Step, Token, TokenId, Tokens, Version, audit::KeyFacts, transition,
+    Action, Actor, ApiKey, Command, Digest, Edit, EventDraft, EventId, Facts, KeyId, KeyName, Origin, Outcome, Prefix,
+    Realm, Revision, Secret, Settings, Span, Status, Step, Token, TokenId, Tokens, Version, audit::KeyFacts,
+    transition,
 };
 use crate::index::Index;
 use crate::store::{Conflict, EventPage, EventQuery, KeyRef, Store, StoreError, Stored, What, Write};
 use crate::usage::Usage;
 
+pub use batch::{Batch, Change, Existing, Given, Plan as BatchPlan, Refused, Run, Wanted};
 pub use follow::{Follower, follow};
 pub use notices::Teller;
 pub use order::{Caller, Denied, Done, Material, NewKey, Order, SettingsChange, SettingsDone};
 pub use renewals::{RenewalRow, Renewals};
+pub use restore::{Administrators, Backup, Newer, Restoration, Restored};
 pub use settle::Settler;
 pub use unused::InUse;
 
@@ -91,9 +96,27 @@ impl Keyring {
     /// Creates a key.
     pub async fn create(&self, realm: Realm, new: NewKey, caller: &Caller) -> Result<Done, Denied> {
         let NewKey { name, attributes, status, material } = new;
-        let now = self.0.parts.clock.now();
         let digest = material.digest();
         let (token, secret) = self.token(realm, material, Origin::Created)?;
+        let (key, event) = self.newborn(name, attributes, status, token, caller)?;
+        let name = KeyRef::Name(key.name.clone());
+        match self.commit(Write { realm, what: What::Create(key.clone()), events: vec![event] }).await {
+            Ok(revision) => Ok(Done { key: Arc::new(key), revision: Some(revision), secret }),
+            Err(error @ StoreError::Conflict(_)) => self.created_before(realm, &name, digest, error).await,
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A key that is created now, and what is told of it.
+    fn newborn(
+        &self,
+        name: KeyName,
+        attributes: Edit,
+        status: Status,
+        token: Token,
+        caller: &Caller,
+    ) -> Result<(ApiKey, EventDraft), StoreError> {
+        let now = self.0.parts.clock.now();
         let key = ApiKey {
             id: KeyId::new(now, entropy()?),
             name,
@@ -120,12 +143,7 @@ impl Keyring {
             before: None,
             after: Some(Facts::Key(Box::new(KeyFacts::of(&key)))),
         };
-        let name = KeyRef::Name(key.name.clone());
-        match self.commit(Write { realm, what: What::Create(key.clone()), events: vec![event] }).await {
-            Ok(revision) => Ok(Done { key: Arc::new(key), revision: Some(revision), secret }),
-            Err(error @ StoreError::Conflict(_)) => self.created_before(realm, &name, digest, error).await,
-            Err(error) => Err(error.into()),
-        }
+        Ok((key, event))
     }
 
     /// The answer to a `create` that collided: a repetition of one with the same digest is harmless.

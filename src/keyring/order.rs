@@ -114,6 +114,9 @@ pub enum Denied {
     /// A living key has this name.
     #[error("a key with this name exists")]
     NameTaken,
+    /// A key that is not there is to have a token that nobody has named.
+    #[error("there is no such key, and no token or digest to create it with")]
+    NoToken,
     /// The key is at another version than the caller's.
     #[error("the key is at version {} now", current.0)]
     VersionMismatch {

@@ -62,6 +62,10 @@ pub enum What {
     Settings(Settings, Revision),
     /// Nothing but the events.
     Events,
+    /// A key that lives no more, or never did here, from a backup. Of a deleted one the record goes.
+    Revive(ApiKey),
+    /// Nothing but the events, which get revisions after this one.
+    Raise(Revision),
 }
 
 /// Which events are asked for. Ascending by revision.
@@ -126,6 +130,9 @@ pub trait Store: Send + Sync {
 
     /// The living key, if any, one of whose tokens, living or remembered, has this digest.
     async fn find_digest(&self, realm: Realm, digest: Digest) -> Result<Option<Stored<Arc<ApiKey>>>, StoreError>;
+
+    /// Of each digest, whether a token of any key or administrator, living, remembered or deleted, has it.
+    async fn are_taken(&self, digests: Vec<Digest>) -> Result<Vec<bool>, StoreError>;
 
     /// The settings; `None` on an empty store.
     async fn settings(&self) -> Result<Option<Stored<Settings>>, StoreError>;

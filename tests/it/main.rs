@@ -2,6 +2,7 @@
 
 mod authorization;
 mod balance;
+mod bringing;
 mod console;
 mod crowd;
 mod demo;

@@ -3,6 +3,7 @@
 //! Deliberately does not: print a token where it fails; it names the position.
 
 mod canary;
+mod dashboards;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -82,6 +82,13 @@ impl Store for EmbeddedStore {
         Ok(found.map(shared))
     }
 
+    async fn are_taken(&self, digests: Vec<Digest>) -> Result<Vec<bool>, StoreError> {
+        let is_taken = move |tables: &Tables<table::ReadTable>| {
+            digests.iter().map(|digest| Ok(tables.owner(digest)?.is_some())).collect()
+        };
+        self.engine.read(is_taken).await
+    }
+
     async fn settings(&self) -> Result<Option<Stored<Settings>>, StoreError> {
         self.engine.read(Tables::settings).await
     }

@@ -20,6 +20,9 @@ pub(super) fn apply(tables: &mut Tables<WriteTable<'_>>, writes: Vec<Write>) -> 
     let mut commit = Commit { state: tables.state()?, tables };
     let mut notices = Vec::with_capacity(writes.len());
     for Write { realm, what, events } in writes {
+        if let What::Raise(least) = &what {
+            commit.state.last = commit.state.last.max(*least);
+        }
         let revision = commit.tell(realm, events)?;
         notices.extend(commit.write(realm, what, revision)?);
     }
@@ -56,7 +59,8 @@ impl Commit<'_, '_> {
             What::Replace(key, expected) => self.replace(realm, key, expected, revision),
             What::Delete(id, expected, at) => self.delete(realm, id, (expected, at), revision),
             What::Settings(settings, expected) => self.set(settings, expected, revision),
-            What::Events => return Ok(None),
+            What::Revive(key) => self.revive(realm, key, revision),
+            What::Events | What::Raise(_) => return Ok(None),
         };
         notice.map(Some)
     }
@@ -70,6 +74,17 @@ impl Commit<'_, '_> {
         self.take_digests(owner, key.digests())?;
         self.state.living[nth(realm)] += 1;
         self.put(realm, key, revision)
+    }
+
+    fn revive(&mut self, realm: Realm, key: ApiKey, revision: Revision) -> Result<Notice, Fault> {
+        let owner = Owner { realm, id: key.id };
+        if let Some((_, deleted)) = self.tables.deleted(owner)? {
+            for digest in deleted.digests() {
+                self.tables.digests.remove(digest.as_bytes())?;
+            }
+            self.tables.deleted.remove(&owner.to_bytes())?;
+        }
+        self.create(realm, key, revision)
     }
 
     fn replace(&mut self, realm: Realm, key: ApiKey, expected: Revision, revision: Revision) -> Result<Notice, Fault> {

@@ -51,6 +51,10 @@ impl<C: Conduct> Store for Misbehaving<C> {
         self.answering()?.find_digest(realm, digest).await
     }
 
+    async fn are_taken(&self, digests: Vec<Digest>) -> Result<Vec<bool>, StoreError> {
+        self.answering()?.are_taken(digests).await
+    }
+
     async fn settings(&self) -> Result<Option<Stored<Settings>>, StoreError> {
         self.answering()?.settings().await
     }

@@ -1,6 +1,8 @@
 //! A token put wherever a client can put one, and looked for wherever anybody can look.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
@@ -171,6 +173,30 @@ fn calls(root: &str, token: &str) -> Vec<(&'static str, Request)> {
         ("a duration", with("/v1/keys", format!("{{\"name\": \"a\", \"duration\": \"{token}\"}}"))),
         ("a plan", with("/v1/keys/ci/renew", format!("{{\"delete_old\": \"{token}\"}}"))),
         ("an unknown field", with("/v1/keys", format!("{{\"colour\": \"{token}\"}}"))),
+        ("an imported name", with("/v1/import", format!("{{\"keys\": [{{\"name\": \"a/{token}\"}}]}}"))),
+        (
+            "an imported digest",
+            with("/v1/import", format!("{{\"keys\": [{{\"name\": \"a\", \"digest\": \"{token}\"}}]}}")),
+        ),
+        (
+            "an imported token",
+            with("/v1/import", format!("{{\"keys\": [{{\"name\": \"a\", \"token\": \"{token}\"}}]}}")),
+        ),
+        (
+            "an applied role",
+            with("/v1/apply", format!("{{\"keys\": [{{\"name\": \"ci\", \"roles\": [\"{token}\"]}}]}}")),
+        ),
+        (
+            "a plan's mark",
+            with("/v1/apply", format!("{{\"keys\": [{{\"name\": \"ci\", \"note\": \"x\"}}], \"plan\": \"{token}\"}}")),
+        ),
+        ("a backup", call("POST", "/v1/restore").body(token)),
+        (
+            "a backup's name",
+            call("POST", "/v1/restore").body(format!("{{\"backup\": {{\"form\": 1, \"version\": \"{token}\"}}}}")),
+        ),
+        ("a place among events", call("GET", "/v1/events").header("Last-Event-ID", token)),
+        ("an action", call("GET", &format!("/v1/events?action={token}"))),
     ]
 }
 
@@ -197,6 +223,24 @@ fn key(process: &Process, root: &str, path: &str, body: &str) -> String {
 
 fn root_of(folder: &Path) -> String {
     fs::read_to_string(folder.join("admin.token")).expect("the first administrator's token").trim().to_owned()
+}
+
+/// Every event up to now, as the stream tells them.
+fn events(process: &Process, root: &str) -> String {
+    let status = sent(process.admin, &request("GET", "/v1/audit?limit=500").token(root).bytes()).expect("an answer");
+    let page: Value = serde_json::from_slice(&status.body).expect("JSON");
+    let last = page["events"].as_array().and_then(|events| events.last()).map(|event| event["revision"].to_string());
+    let end = format!("id: {}\n", last.expect("an event"));
+    let mut stream = TcpStream::connect(process.admin).expect("connected");
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
+    stream.write_all(&request("GET", "/v1/events?after=0").token(root).bytes()).expect("sent");
+    let (mut told, mut piece) = (String::new(), [0; 4_096]);
+    while !told.contains(&end) || !told.ends_with("\n\r\n") {
+        let length = stream.read(&mut piece).expect("read");
+        assert!(length > 0, "the stream ended");
+        told += &String::from_utf8_lossy(&piece[..length]);
+    }
+    told
 }
 
 /// What the other end is told: never the request's id, which a trusted proxy chose and gets back.
@@ -232,7 +276,10 @@ fn no_token_is_in_any_log_line_metric_or_error_wherever_a_client_put_it() {
             assert_hidden(&told(&answer), &tokens, &format!("the admin port's answer to {place}"));
         }
     }
-    for path in ["/metrics", "/v1/keys", "/v1/audit?limit=500", "/v1/status", "/v1/settings"] {
+    let stream = events(&process, &root);
+    assert!(stream.contains("renewal.completed"), "{stream}");
+    assert_hidden(&stream, &tokens, "the stream of events");
+    for path in ["/metrics", "/v1/keys", "/v1/audit?limit=500", "/v1/status", "/v1/settings", "/v1/backup"] {
         let answer = sent(process.admin, &request("GET", path).token(&root).bytes()).expect("an answer");
         assert_eq!(answer.status, 200, "{path}");
         assert_hidden(&told(&answer), &tokens, path);

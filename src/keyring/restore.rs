@@ -1,0 +1,302 @@
+//! A backup put back: keys as they were, beside those that came since.
+//!
+//! Promises: all of it in one transaction or none; revisions and versions go on upwards, past those of the backup; every
+//! token that is accepted again, and every one that is not any more, is told; a plan changes nothing.
+//! Deliberately does not: read a backup's text, or touch an administrator who is there.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{Caller, Denied, Keyring, entropy};
+use crate::domain::audit::KeyFacts;
+use crate::domain::{
+    Action, ApiKey, Digest, EventDraft, EventId, Facts, KeyId, KeyName, Realm, Revision, Settings, Timestamp, Version,
+};
+use crate::store::{Feed, KeyRef, Stored, What, Write};
+
+/// What a backup holds.
+pub struct Backup {
+    /// The last revision of the store that it is of.
+    pub revision: Revision,
+    /// The settings.
+    pub settings: Option<Settings>,
+    /// The keys.
+    pub keys: Vec<ApiKey>,
+    /// The administrators.
+    pub administrators: Vec<ApiKey>,
+}
+
+/// What is to be put back besides the keys, and what becomes of keys that the backup does not have.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Restoration {
+    /// Keys that the backup does not have are deleted.
+    pub newer: Newer,
+    /// Administrators that are not there are put back.
+    pub administrators: Administrators,
+    /// Whether it is done, and under which plan's mark.
+    pub run: super::Run,
+}
+
+/// What becomes of keys that the backup does not have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Newer {
+    /// They stay.
+    Keep,
+    /// They are deleted.
+    Delete,
+}
+
+/// Whether administrators that are not there are put back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Administrators {
+    /// No.
+    Leave,
+    /// Yes.
+    Restore,
+}
+
+/// What was put back, or would be.
+#[derive(Debug, Default)]
+pub struct Restored {
+    /// Keys that are what they were in the backup.
+    pub restored: Vec<(Realm, KeyId, KeyName)>,
+    /// Keys that are deleted.
+    pub deleted: Vec<(KeyId, KeyName)>,
+    /// Keys that the backup does not have and that stay.
+    pub kept: Vec<(KeyId, KeyName)>,
+    /// Tokens that are accepted again: of which key, and their last characters.
+    pub revives: Vec<(KeyName, String)>,
+    /// Tokens that are accepted no longer.
+    pub ends: Vec<(KeyName, String)>,
+    /// How many are as they were.
+    pub unchanged: usize,
+    /// The settings are those of the backup.
+    pub settings_changed: bool,
+    /// The revision of the last change; `None` if nothing was done.
+    pub revision: Option<Revision>,
+    /// Tells two plans apart.
+    pub mark: String,
+}
+
+impl From<Denied> for super::Refused {
+    fn from(denied: Denied) -> Self {
+        Self::All(denied)
+    }
+}
+
+impl Keyring {
+    /// Everything in the store at one revision, up to the first `Synced`.
+    pub fn snapshot(&self) -> Box<dyn Feed> {
+        self.0.parts.store.subscribe()
+    }
+
+    /// Puts `backup` back.
+    pub async fn restore(
+        &self,
+        backup: &Backup,
+        how: &Restoration,
+        caller: &Caller,
+    ) -> Result<Restored, super::Refused> {
+        let mut plan = Planned::default();
+        plan.push(Realm::Gateway, None, What::Raise(backup.revision), Vec::new());
+        let before: HashMap<_, _> = self.living(Realm::Gateway).into_iter().map(|key| (key.id, key)).collect();
+        let wanted: HashSet<_> = backup.keys.iter().map(|key| key.id).collect();
+        for key in before.values().filter(|key| !wanted.contains(&key.id)) {
+            self.plan_newer(key, how.newer, caller, &mut plan).await?;
+        }
+        for key in &backup.keys {
+            self.plan_key(key, caller, &mut plan).await?;
+        }
+        if how.administrators == Administrators::Restore {
+            self.plan_administrators(&backup.administrators, caller, &mut plan)?;
+        }
+        self.plan_settings(backup.settings.as_ref(), caller, &mut plan).await?;
+        let (mut told, writes) = plan.finished();
+        match &how.run {
+            super::Run::Dry => return Ok(told),
+            super::Run::Real(Some(mark)) if *mark != told.mark => return Err(super::Refused::PlanChanged),
+            super::Run::Real(_) if writes.len() == 1 => return Ok(told), // nothing but the revision
+            super::Run::Real(_) => {}
+        }
+        told.revision = Some(self.commit_all(writes).await?);
+        Ok(told)
+    }
+
+    fn living(&self, realm: Realm) -> Vec<ApiKey> {
+        let mut keys = Vec::new();
+        self.0.parts.catalog.newest_first(realm, None, &mut |key| {
+            keys.push(key);
+            std::ops::ControlFlow::Continue(())
+        });
+        keys
+    }
+
+    async fn plan_newer(
+        &self,
+        key: &ApiKey,
+        newer: Newer,
+        caller: &Caller,
+        plan: &mut Planned,
+    ) -> Result<(), super::Refused> {
+        let named = (key.id, key.name.clone());
+        match newer {
+            Newer::Keep => plan.told.kept.push(named),
+            Newer::Delete => {
+                let Some(stored) = self.0.parts.store.load(Realm::Gateway, KeyRef::Id(key.id)).await? else {
+                    return Ok(());
+                };
+                let now = self.0.parts.clock.now();
+                let told = (Action::Deleted, Some(&*stored.value), None);
+                let event = event(now, key.id, told, caller)?;
+                plan.push(Realm::Gateway, Some(key.id), What::Delete(key.id, stored.revision, now), vec![event]);
+                plan.told.ends.extend(hints(key, |_| true));
+                plan.told.deleted.push(named);
+            }
+        }
+        Ok(())
+    }
+
+    /// One key as it was. Of one that lives the version goes on.
+    async fn plan_key(&self, was: &ApiKey, caller: &Caller, plan: &mut Planned) -> Result<(), super::Refused> {
+        let stored = self.0.parts.store.load(Realm::Gateway, KeyRef::Id(was.id)).await?;
+        let is = stored.as_ref().map(|stored| &*stored.value);
+        if is.is_some_and(|is| is_as_it_was(is, was)) {
+            plan.told.unchanged += 1;
+            return Ok(());
+        }
+        let version = is.map_or(was.version, |is| is.version.max(was.version)).next();
+        let key = ApiKey { version, ..was.clone() };
+        let (had, has) = (is.map(living_digests).unwrap_or_default(), living_digests(&key));
+        plan.told.revives.extend(hints(&key, |digest| !had.contains(digest)));
+        plan.told.ends.extend(is.into_iter().flat_map(|is| hints(is, |digest| !has.contains(digest))));
+        plan.told.restored.push((Realm::Gateway, key.id, key.name.clone()));
+        let event = event(self.0.parts.clock.now(), key.id, (Action::Restored, is, Some(&key)), caller)?;
+        let what = match &stored {
+            Some(Stored { revision, .. }) => What::Replace(key, *revision),
+            None => What::Revive(key),
+        };
+        plan.push(Realm::Gateway, Some(was.id), what, vec![event]);
+        Ok(())
+    }
+
+    /// Administrators that are not there, and whose names are free.
+    fn plan_administrators(
+        &self,
+        administrators: &[ApiKey],
+        caller: &Caller,
+        plan: &mut Planned,
+    ) -> Result<(), super::Refused> {
+        for was in administrators {
+            let is_there = |key| self.0.parts.catalog.find(Realm::Admin, &key).is_some();
+            if is_there(KeyRef::Id(was.id)) || is_there(KeyRef::Name(was.name.clone())) {
+                plan.told.unchanged += 1;
+                continue;
+            }
+            let key = ApiKey { version: was.version.next(), ..was.clone() };
+            plan.told.revives.extend(hints(&key, |_| true));
+            plan.told.restored.push((Realm::Admin, key.id, key.name.clone()));
+            let event = event(self.0.parts.clock.now(), key.id, (Action::Restored, None, Some(&key)), caller)?;
+            plan.push(Realm::Admin, Some(was.id), What::Revive(key), vec![event]);
+        }
+        Ok(())
+    }
+
+    async fn plan_settings(
+        &self,
+        was: Option<&Settings>,
+        caller: &Caller,
+        plan: &mut Planned,
+    ) -> Result<(), super::Refused> {
+        let Some(was) = was else { return Ok(()) };
+        let Some(Stored { value: is, revision }) = self.0.parts.store.settings().await? else { return Ok(()) };
+        let mut after = Settings { prefixes: is.prefixes.clone(), ..was.clone() };
+        let unknown: Vec<_> = was.prefixes.iter().filter(|prefix| !after.prefixes.contains(prefix)).cloned().collect();
+        after.prefixes.extend(unknown);
+        if after == is {
+            return Ok(());
+        }
+        let facts = |settings| Some(Facts::Settings(crate::domain::audit::SettingsFacts::of(settings)));
+        let now = self.0.parts.clock.now();
+        let event = EventDraft {
+            id: EventId::new(now, entropy()?),
+            at: now,
+            actor: caller.actor.clone(),
+            address: caller.address,
+            action: Action::SettingsChanged,
+            key: None,
+            before: facts(&is),
+            after: facts(&after),
+        };
+        plan.told.settings_changed = true;
+        plan.push(Realm::Gateway, None, What::Settings(after, revision), vec![event]);
+        Ok(())
+    }
+}
+
+/// A restoration about to be done.
+#[derive(Default)]
+struct Planned {
+    told: Restored,
+    /// Deletions come first: they free names.
+    writes: Vec<Write>,
+    mark: Vec<u8>,
+}
+
+impl Planned {
+    fn push(&mut self, realm: Realm, id: Option<KeyId>, what: What, events: Vec<EventDraft>) {
+        let kind = match &what {
+            What::Raise(revision) | What::Settings(_, revision) => format!("s{}", revision.0),
+            What::Create(key) | What::Revive(key) => format!("c{:?}", key.version),
+            What::Replace(key, revision) => format!("r{:?}{}", key.version, revision.0),
+            What::Delete(_, revision, _) => format!("d{}", revision.0),
+            What::Events => String::new(),
+        };
+        self.mark.extend_from_slice(format!("{kind}{id:?}\n").as_bytes());
+        self.writes.push(Write { realm, what, events });
+    }
+
+    fn finished(self) -> (Restored, Vec<Write>) {
+        let Self { mut told, writes, mark } = self;
+        told.mark = hex::encode(&Digest::of(&mark).as_bytes()[..16]);
+        (told, writes)
+    }
+}
+
+/// Whether nothing differs but what counts and what was used.
+fn is_as_it_was(is: &ApiKey, was: &ApiKey) -> bool {
+    let plain = |key: &ApiKey| {
+        let mut key = ApiKey { version: Version::FIRST, ended: Vec::new(), ..key.clone() };
+        key.tokens.each_mut().for_each(|token| token.first_used_at = None);
+        key
+    };
+    plain(is) == plain(was)
+}
+
+fn living_digests(key: &ApiKey) -> HashSet<Digest> {
+    key.tokens.each().map(|token| token.digest).collect()
+}
+
+/// The last characters of those tokens of `key` that `which` lets through; of a token without them, its id.
+fn hints(key: &ApiKey, which: impl Fn(&Digest) -> bool) -> Vec<(KeyName, String)> {
+    let tokens = key.tokens.each().filter(|token| which(&token.digest));
+    let shown = tokens.map(|token| token.hint.map_or_else(|| token.id.to_string(), |hint| format!("…{hint}")));
+    shown.map(|shown| (key.name.clone(), shown)).collect()
+}
+
+fn event(
+    now: Timestamp,
+    id: KeyId,
+    (action, before, after): (Action, Option<&ApiKey>, Option<&ApiKey>),
+    caller: &Caller,
+) -> Result<EventDraft, Denied> {
+    let facts = |key: &ApiKey| Facts::Key(Box::new(KeyFacts::of(key)));
+    Ok(EventDraft {
+        id: EventId::new(now, entropy()?),
+        at: now,
+        actor: caller.actor.clone(),
+        address: caller.address,
+        action,
+        key: Some(id),
+        before: before.map(facts),
+        after: after.map(facts),
+    })
+}

@@ -168,6 +168,11 @@ impl Pass {
         }
     }
 
+    /// The token's digest.
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
     /// The key's id.
     pub fn key(&self) -> KeyId {
         KeyId::from_bits(u128::from_ne_bytes(self.key))

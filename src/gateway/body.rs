@@ -17,9 +17,11 @@ use crate::config::Credentials;
 use super::answer::InProgress;
 use super::exchange::Exchange;
 use super::forward::Lease;
+use super::grpc;
 use super::headers;
 use super::site::Site;
 use super::stall::{Patience, Stall};
+use super::vigil::{Side, Vigil};
 
 /// Why a body ended before its end.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +32,9 @@ pub(super) enum BodyError {
     /// No progress for too long.
     #[error("the body made no progress")]
     Stalled,
+    /// The stream was ended: its token is refused now, or its time is over.
+    #[error("the stream was ended")]
+    Ended,
     /// The sender broke off, or sent what is not HTTP.
     #[error(transparent)]
     Broken(#[from] hyper::Error),
@@ -65,6 +70,7 @@ pub(super) struct Upload {
     stall: Stall,
     progress: Rc<Progress>,
     site: Rc<Site>,
+    vigil: Option<Rc<Vigil>>,
 }
 
 /// How far a body has come, known on both sides of the connection that carries it.
@@ -79,22 +85,25 @@ impl RequestBody {
         incoming: Incoming,
         limit_bytes: Option<u64>,
         patience: Patience,
-        site: &Rc<Site>,
+        (site, vigil): (&Rc<Site>, Option<&Rc<Vigil>>),
     ) -> (Self, Option<Rc<Progress>>) {
         if incoming.is_end_stream() {
             return (Self::Empty, None);
         }
         let progress = Rc::new(Progress { fate: Cell::new(Fate::Unfinished), bytes: Cell::new(0) });
         let stall = Stall::new(patience);
-        let site = Rc::clone(site);
-        let upload = Upload { incoming, left_bytes: limit_bytes, stall, progress: Rc::clone(&progress), site };
+        let (site, vigil) = (Rc::clone(site), vigil.cloned());
+        let upload = Upload { incoming, left_bytes: limit_bytes, stall, progress: Rc::clone(&progress), site, vigil };
         (Self::Upload(Box::new(upload)), Some(progress))
     }
 }
 
 impl Upload {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = ready!(self.stall.poll_frame(&mut self.incoming, cx));
+        let frame = match &self.vigil {
+            Some(vigil) if vigil.poll(Side::Upload, cx).is_ready() => Some(Err(BodyError::Ended)),
+            Some(_) | None => ready!(self.stall.poll_frame(&mut self.incoming, cx)),
+        };
         let frame = match frame {
             None => {
                 self.progress.fate.set(Fate::Complete);
@@ -109,7 +118,7 @@ impl Upload {
             self.progress.fate.set(match error {
                 BodyError::TooLarge => Fate::TooLarge,
                 BodyError::Stalled => Fate::Stalled,
-                BodyError::Broken(_) => Fate::Broken,
+                BodyError::Broken(_) | BodyError::Ended => Fate::Broken,
             });
         }
         Poll::Ready(Some(frame))
@@ -169,6 +178,8 @@ pub(super) struct Download {
     incoming: Incoming,
     stall: Stall,
     lease: Option<Lease>,
+    vigil: Option<Rc<Vigil>>,
+    is_over: bool,
 }
 
 impl ReplyBody {
@@ -189,22 +200,41 @@ impl ReplyBody {
     }
 
     /// A body that comes from a backend; `lease` is given back once it has been read to its end.
-    pub(super) fn download(incoming: Incoming, patience: Patience, lease: Lease, exchange: Exchange) -> Self {
+    pub(super) fn download(
+        incoming: Incoming,
+        (patience, vigil): (Patience, Option<Rc<Vigil>>),
+        lease: Lease,
+        exchange: Exchange,
+    ) -> Self {
         if incoming.is_end_stream() {
             lease.read_to_the_end();
             return Self::whole(Bytes::new(), exchange);
         }
-        let download = Download { incoming, stall: Stall::new(patience), lease: Some(lease) };
+        let stall = Stall::new(patience);
+        let download = Download { incoming, stall, lease: Some(lease), vigil, is_over: false };
         Self { content: Content::Download(Box::new(download)), exchange, _in_progress: None }
     }
 }
 
 impl Download {
+    /// The last that is sent of a stream that was ended: trailers that say so in gRPC. Any other is broken off, so that
+    /// nobody takes a part for the whole.
+    fn poll_ended(&mut self, exchange: &mut Exchange, cx: &Context<'_>) -> Option<Result<Frame<Bytes>, BodyError>> {
+        let Poll::Ready(ended) = self.vigil.as_ref()?.poll(Side::Download, cx) else { return None };
+        (self.vigil, self.lease, self.is_over) = (None, None, true);
+        let refusal = ended.refusal();
+        exchange.stream_ended(&refusal);
+        Some(if exchange.is_grpc { Ok(Frame::trailers(grpc::trailers(&refusal))) } else { Err(BodyError::Ended) })
+    }
+
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
         credentials: &Credentials,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.is_over {
+            return Poll::Ready(None);
+        }
         let frame = ready!(self.stall.poll_frame(&mut self.incoming, cx));
         let well = frame.as_ref().is_none_or(Result::is_ok);
         if well && (frame.is_none() || self.incoming.is_end_stream()) {
@@ -222,7 +252,10 @@ impl Body for ReplyBody {
         let Self { content, exchange, .. } = &mut *self;
         let frame = match content {
             Content::Whole(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
-            Content::Download(download) => ready!(download.poll(cx, exchange.credentials())),
+            Content::Download(download) => match download.poll_ended(exchange, cx) {
+                Some(last) => Some(last),
+                None => ready!(download.poll(cx, exchange.credentials())),
+            },
         };
         let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()).and_then(Frame::data_ref);
         let length = data.map_or(0, |data| data.len() as u64);
@@ -233,7 +266,7 @@ impl Body for ReplyBody {
     fn is_end_stream(&self) -> bool {
         match &self.content {
             Content::Whole(bytes) => bytes.is_none(),
-            Content::Download(download) => download.incoming.is_end_stream(),
+            Content::Download(download) => download.is_over || download.incoming.is_end_stream(),
         }
     }
 

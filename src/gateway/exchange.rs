@@ -52,6 +52,8 @@ pub(super) struct Exchange {
     pub(super) upload: Option<Rc<Progress>>,
     /// Its place among its key's requests, where they are limited.
     pub(super) admitted: Option<Box<Admitted>>,
+    /// Whether the client speaks gRPC.
+    pub(super) is_grpc: bool,
 }
 
 /// What a request is called: what a trusted proxy calls it, or 32 hex digits.
@@ -128,6 +130,7 @@ impl Worker {
             status: CLIENT_GONE,
             upload: None,
             admitted: None,
+            is_grpc: false,
         }
     }
 }
@@ -171,6 +174,16 @@ impl Exchange {
             self.log = None; // they are summed up
         }
         self.site.route_metrics(self.route).refused(refusal.code());
+    }
+
+    /// It was let through, and its stream is ended before its end.
+    pub(super) fn stream_ended(&mut self, refusal: &Refusal) {
+        self.refusal = Some(refusal.code());
+    }
+
+    /// The place of its route.
+    pub(super) fn route(&self) -> Option<usize> {
+        self.route
     }
 
     /// Whether it was refused.

@@ -15,6 +15,7 @@ mod entrance;
 mod exchange;
 mod failures;
 mod forward;
+mod grpc;
 pub mod headers;
 mod http2;
 mod lane;
@@ -29,6 +30,7 @@ mod site;
 mod stall;
 mod upstream;
 pub mod verdict;
+mod vigil;
 mod worker;
 
 use std::net::IpAddr;
@@ -38,6 +40,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, request};
@@ -64,6 +67,7 @@ use site::{Setup, Site};
 use stall::Patience;
 use upstream::Addresses;
 use verdict::{Holder, Permit};
+use vigil::Vigil;
 use worker::Worker;
 
 pub use entrance::{Door, Entrance, Purpose};
@@ -159,6 +163,7 @@ impl Worker {
             Purpose::Redirect => return redirect::to_https(&request, exchange),
             Purpose::Authorize => return self.authorize(request, exchange),
         }
+        exchange.is_grpc = grpc::is_grpc(request.method(), request.headers());
         let site = Rc::clone(&exchange.site);
         let method = request.method().clone();
         let passed = match settled {
@@ -196,21 +201,28 @@ impl Worker {
             rewrite.request(&mut headers);
         }
         let upstream = site.upstream(route);
-        let stream = route.streaming.then(|| self.stream(client, site));
+        let asked = Instant::now();
+        let (is_stream, address) = (route.streaming || exchange.is_grpc, exchange.address);
+        let stream = is_stream.then(|| self.stream(client, site));
+        let due = exchange.is_grpc.then(|| grpc::timeout(&headers)).flatten().and_then(|span| asked.checked_add(span));
+        let begin = |due| self.vigils.begin(&permit, (site, route.index), address, due);
+        let vigil = if is_stream { begin(due) } else { None };
         let patience = stream.clone().unwrap_or_else(|| Patience::with_request(&self.wheel, &site.pace));
-        let (body, upload) = RequestBody::new(body, route.body_limit, patience, site);
+        let (body, upload) = RequestBody::new(body, route.body_limit, patience, (site, vigil.as_ref()));
         exchange.upload.clone_from(&upload);
         let mut request = Request::new(body);
         *request.method_mut() = head.method;
         *request.uri_mut() = target;
         *request.headers_mut() = headers;
 
-        let asked = Instant::now();
-        let reply = forward::forward(&permit, upstream, request, upload, asked).await?;
+        let forwarded = forward::forward(&permit, upstream, request, upload, asked);
+        let reply = vigil::watched(vigil.as_deref(), forwarded).await?;
         exchange.answered_by(&reply.endpoint, asked.elapsed());
-        let stream = stream.or_else(|| is_stream(&reply.response).then(|| self.stream(client, site)));
+        let turns_stream = stream.is_none() && self::is_stream(&reply.response);
+        let vigil = if turns_stream { begin(None) } else { vigil };
+        let stream = stream.or_else(|| turns_stream.then(|| self.stream(client, site)));
         let patience = stream.unwrap_or_else(|| Patience::with_reply(&self.wheel, upstream.body_timeout));
-        Ok(Passed { permit, route: route.index, reply, patience })
+        Ok(Passed { permit, route: route.index, reply, patience: (patience, vigil) })
     }
 
     /// The exchange in progress is a stream: the patience with its bodies.
@@ -319,7 +331,12 @@ fn deliver(passed: Passed, method: &Method, exchange: &mut Exchange) -> Result<(
 fn refuse(refusal: Refusal, method: &Method, mut exchange: Exchange) -> Response<ReplyBody> {
     let closes = refusal.closes();
     exchange.refused(&refusal);
-    let mut response = reply::reply(refusal, method, exchange.site.config().errors.detail);
+    let detail = exchange.site.config().errors.detail;
+    let mut response = if exchange.is_grpc {
+        grpc::refuse(&refusal.told(detail)).map(|()| Bytes::new())
+    } else {
+        reply::reply(refusal, method, detail)
+    };
     exchange.status = response.status();
     response.headers_mut().insert(REQUEST_ID, exchange.request_id.value());
     if closes {
@@ -334,13 +351,13 @@ struct Passed {
     /// Its place in the configuration.
     route: usize,
     reply: Reply,
-    patience: Patience,
+    patience: (Patience, Option<Rc<Vigil>>),
 }
 
 /// A reply's body, about to be delivered.
 struct Delivery {
     incoming: Incoming,
-    patience: Patience,
+    patience: (Patience, Option<Rc<Vigil>>),
     lease: forward::Lease,
 }
 

@@ -231,6 +231,11 @@ impl Site {
         &self.upstreams[place]
     }
 
+    /// The route at this place.
+    pub(super) fn route_at(&self, place: usize) -> Option<&Route> {
+        self.setup.routes.routes().get(place)
+    }
+
     pub(super) fn route_metrics(&self, route: Option<usize>) -> &RouteMetrics {
         route.and_then(|route| self.routes.get(route)).unwrap_or(&self.no_route)
     }

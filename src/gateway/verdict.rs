@@ -22,6 +22,7 @@ use super::route::Route;
 pub struct Permit(Option<Holder>);
 
 /// Whom a permit was given to.
+#[derive(Clone)]
 pub struct Holder {
     pass: Arc<Pass>,
     slot: Slot,
@@ -91,6 +92,29 @@ pub fn preflight(presented: &Presented, route: &Route, method: &Method, headers:
 pub fn asked_by_preflight(method: &Method, headers: &HeaderMap) -> Option<Method> {
     let asked = (method == Method::OPTIONS && headers.contains_key(ORIGIN)).then_some(headers)?;
     Method::from_bytes(asked.get(ACCESS_CONTROL_REQUEST_METHOD)?.as_bytes()).ok()
+}
+
+/// Judges again, at `now`, whom a permit was given to before on `route` from `address`: the answer of a new request.
+pub fn judge_again(
+    holder: &Holder,
+    route: &Route,
+    address: IpAddr,
+    now: Timestamp,
+    index: &Index,
+) -> Result<(), Refusal> {
+    let pass = index.find(holder.pass.digest()).ok_or(Refusal::CredentialInvalid)?;
+    if pass.key() != holder.pass.key() {
+        return Err(Refusal::CredentialInvalid);
+    }
+    if !pass.is_active() || !pass.is_allowed_from(address) {
+        return Err(Refusal::CredentialInvalid);
+    }
+    match pass.judge(now, &index.settings()) {
+        Ok(_) if suffices(route, &pass) => Ok(()),
+        Ok(_) => Err(Refusal::RoleMissing),
+        Err(EndReason::Superseded) => Err(Refusal::TokenSuperseded),
+        Err(EndReason::Expired) => Err(Refusal::TokenExpired),
+    }
 }
 
 /// Whether the key that a pair names is the token's.

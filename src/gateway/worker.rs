@@ -26,6 +26,7 @@ use super::buffers::Buffers;
 use super::entrance::Entrance;
 use super::failures;
 use super::site::Site;
+use super::vigil::Vigils;
 
 /// How often notes are folded and idle connections looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -43,6 +44,8 @@ pub(super) struct Worker {
     date: Cell<(Tick, [u8; 29])>,
     /// Turns for the deadlines of all its connections.
     pub(super) wheel: Rc<Wheel>,
+    /// Its streams.
+    pub(super) vigils: Vigils,
     site: RefCell<Rc<Site>>,
     random: RefCell<SmallRng>,
 }
@@ -108,6 +111,7 @@ impl Worker {
             date: Cell::new((Tick::NEVER, [0; 29])),
             tally: RefCell::new(Tally::new(plane.usage.clone())),
             wheel,
+            vigils: Vigils::default(),
             site: RefCell::new(Rc::new(site)),
             random: RefCell::new(SmallRng::from_rng(&mut rand::rng())),
             plane,
@@ -163,6 +167,7 @@ impl Worker {
             }
             self.tally.borrow_mut().fold();
             self.tell_failures(); // each is told by whoever comes first
+            self.vigils.judge(&self.plane.index, self.plane.clock.now());
         }
     }
 

@@ -46,6 +46,11 @@ const REQUESTS: Metric =
     counter("relevo_requests_total", &["route", "method", "code"], "Requests answered, by status; refusals included.");
 const REFUSALS: Metric =
     counter("relevo_refusals_total", &["route", "refusal"], "Requests that the gateway refused, by reason.");
+const STREAMS_ENDED: Metric = counter(
+    "relevo_streams_ended_total",
+    &["route", "refusal"],
+    "Streams ended while they lasted, by what a new request would be told.",
+);
 const REQUEST_SECONDS: Metric =
     histogram("relevo_request_seconds", &["route"], "From a request's head to the end of its reply.");
 const UPSTREAM_SECONDS: Metric =
@@ -92,6 +97,7 @@ const LATE: Metric = counter(
 pub const ALL: &[Metric] = &[
     REQUESTS,
     REFUSALS,
+    STREAMS_ENDED,
     REQUEST_SECONDS,
     UPSTREAM_SECONDS,
     UPSTREAM_UP,
@@ -257,6 +263,11 @@ impl RouteMetrics {
         count(&mut self.refusals.borrow_mut(), refusal, made);
     }
 
+    /// Counts a stream that is ended, by the code of the refusal that a new request would get.
+    pub fn ended_stream(&self, refusal: &'static str) {
+        self.registry.counter(&STREAMS_ENDED, &[&self.route, refusal]).increment(1);
+    }
+
     /// Counts a request that was let through on an old token.
     pub fn used_old_token(&self) {
         self.old_token.increment(1);
@@ -366,6 +377,7 @@ mod tests {
         route.answered(&Method::GET, StatusCode::OK, Duration::from_millis(3));
         route.refused("credential_missing");
         route.used_old_token();
+        route.ended_stream("token_superseded");
         metrics.late("head").increment(1);
         metrics.upstream("orders", "127.0.0.1:9000").answered(Duration::from_millis(2));
         metrics.upstream_up("orders", "127.0.0.1:9000").set(1.0);

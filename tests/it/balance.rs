@@ -187,3 +187,46 @@ fn over_the_bound_some_wait_and_the_rest_are_told_when_to_come_again() {
         assert_eq!(client.read_response().text(), "ok");
     }
 }
+
+/// What 8 clients meet who ask 200 times each on connections that they keep: failures, and how long the answers took, sorted.
+fn meet(gateway: &TestGateway, holder: &Holder) -> (usize, Vec<Duration>) {
+    let ask = || {
+        let (mut client, mut failed, mut took) = (gateway.connect(), 0, Vec::new());
+        for _ in 0..200 {
+            let begun = std::time::Instant::now();
+            client.send(&request("GET", "/").token(&holder.token).bytes());
+            failed += usize::from(client.read_response().status != 200);
+            took.push(begun.elapsed());
+        }
+        (failed, took)
+    };
+    let all: Vec<_> = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..8).map(|_| scope.spawn(ask)).collect();
+        clients.into_iter().map(|client| client.join().expect("a client")).collect()
+    });
+    let failed = all.iter().map(|(failed, _)| failed).sum();
+    let mut took: Vec<_> = all.into_iter().flat_map(|(_, took)| took).collect();
+    took.sort_unstable();
+    (failed, took)
+}
+
+#[test]
+fn one_of_three_dead_or_slow_costs_no_answer_and_little_time() {
+    for case in ["all well", "one dead", "one slow"] {
+        let well = [Backend::answering("a"), Backend::answering("b")];
+        let third = Backend::replying(move |_| {
+            if case == "one slow" {
+                std::thread::park_timeout(Duration::from_millis(200));
+            }
+            Reply::ok("c")
+        });
+        let last = if case == "one dead" { nobody() } else { third.address() };
+        let gateway = in_front_of(&[well[0].address(), well[1].address(), last], "").workers(4).start();
+        let (failed, took) = meet(&gateway, &gateway.create_key("ci").done());
+        let [median, p99] = [50, 99].map(|percent| took[took.len() * percent / 100]);
+        let share = third.requests().len() * 100 / took.len();
+        eprintln!("{case}: {failed} of {} failed, median {median:?}, p99 {p99:?}, {share} % to the third", took.len());
+        assert_eq!(failed, 0, "{case}");
+        assert!(case != "one slow" || share < 10, "{share} % to the slow one");
+    }
+}

@@ -33,6 +33,7 @@ mod rfc9113;
 mod rivals;
 mod seeds;
 mod settlement;
+mod streams;
 mod support;
 mod time;
 mod tls;

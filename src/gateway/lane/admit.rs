@@ -14,6 +14,7 @@ use crate::config::Auth;
 use crate::gateway::Client;
 use crate::gateway::credential::{self, Presented};
 use crate::gateway::exchange::Exchange;
+use crate::gateway::grpc;
 use crate::gateway::headers;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::route::Route;
@@ -49,7 +50,7 @@ impl Worker {
     pub(super) fn arrive(self: &Rc<Self>, client: &Client, bytes: &[u8], length: u64) -> Option<Arrived> {
         let mut memory = [const { MaybeUninit::uninit() }; MOST_LINES];
         let head = Head::read(bytes, &mut memory)?;
-        if length > LARGEST_BODY {
+        if length > LARGEST_BODY || grpc::is_grpc(&head.method, &head.fields) {
             return None;
         }
         let site = self.site();

@@ -4,10 +4,13 @@
 //! ends the connection, by which the client learns it; the backend's connection is kept only after a reply that ended well.
 
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use crate::gateway::exchange::Exchange;
 use crate::gateway::refusal::Refusal;
+use crate::gateway::verdict::Permit;
+use crate::gateway::vigil::{Side, Vigil};
 use crate::net::deadline::Tick;
 use crate::net::stream::Stream;
 
@@ -24,16 +27,19 @@ type More = (Box<[u8]>, usize);
 
 impl Lane {
     /// Passes the reply on to its end.
-    pub(super) async fn deliver(&mut self, exchange: &mut Exchange, answer: Answer) -> Result<(), Trouble> {
+    pub(super) async fn deliver(
+        &mut self,
+        exchange: &mut Exchange,
+        answer: Answer,
+        permit: &Permit,
+    ) -> Result<(), Trouble> {
         let Answer { mut text, heard, wire, pool, patience, _in_flight } = answer;
         let Heard { mut reply, mut memory, mut length } = heard;
         let mut wire = Some(wire);
         let mut piece =
             reply.body.take(memory.get(..length).unwrap_or_default()).map_err(|_| Refusal::UpstreamFailed)?;
         exchange.status = reply.status;
-        if reply.is_stream {
-            self.heads.pulse().is_stream();
-        }
+        let vigil = if reply.is_stream { self.begin_stream(exchange, permit) } else { None };
         loop {
             if piece.ends
                 && let Some(wire) = wire.take_if(|_| reply.keeps && !piece.surplus)
@@ -46,7 +52,12 @@ impl Lane {
             written.map_err(Trouble::Over)?;
             let Some(wire) = wire.as_mut().filter(|_| !piece.ends) else { break };
             self.await_until(patience);
-            (memory, length) = poll_fn(|cx| self.poll_more(wire, cx)).await.map_err(Trouble::Over)?;
+            let more = poll_fn(|cx| self.poll_more(wire, vigil.as_deref(), cx)).await;
+            if let Some(ended) = vigil.as_ref().and_then(|vigil| vigil.ended()) {
+                exchange.stream_ended(&ended.refusal());
+                return Err(Trouble::Over(Over::BrokenOff)); // nobody takes a part for the whole
+            }
+            (memory, length) = more.map_err(Trouble::Over)?;
             self.timer.set(Tick::NEVER);
             let broken_off = |_| Trouble::Over(Over::BrokenOff);
             if length == 0 {
@@ -80,8 +91,23 @@ impl Lane {
         Ok(())
     }
 
+    /// The reply is a stream: what tells when it is ended before its end.
+    fn begin_stream(&self, exchange: &Exchange, permit: &Permit) -> Option<Rc<Vigil>> {
+        self.heads.pulse().is_stream();
+        let place = (&exchange.site, exchange.route()?);
+        self.worker.vigils.begin(permit, place, exchange.address, None)
+    }
+
     /// What comes next from the backend; 0 is the end.
-    fn poll_more(&mut self, wire: &mut Stream, cx: &mut Context<'_>) -> Poll<Result<More, Over>> {
+    fn poll_more(
+        &mut self,
+        wire: &mut Stream,
+        vigil: Option<&Vigil>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<More, Over>> {
+        if vigil.is_some_and(|vigil| vigil.poll(Side::Download, cx).is_ready()) {
+            return Poll::Ready(Err(Over::BrokenOff));
+        }
         let mut memory = self.worker.buffers.read();
         match poll_read(wire, cx, &mut memory) {
             Poll::Ready(Ok(count)) => Poll::Ready(Ok((memory, count))),

@@ -237,7 +237,7 @@ impl Lane {
         }
         let answer = self.ask(exchange, passage).await?;
         self.worker.buffers.done_with(std::mem::take(&mut passage.request.text));
-        self.deliver(exchange, answer).await
+        self.deliver(exchange, answer, &passage.permit).await
     }
 
     /// Ready when the rest of the body is here.

@@ -107,6 +107,14 @@ impl RawClient {
         }
     }
 
+    /// Takes what comes until these bytes have.
+    pub(crate) fn read_until(&mut self, bytes: &[u8]) {
+        while !self.read.windows(bytes.len()).any(|piece| piece == bytes) {
+            assert!(!self.ended, "ended without {:?}", String::from_utf8_lossy(bytes));
+            self.fill().unwrap_or_else(|fault| panic!("{fault}"));
+        }
+    }
+
     /// Whether the other end closes without another byte.
     pub(crate) fn is_closed(&mut self) -> bool {
         while !self.ended && self.read.is_empty() {

@@ -147,13 +147,13 @@ async fn every_mistake_of_a_body_is_told_with_its_path() {
     assert_eq!(refused.code(), (400, "invalid_request"));
     let expected = [
         "name",
+        "roles[0]",
+        "labels.team",
+        "allowed_addresses[1]",
         "limits.rate",
         "limits.quota",
         "limits.concurrent",
         "limits.burst",
-        "roles[0]",
-        "labels.team",
-        "allowed_addresses[1]",
         "duration",
         "digest",
         "status",

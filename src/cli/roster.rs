@@ -259,7 +259,7 @@ mod tests {
         for line in ["keys:1:", "keys:2:", "keys:3:", "keys:4:"] {
             assert!(more.contains(line), "{line} in {more}");
         }
-        let toml = parsed(&format!("[[keys]]\nname = \"{TOKEN}\nx"), Form::Toml).err().expect("mistakes");
+        let toml = parsed(&format!("[[keys]]\nname = {TOKEN} {TOKEN}"), Form::Toml).err().expect("mistakes");
         assert!(toml.contains("keys:2:"), "{toml}");
         for told in [mistakes, more, toml] {
             assert!(!told.contains("0123456789") && !told.contains("short-secret"), "{told}");

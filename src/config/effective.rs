@@ -118,6 +118,7 @@ fn limits(config: &Config) -> file::Limits {
         body_stall: text(Span::from(limits.body_stall)),
         body_rate: limits.body_rate.into(),
         body_rate_over: text(Span::from(limits.body_rate_over)),
+        failures: u64::from(limits.failures).into(),
         stream_idle: text(Span::from(limits.stream_idle)),
         connection_life: text(Span::from(limits.connection_life)),
         linger: text(Span::from(limits.linger)),

@@ -204,6 +204,8 @@ pub(super) struct Limits {
     pub(super) body_rate: At<u64>,
     /// The time over which that is averaged.
     pub(super) body_rate_over: Text,
+    /// How many failed authentications a minute from one address are answered each for itself; 0 is no bound.
+    pub(super) failures: At<u64>,
     /// How long a stream may be idle, in both directions.
     pub(super) stream_idle: Text,
     /// How old a connection may grow, give or take a tenth.
@@ -458,6 +460,7 @@ impl Default for Limits {
             body_stall: "30s".into(),
             body_rate: 500.into(),
             body_rate_over: "20s".into(),
+            failures: 100.into(),
             stream_idle: "5m".into(),
             connection_life: "1h".into(),
             linger: "10s".into(),

@@ -307,6 +307,8 @@ pub struct Limits {
     pub body_rate: u64,
     /// The time over which that is averaged.
     pub body_rate_over: Duration,
+    /// How many failed authentications a minute from one address are answered each for itself; 0 is no bound.
+    pub failures: u32,
     /// How long a stream may be idle, in both directions.
     pub stream_idle: Duration,
     /// How old a connection may grow, give or take a tenth.

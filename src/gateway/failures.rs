@@ -1,7 +1,7 @@
 //! Who has failed to authenticate lately, and how often.
 //!
 //! Promises: it is asked only where the verdict was no, so that a good token never pays for the failures of others;
-//! beyond [`MOST`] failures a minute from one address (of IPv6: one /64) further ones are told so, and summed up instead
+//! beyond a bound (`limits.failures`) of failures a minute from one address (of IPv6: one /64) further ones are told so, and summed up instead
 //! of logged one by one; memory is bounded, and whoever fails most stays known.
 //! Deliberately does not: judge a credential, or refuse one that is good.
 
@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::hash::BuildHasher;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::RandomState;
@@ -17,8 +18,6 @@ use crate::domain::{Span, Timestamp};
 
 use super::refusal::Refusal;
 
-/// How many failures a minute from one source are answered each for itself.
-const MOST: u32 = 100;
 /// The minute, which begins with the first failure.
 const WINDOW: Span = Span::minutes(1);
 /// Shards, and sources known in each: about 2 MiB when all are full.
@@ -71,8 +70,8 @@ impl Count {
         now.since(self.since) >= WINDOW || now < self.since.minus(WINDOW)
     }
 
-    fn surplus(self) -> u32 {
-        self.failures.saturating_sub(MOST)
+    fn surplus(self, most: u32) -> u32 {
+        self.failures.saturating_sub(most)
     }
 }
 
@@ -87,17 +86,26 @@ pub(super) struct Sum {
 
 /// Recent failures, by their source.
 pub(super) struct Failures {
+    /// How many a minute from one source are answered each for itself.
+    most: AtomicU32,
     shards: Box<[Mutex<HashMap<Source, Count, RandomState>>]>,
     hasher: RandomState,
 }
 
-impl Default for Failures {
-    fn default() -> Self {
-        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), hasher: RandomState::default() }
-    }
-}
-
 impl Failures {
+    /// None yet; `most` of a minute from one source are answered each for itself, all of them where it is 0.
+    pub(super) fn new(most: u32) -> Self {
+        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
+        let failures = Self { most: AtomicU32::new(0), shards, hasher: RandomState::default() };
+        failures.bound(most);
+        failures
+    }
+
+    /// Changes the bound.
+    pub(super) fn bound(&self, most: u32) {
+        self.most.store(if most == 0 { u32::MAX } else { most }, Ordering::Relaxed);
+    }
+
     /// What a request from `address` that is refused for `refusal` at `now` is told. Only a credential that was
     /// presented and is not good counts.
     pub(super) fn weigh(&self, refusal: Refusal, address: IpAddr, now: Timestamp) -> Refusal {
@@ -112,26 +120,26 @@ impl Failures {
 
     /// Counts a failure; in how many seconds the minute is over, if it is one too many.
     fn count(&self, source: Source, now: Timestamp) -> Option<u64> {
-        let mut shard = self.shard(source);
+        let (mut shard, most) = (self.shard(source), self.most.load(Ordering::Relaxed));
         if !shard.contains_key(&source) && shard.len() >= SOURCES {
-            make_room(&mut shard, now);
+            make_room(&mut shard, now, most);
         }
         let count = shard.entry(source).or_insert(Count { since: now, failures: 0 });
-        if count.is_over(now) && count.surplus() == 0 {
+        if count.is_over(now) && count.surplus(most) == 0 {
             *count = Count { since: now, failures: 0 };
         }
         count.failures = count.failures.saturating_add(1);
         let left = WINDOW.as_millis().saturating_sub(now.since(count.since).as_millis());
-        (count.failures > MOST).then(|| left.div_ceil(1_000).max(1))
+        (count.failures > most).then(|| left.div_ceil(1_000).max(1))
     }
 
     /// Forgets the minutes that are over. What there is to say of them.
     pub(super) fn sweep(&self, now: Timestamp) -> Vec<Sum> {
-        let mut sums = Vec::new();
+        let (mut sums, most) = (Vec::new(), self.most.load(Ordering::Relaxed));
         for shard in &self.shards {
             lock(shard).retain(|source, count| {
-                if count.is_over(now) && count.surplus() > 0 {
-                    sums.push(Sum { source: *source, refused: count.surplus() });
+                if count.is_over(now) && count.surplus(most) > 0 {
+                    sums.push(Sum { source: *source, refused: count.surplus(most) });
                 }
                 !count.is_over(now)
             });
@@ -150,8 +158,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Forgets the minutes that are over and, if there are none, whoever has failed least.
-fn make_room(shard: &mut HashMap<Source, Count, RandomState>, now: Timestamp) {
-    shard.retain(|_, count| !count.is_over(now) || count.surplus() > 0);
+fn make_room(shard: &mut HashMap<Source, Count, RandomState>, now: Timestamp, most: u32) {
+    shard.retain(|_, count| !count.is_over(now) || count.surplus(most) > 0);
     if shard.len() >= SOURCES
         && let Some(least) = shard.iter().min_by_key(|(_, count)| count.failures).map(|(source, _)| *source)
     {
@@ -171,7 +179,7 @@ mod tests {
 
     #[test]
     fn beyond_a_hundred_a_minute_they_are_too_many_until_the_minute_is_over() {
-        let failures = Failures::default();
+        let failures = Failures::new(100);
         for _ in 0..100 {
             assert_eq!(told(&failures, "10.0.0.7", NOON), Refusal::CredentialInvalid);
         }
@@ -189,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_network_of_64_bits_is_one_source_and_an_ipv4_address_is_one_however_it_came() {
-        let failures = Failures::default();
+        let failures = Failures::new(100);
         for host in 0..100 {
             told(&failures, &format!("2001:db8:1:2::{host:x}"), NOON);
             told(&failures, "::ffff:10.0.0.7", NOON);
@@ -202,8 +210,18 @@ mod tests {
     }
 
     #[test]
+    fn a_bound_of_none_bounds_nothing_and_another_holds_from_then_on() {
+        let failures = Failures::new(0);
+        for _ in 0..1_000 {
+            assert_eq!(told(&failures, "10.0.0.7", NOON), Refusal::CredentialInvalid);
+        }
+        failures.bound(1);
+        assert_ne!(told(&failures, "10.0.0.7", NOON), Refusal::CredentialInvalid);
+    }
+
+    #[test]
     fn only_a_credential_that_was_presented_counts() {
-        let failures = Failures::default();
+        let failures = Failures::new(100);
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
         for refusal in [Refusal::CredentialMissing, Refusal::RoleMissing, Refusal::NotReady, Refusal::NoRoute] {
             for _ in 0..200 {
@@ -214,7 +232,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_whoever_fails_most_stays_known() {
-        let failures = Failures::default();
+        let failures = Failures::new(100);
         for _ in 0..150 {
             told(&failures, "203.0.113.9", NOON);
         }

@@ -114,8 +114,9 @@ impl Plane {
     /// A data plane of `parts`.
     pub fn new(parts: Parts) -> Self {
         let Parts { config, index, usage, limiter, clock, metrics, access } = parts;
+        let failures = Failures::new(config.limits.failures);
         let setup = ArcSwap::from_pointee(Setup::new(config, None, Addresses::default()));
-        let (failures, connections, handshakes, changing) = Default::default();
+        let (connections, handshakes, changing) = Default::default();
         Self { setup, changing, index, usage, limiter, clock, metrics, access, failures, connections, handshakes }
     }
 
@@ -123,6 +124,7 @@ impl Plane {
     pub fn reload(&self, config: Arc<Config>) {
         let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.setup.load();
+        self.failures.bound(config.limits.failures);
         let setup = Setup::new(config, Some(&before), before.addresses.clone());
         self.setup.store(Arc::new(setup));
     }

@@ -30,8 +30,11 @@ const REFUSALS: usize = 1_000;
 /// How many answers to a living token are to be seen in a phase.
 const ANSWERS: usize = 300;
 
+/// Every refusal is to be seen for itself.
+pub(crate) const PATIENT: &str = "[limits]\nfailures = 0";
+
 fn gateway(backend: &Backend) -> TestGateway {
-    TestGateway::in_front_of(backend).clock(Clock::system()).start()
+    TestGateway::in_front_of(backend).clock(Clock::system()).settings(PATIENT).start()
 }
 
 #[track_caller]
@@ -146,6 +149,7 @@ fn a_gateway_whose_undo_skips_the_index_is_found_out() {
     let backend = Backend::answering("hello");
     let conduct = Arc::new(UndoSkipsTheIndex::default());
     let gateway = TestGateway::in_front_of(&backend)
+        .settings(PATIENT)
         .clock(Clock::system())
         .store(move |store| Misbehaving::store(store, &conduct))
         .start();

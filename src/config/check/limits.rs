@@ -23,6 +23,7 @@ pub(super) fn check(file: &file::Limits, findings: &mut Findings) -> Option<Limi
     let write_stall = timeout("limits.write_stall", &file.write_stall, findings);
     let body_stall = timeout("limits.body_stall", &file.body_stall, findings);
     let body_rate = number("limits.body_rate", &file.body_rate, 0..=1_000_000_000, findings);
+    let failures = number("limits.failures", &file.failures, 0..=1_000_000_000, findings);
     let body_rate_over = timeout("limits.body_rate_over", &file.body_rate_over, findings);
     let stream_idle = timeout("limits.stream_idle", &file.stream_idle, findings);
     let connection_life = timeout("limits.connection_life", &file.connection_life, findings);
@@ -43,6 +44,7 @@ pub(super) fn check(file: &file::Limits, findings: &mut Findings) -> Option<Limi
         body_stall: body_stall?,
         body_rate: body_rate? as u64,
         body_rate_over: body_rate_over?,
+        failures: u32::try_from(failures?).unwrap_or(u32::MAX),
         stream_idle: stream_idle?,
         connection_life: connection_life?,
         linger: linger?,

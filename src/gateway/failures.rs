@@ -18,6 +18,8 @@ use crate::domain::{Span, Timestamp};
 
 use super::refusal::Refusal;
 
+/// A bound that is none: nothing is counted then.
+const UNBOUNDED: u32 = u32::MAX;
 /// The minute, which begins with the first failure.
 const WINDOW: Span = Span::minutes(1);
 /// Shards, and sources known in each: about 2 MiB when all are full.
@@ -103,13 +105,14 @@ impl Failures {
 
     /// Changes the bound.
     pub(super) fn bound(&self, most: u32) {
-        self.most.store(if most == 0 { u32::MAX } else { most }, Ordering::Relaxed);
+        self.most.store(if most == 0 { UNBOUNDED } else { most }, Ordering::Relaxed);
     }
 
     /// What a request from `address` that is refused for `refusal` at `now` is told. Only a credential that was
     /// presented and is not good counts.
     pub(super) fn weigh(&self, refusal: Refusal, address: IpAddr, now: Timestamp) -> Refusal {
-        if !matches!(refusal, Refusal::CredentialInvalid | Refusal::TokenSuperseded | Refusal::TokenExpired) {
+        let counts = matches!(refusal, Refusal::CredentialInvalid | Refusal::TokenSuperseded | Refusal::TokenExpired);
+        if !counts || self.most.load(Ordering::Relaxed) == UNBOUNDED {
             return refusal;
         }
         match self.count(address.into(), now) {

@@ -1,6 +1,6 @@
 //! A list in an order that was asked for: `sort=name`, `created`, `last_used` or `expires`, `-` before it for the reverse.
 //!
-//! Promises: memory is bounded by how far into the list the page is, and that by [`MOST_SKIPPED`].
+//! Promises: memory is bounded by how far into the list the page is, and that by `MOST_SKIPPED`.
 //! Deliberately does not: give cursors. A page of a sorted list is told by how many keys are before it, for people who
 //! turn pages; programs that want every key exactly once take the list in its own order.
 

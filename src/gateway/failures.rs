@@ -219,7 +219,8 @@ mod tests {
             assert_eq!(told(&failures, "10.0.0.7", NOON), Refusal::CredentialInvalid);
         }
         failures.bound(1);
-        assert_ne!(told(&failures, "10.0.0.7", NOON), Refusal::CredentialInvalid);
+        assert_eq!(told(&failures, "10.0.0.7", NOON), Refusal::CredentialInvalid);
+        assert_eq!(told(&failures, "10.0.0.7", NOON), Refusal::TooManyFailures { retry_after_seconds: 60 });
     }
 
     #[test]

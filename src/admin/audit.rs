@@ -8,7 +8,7 @@ use super::Admin;
 use super::call::{Call, key_ref};
 use super::permission::Permission::AuditRead;
 use super::problem::Problem;
-use crate::domain::{ActionName, Event, KeyId, Realm, Revision};
+use crate::domain::{ActionName, Event, Head, KeyId, Realm, Revision, Timestamp};
 use crate::store::{EventQuery, KeyRef};
 
 /// A page of the audit log, the oldest event first.
@@ -16,6 +16,24 @@ use crate::store::{EventQuery, KeyRef};
 pub struct Page {
     events: Vec<Event>,
     next_cursor: Option<String>,
+    chain: Chain,
+}
+
+/// The end of the log, and how far it is known to be whole.
+#[derive(Serialize)]
+pub struct Chain {
+    #[serde(flatten)]
+    head: Head,
+    verified_through: Revision,
+    verified_at: Option<Timestamp>,
+    broken: Option<Broken>,
+}
+
+/// Where the log is not what was written.
+#[derive(Serialize)]
+struct Broken {
+    revision: Revision,
+    detail: String,
 }
 
 /// `GET /v1/audit`
@@ -31,7 +49,10 @@ pub async fn list(State(admin): State<Admin>, call: Call) -> Result<Json<Page>, 
     let query = EventQuery { after: Revision(after.max(cursor)), key, actor, action, limit };
     let page = admin.keyring.events(query).await?;
     let next_cursor = page.next.map(|Revision(revision)| revision.to_string());
-    Ok(Json(Page { events: page.events, next_cursor }))
+    let (head, examined) = admin.keyring.chain().await?;
+    let broken = examined.broken.clone().map(|(revision, detail)| Broken { revision, detail });
+    let chain = Chain { head, verified_through: examined.through, verified_at: examined.at, broken };
+    Ok(Json(Page { events: page.events, next_cursor, chain }))
 }
 
 impl Admin {

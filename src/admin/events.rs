@@ -49,6 +49,12 @@ impl Streams {
     pub fn until(stop: CancellationToken) -> Self {
         Self { room: Arc::new(Semaphore::new(MOST_STREAMS)), stop }
     }
+
+    /// Room for one more, until it is dropped.
+    pub(super) fn take_room(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let room = Arc::clone(&self.room).try_acquire_owned();
+        room.map_err(|_| Problem::new(Code::TooManyStreams, format!("{MOST_STREAMS} streams are open")))
+    }
 }
 
 /// `GET /v1/events`
@@ -61,8 +67,7 @@ pub async fn follow(State(admin): State<Admin>, call: Call) -> Result<Response, 
     let resumed = last_event_id(call.headers())?;
     call.plain().await?.without_fields()?;
     let key = key.map(|key| admin.subject(&key)).transpose()?;
-    let room = Arc::clone(&admin.streams.room).try_acquire_owned();
-    let room = room.map_err(|_| Problem::new(Code::TooManyStreams, format!("{MOST_STREAMS} streams are open")))?;
+    let room = admin.streams.take_room()?;
     let after = resumed.or(after).map_or_else(|| admin.keyring.revision(), Revision);
     let query = EventQuery { after, key, actor, action, limit: PAGE };
     let hello = Message::default().id(after.0.to_string()).comment("following");

@@ -11,6 +11,7 @@ pub mod call;
 pub mod console;
 pub mod etag;
 pub mod events;
+pub mod export;
 pub mod fields;
 pub mod filter;
 pub mod guard;
@@ -126,6 +127,7 @@ pub fn router(admin: Admin) -> Router {
         .route("/v1/backup", get(backup::take))
         .route("/v1/restore", post(backup::restore))
         .route("/v1/audit", get(audit::list))
+        .route("/v1/audit/export", get(export::export))
         .route("/v1/events", get(events::follow))
         .route("/v1/settings", get(settings::show).patch(settings::change))
         .route("/v1/status", get(status::show))

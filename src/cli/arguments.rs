@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::roster::Form;
 use super::values::{KeyReference, LabelPair, OwnDuration, affected};
-use crate::domain::{Affected, KeyName, Lifetime, Limits, OnExpiry, Prefix, Quota, Rate, Remark, Role, Span};
+use crate::domain::{Affected, Head, KeyName, Lifetime, Limits, OnExpiry, Prefix, Quota, Rate, Remark, Role, Span};
 
 const OPERATOR: &str = "Talking to a gateway";
 
@@ -402,13 +402,44 @@ pub(super) struct Restore {
 }
 
 #[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Audit {
+    #[command(subcommand)]
+    pub(super) command: Option<AuditCommand>,
     /// Only what happened to this key (its id or name)
     #[arg(long)]
     pub(super) key: Option<KeyReference>,
     /// Go on printing what happens
     #[arg(long)]
     pub(super) follow: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum AuditCommand {
+    /// Print the whole log as it is kept, a line of JSON each record
+    Export,
+    /// Find out whether a record was removed, changed or moved
+    Verify(Verify),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Verify {
+    /// Verify the store that this configuration names, of a gateway that does not run
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    pub(super) config: Option<PathBuf>,
+    /// Verify an export; `-` reads the standard input
+    #[arg(long, value_name = "EXPORT")]
+    pub(super) file: Option<PathBuf>,
+    /// The log must hold the record with this head, which an earlier verification told
+    #[arg(long, value_name = "REVISION:HASH")]
+    pub(super) head: Option<Head>,
+}
+
+impl Verify {
+    /// Whether no gateway is asked.
+    pub(super) fn is_local(&self) -> bool {
+        self.config.is_some() || self.file.is_some()
+    }
 }
 
 #[derive(Subcommand, Debug)]
@@ -517,6 +548,10 @@ mod tests {
             "undo ci --yes",
             "audit",
             "audit --key ci --follow",
+            "audit export",
+            "audit verify",
+            "audit verify --config relevo.toml",
+            "audit verify --file audit.jsonl --head 7:sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
             "settings show",
             "settings set --duration 30d --on-expiry warn --confirm 1,0",
             "status --admin http://127.0.0.1:8081 --token-file root.token",
@@ -570,6 +605,9 @@ mod tests {
             "plan ci",
             "plan ci now",
             "plan ci later --after 7d",
+            "audit verify --config a --file b",
+            "audit verify --head 7",
+            "audit --follow export",
             "settings set",
             "settings set --confirm 1,0",
             "settings set --on-expiry explode",

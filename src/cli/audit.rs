@@ -1,15 +1,16 @@
 //! `relevo audit`: what was changed, when and by whom.
 //!
 //! Promises: events are told in the order of their revisions, and with `--follow` none is left out.
-//! Deliberately does not: verify the record.
+//! Deliberately does not: verify the log. `proof` does.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::arguments::Audit;
+use super::arguments::{Audit, AuditCommand};
 use super::client::Call;
 use super::failure::Failure;
+use super::proof;
 use super::session::{Reader, Session};
 use super::shapes::{Event, EventPage};
 use super::stream::Events;
@@ -23,6 +24,11 @@ const PAGE: &str = "500";
 
 /// `relevo audit`
 pub(super) async fn run(session: &mut Session, audit: Audit) -> Result<(), Failure> {
+    match &audit.command {
+        Some(AuditCommand::Export) => return proof::export(session).await,
+        Some(AuditCommand::Verify(verify)) => return proof::verify_gateway(session, verify).await,
+        None => {}
+    }
     let key = audit.key.as_ref().map(KeyReference::as_str);
     let last = tell_after(session, key, 0).await?;
     if audit.follow { follow(session, key, last, PAUSE).await } else { Ok(()) }
@@ -144,7 +150,7 @@ mod tests {
     fn every_page_is_told_in_order() {
         locally(async {
             let double = Double::saying([page(&[2, 1], Some("2")), page(&[3], None)]).await;
-            let audit = Audit { key: Some("ci".parse().expect("legal")), follow: false };
+            let audit = Audit { key: Some("ci".parse().expect("legal")), follow: false, command: None };
             run(&mut double.session(Reader::Person), audit).await.expect("told");
             assert_eq!(told(&double), ["#1", "#2", "#3"]);
             let first = "GET /v1/audit?after=0&limit=500&key=ci";

@@ -17,6 +17,7 @@ mod find;
 mod keys;
 mod local;
 mod pages;
+mod proof;
 mod renew;
 mod roster;
 mod session;
@@ -33,7 +34,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use arguments::{Arguments, ClientCommand, Command, Reach};
+use arguments::{Arguments, Audit, AuditCommand, ClientCommand, Command, Reach};
 use close::Favour;
 use failure::Failure;
 use find::Surroundings;
@@ -73,6 +74,11 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Schema => local::schema(&mut terminal)?,
         Command::Completions { shell } => terminal.answer(&pages::completions(shell))?,
         Command::Man { command } => terminal.answer(&pages::man(&command)?)?,
+        Command::Client(ClientCommand::Audit(Audit { command: Some(AuditCommand::Verify(verify)), .. }))
+            if verify.is_local() =>
+        {
+            proof::verify_here(&verify, &mut terminal, reader)?;
+        }
         Command::Client(command) => block_on(ask_gateway(reach, reader, terminal, command))??,
     }
     Ok(ExitCode::SUCCESS)

@@ -10,8 +10,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ApiKey, EventId, Invalid, KeyId, KeyName, Label, Lifetime, Limits, OnExpiry, OnUnused, Plan, Realm, Remark,
-    Revision, Role, Settings, Span, Status, Timestamp, Token, TokenId, Tokens, Version,
+    ApiKey, EventId, Invalid, KeyId, KeyName, Label, Lifetime, Limits, OnExpiry, OnUnused, Plan, Realm, RecordHash,
+    Remark, Revision, Role, Settings, Span, Status, Timestamp, Token, TokenId, Tokens, Version,
 };
 
 /// Who made a change: an administrator's name, or [`Actor::RELEVO`] for what the gateway settles by itself.
@@ -345,6 +345,8 @@ pub struct EventDraft {
     pub id: EventId,
     /// When what it tells of happened; for a settlement, when it fell due.
     pub at: Timestamp,
+    /// When it is written down.
+    pub written_at: Timestamp,
     /// Who did it.
     pub actor: Actor,
     /// From where, if it came over the network.
@@ -366,8 +368,11 @@ pub struct Event {
     pub id: EventId,
     /// Its place among all changes.
     pub revision: Revision,
-    /// When what it tells of happened.
+    /// When what it tells of happened; for a settlement, when it fell due.
     pub at: Timestamp,
+    /// When it was written down; absent in the oldest events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written_at: Option<Timestamp>,
     /// Who did it.
     pub actor: Actor,
     /// From where.
@@ -380,14 +385,16 @@ pub struct Event {
     pub before: Option<Facts>,
     /// What is.
     pub after: Option<Facts>,
+    /// The hash of the event before this one: see [`super::chain`].
+    pub previous: RecordHash,
 }
 
 impl EventDraft {
-    /// The event at its place among all changes.
-    pub fn at_revision(self, realm: Realm, revision: Revision) -> Event {
-        let Self { id, at, actor, address, action, key, before, after } = self;
-        let action = ActionName(action, realm);
-        Event { id, revision, at, actor, address, action, key, before, after }
+    /// The event at its place among all changes, behind one of this hash.
+    pub fn at_revision(self, realm: Realm, revision: Revision, previous: RecordHash) -> Event {
+        let Self { id, at, written_at, actor, address, action, key, before, after } = self;
+        let (action, written_at) = (ActionName(action, realm), Some(written_at));
+        Event { id, revision, at, written_at, actor, address, action, key, before, after, previous }
     }
 }
 

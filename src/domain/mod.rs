@@ -4,6 +4,7 @@
 //! Deliberately does not: read a clock, draw randomness, do IO, or await.
 
 pub mod audit;
+pub mod chain;
 pub mod grant;
 pub mod id;
 pub mod key;
@@ -23,6 +24,7 @@ mod model_test;
 mod rules;
 
 pub use audit::{Action, ActionName, Actor, Event, EventDraft, Facts};
+pub use chain::{Head, RecordHash};
 pub use grant::{Acceptance, Deadline, Grant, Slot, Verdict};
 pub use id::{EventId, KeyId, TokenId};
 pub use key::{ApiKey, Realm, Revision, Status, Tokens, Version};

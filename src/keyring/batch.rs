@@ -237,7 +237,7 @@ impl Keyring {
             before: Some(KeyFacts::of(&steps[0].before)),
             after: KeyFacts::of(&outcome.key),
         };
-        let events = outcome.steps.iter().map(|step| event_of(step, caller)).collect::<Result<_, _>>()?;
+        let events = outcome.steps.iter().map(|step| event_of(step, caller, now)).collect::<Result<_, _>>()?;
         let what = What::Replace(outcome.key, stored.revision);
         Ok(Some(Ready { change, write: Write { realm: Realm::Gateway, what, events } }))
     }

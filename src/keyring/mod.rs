@@ -7,6 +7,7 @@
 //! Deliberately does not: decide what a command does (the domain) or who may give it (the admin plane).
 
 mod batch;
+mod examine;
 mod follow;
 mod notices;
 mod order;
@@ -28,7 +29,7 @@ use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::domain::{
     Action, Actor, ApiKey, Command, Digest, Edit, EventDraft, EventId, Facts, KeyId, KeyName, Origin, Outcome, Prefix,
-    Realm, Revision, Secret, Settings, Span, Status, Step, Token, TokenId, Tokens, Version, audit::KeyFacts,
+    Realm, Revision, Secret, Settings, Span, Status, Step, Timestamp, Token, TokenId, Tokens, Version, audit::KeyFacts,
     transition,
 };
 use crate::index::Index;
@@ -36,6 +37,7 @@ use crate::store::{Conflict, EventPage, EventQuery, KeyRef, Store, StoreError, S
 use crate::usage::Usage;
 
 pub use batch::{Batch, Change, Existing, Given, Plan as BatchPlan, Refused, Run, Wanted};
+pub use examine::{Examined, Examiner};
 pub use follow::{Follower, follow};
 pub use notices::Teller;
 pub use order::{Caller, Denied, Done, Material, NewKey, Order, SettingsChange, SettingsDone};
@@ -79,6 +81,8 @@ struct Shared {
     settings: ArcSwap<Stored<Arc<Settings>>>,
     /// The last revision in force here; `None` until every key has been told once.
     in_force: watch::Sender<Option<Revision>>,
+    /// What is known of the audit log's chain.
+    examined: ArcSwap<Examined>,
 }
 
 impl Keyring {
@@ -90,6 +94,7 @@ impl Keyring {
             renewals: Renewals::default(),
             settings: ArcSwap::from_pointee(settings),
             in_force: watch::Sender::new(None),
+            examined: ArcSwap::default(),
         }))
     }
 
@@ -136,6 +141,7 @@ impl Keyring {
         let event = EventDraft {
             id: EventId::new(now, entropy()?),
             at: now,
+            written_at: now,
             actor: caller.actor.clone(),
             address: caller.address,
             action: Action::Created,
@@ -213,6 +219,7 @@ impl Keyring {
             let event = EventDraft {
                 id: EventId::new(now, entropy()?),
                 at: now,
+                written_at: now,
                 actor: caller.actor.clone(),
                 address: caller.address,
                 action: Action::Deleted,
@@ -356,7 +363,7 @@ impl Keyring {
     ) -> Result<Write, StoreError> {
         let now = self.0.parts.clock.now();
         let key = transition::forget(&outcome.key, now, self.0.parts.remember).unwrap_or_else(|| outcome.key.clone());
-        let events = outcome.steps.iter().map(|step| event_of(step, caller)).collect::<Result<_, _>>()?;
+        let events = outcome.steps.iter().map(|step| event_of(step, caller, now)).collect::<Result<_, _>>()?;
         Ok(Write { realm, what: What::Replace(key, stored.revision), events })
     }
 
@@ -385,11 +392,12 @@ fn check_version(key: &ApiKey, if_match: Option<Version>) -> Result<(), Denied> 
     }
 }
 
-fn event_of(step: &Step, caller: &Caller) -> Result<EventDraft, StoreError> {
+fn event_of(step: &Step, caller: &Caller, now: Timestamp) -> Result<EventDraft, StoreError> {
     let own = step.actor.as_str() == Actor::RELEVO;
     Ok(EventDraft {
         id: EventId::new(step.at, entropy()?),
         at: step.at,
+        written_at: now,
         actor: step.actor.clone(),
         address: caller.address.filter(|_| !own),
         action: step.action,

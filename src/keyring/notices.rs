@@ -208,7 +208,8 @@ impl Teller {
     }
 
     async fn write(&self, drafts: Vec<Draft>) -> Result<(), StoreError> {
-        let writes: Vec<_> = drafts.into_iter().map(Draft::write).collect::<Result<_, _>>()?;
+        let now = self.keyring.0.parts.clock.now();
+        let writes: Vec<_> = drafts.into_iter().map(|draft| draft.write(now)).collect::<Result<_, _>>()?;
         if writes.is_empty() {
             return Ok(());
         }
@@ -272,11 +273,12 @@ struct Draft {
 }
 
 impl Draft {
-    fn write(self) -> Result<Write, StoreError> {
+    fn write(self, now: Timestamp) -> Result<Write, StoreError> {
         let Self { realm, key, action, at, address, notice } = self;
         let event = EventDraft {
             id: EventId::new(at, entropy()?),
             at,
+            written_at: now,
             actor: Actor::relevo(),
             address,
             action,

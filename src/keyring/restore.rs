@@ -219,6 +219,7 @@ impl Keyring {
         let event = EventDraft {
             id: EventId::new(now, entropy()?),
             at: now,
+            written_at: now,
             actor: caller.actor.clone(),
             address: caller.address,
             action: Action::SettingsChanged,
@@ -292,6 +293,7 @@ fn event(
     Ok(EventDraft {
         id: EventId::new(now, entropy()?),
         at: now,
+        written_at: now,
         actor: caller.actor.clone(),
         address: caller.address,
         action,

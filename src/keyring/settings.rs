@@ -85,6 +85,7 @@ impl Keyring {
         let event = EventDraft {
             id: EventId::new(now, entropy()?),
             at: now,
+            written_at: now,
             actor: caller.actor.clone(),
             address: caller.address,
             action: Action::SettingsChanged,

@@ -16,7 +16,7 @@ use crate::catalog::Catalog;
 use crate::clock::{Clock, Look};
 use crate::config::Config;
 use crate::domain::{Realm, Secret, Span, Timestamp};
-use crate::keyring::{Follower, Keyring, Settler, Teller, follow};
+use crate::keyring::{Examiner, Follower, Keyring, Settler, Teller, follow};
 use crate::limiter::Limiter;
 use crate::net::tls::Certificates;
 use crate::observe::{Condition, Health, Metrics};
@@ -124,6 +124,7 @@ impl Work {
         let store_up = health.condition("store");
         let shown = health.condition("certificates");
         let clock_agrees = health.condition("clock");
+        let audit_whole = health.condition("audit");
         let feed = store.subscribe();
         let establish = async {
             let done = first::establish(&keyring, &*store, &config, given).await;
@@ -131,7 +132,8 @@ impl Work {
             keyring.loaded().await;
             loaded.ok();
             let teller = Teller::new(keyring.clone(), Some(config.store.path.with_file_name(SURVEY_FILE)));
-            tokio::join!(settler.run(), teller.run());
+            let examiner = Examiner::new(keyring.clone(), audit_whole);
+            tokio::join!(settler.run(), teller.run(), examiner.run());
         };
         tokio::join!(
             follow(keyring.clone(), follower, feed),

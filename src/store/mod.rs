@@ -16,7 +16,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::domain::{
-    ActionName, ApiKey, Digest, Event, EventDraft, KeyId, KeyName, Realm, Revision, Settings, Timestamp,
+    ActionName, ApiKey, Digest, Event, EventDraft, Head, KeyId, KeyName, Realm, Revision, Settings, Timestamp,
 };
 
 /// By what a key is looked up.
@@ -93,6 +93,15 @@ pub struct EventPage {
     pub next: Option<Revision>,
 }
 
+/// One record of the audit log as it is kept: what its hash is made of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Record {
+    /// Its place.
+    pub revision: Revision,
+    /// The event as JSON, byte for byte, without a line break.
+    pub line: Box<str>,
+}
+
 /// Why the store did not do what was asked.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
@@ -143,6 +152,13 @@ pub trait Store: Send + Sync {
 
     /// Events of the audit log.
     async fn events(&self, query: EventQuery) -> Result<EventPage, StoreError>;
+
+    /// The records of the audit log after this revision as they are kept, at most so many. They are not read: whether
+    /// they are what was written, their chain tells.
+    async fn records(&self, after: Revision, limit: usize) -> Result<Vec<Record>, StoreError>;
+
+    /// Where the audit log's chain ends.
+    async fn head(&self) -> Result<Head, StoreError>;
 
     /// How many keys live in `realm`: what an index reserves room for.
     async fn count(&self, realm: Realm) -> Result<u64, StoreError>;

@@ -3,6 +3,7 @@
 mod authorization;
 mod balance;
 mod bringing;
+mod chain;
 mod console;
 mod crowd;
 mod demo;

@@ -109,6 +109,7 @@ fn administrator(held: &Held, name: &str, permissions: &[&str]) -> String {
     let event = EventDraft {
         id: EventId::from_bits(bits),
         at: now,
+        written_at: now,
         actor: Actor::relevo(),
         address: None,
         action: Action::Created,

@@ -42,9 +42,25 @@ const ACTIONS: [&str; 12] = [
 ];
 
 #[derive(Deserialize)]
-struct Events {
+struct Found {
     events: Vec<Event>,
     next_cursor: Option<String>,
+    chain: Chain,
+}
+
+/// How far the log is known to be whole.
+#[derive(Clone, Deserialize)]
+struct Chain {
+    revision: u64,
+    hash: String,
+    verified_through: u64,
+    broken: Option<Broken>,
+}
+
+#[derive(Clone, Deserialize)]
+struct Broken {
+    revision: u64,
+    detail: String,
 }
 
 #[derive(Clone, Deserialize)]
@@ -92,6 +108,16 @@ struct AuditPage {
     wanted: Wanted,
     actions: Vec<(&'static str, String)>,
     older: Option<String>,
+    chain: Option<ChainLine>,
+}
+
+/// What a page says of the log's chain.
+struct ChainLine {
+    text: String,
+    hash: String,
+    /// The beginning of the hash.
+    short: String,
+    tone: &'static str,
 }
 
 /// `GET /console/audit`
@@ -104,14 +130,15 @@ pub(super) async fn list(
     let before = wanted.before.parse().unwrap_or(u64::MAX).min(last + 1);
     let is_filtered = !(wanted.actor.is_empty() && wanted.action.is_empty() && wanted.key.is_empty());
     let after = before.saturating_sub(1).saturating_sub(if is_filtered { FILTERED_WINDOW } else { WINDOW });
-    let mut events = events(&visit, &wanted, after).await?;
+    let (mut events, chain) = events(&visit, &wanted, after).await?;
     events.retain(|event| event.revision < before);
     events.reverse();
     let page = visit.page;
     let older = (after > 0).then(|| older(&wanted, after + 1));
+    let chain = chain.map(|chain| ChainLine::of(&chain, &page));
     let lines = events.iter().map(|event| Line::of(event, &page)).collect();
     let actions = ACTIONS.map(|action| (action, word_of(&page, action))).into();
-    Ok(html(&AuditPage { page, lines, wanted, actions, older }))
+    Ok(html(&AuditPage { page, lines, wanted, actions, older, chain }))
 }
 
 fn older(wanted: &Wanted, before: u64) -> String {
@@ -122,8 +149,8 @@ fn older(wanted: &Wanted, before: u64) -> String {
 }
 
 /// The events after this revision, the oldest first.
-async fn events(visit: &Visit, wanted: &Wanted, after: u64) -> Result<Vec<Event>, Trouble> {
-    let (mut all, mut cursor) = (Vec::new(), after.to_string());
+async fn events(visit: &Visit, wanted: &Wanted, after: u64) -> Result<(Vec<Event>, Option<Chain>), Trouble> {
+    let (mut all, mut chain, mut cursor) = (Vec::new(), None, after.to_string());
     for _ in 0..=FILTERED_WINDOW / MOST {
         let limit = MOST.to_string();
         let mut query = vec![("after", cursor.as_str()), ("limit", limit.as_str())];
@@ -131,12 +158,13 @@ async fn events(visit: &Visit, wanted: &Wanted, after: u64) -> Result<Vec<Event>
         query.extend(
             filters.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name, value.as_str())),
         );
-        let page: Events = visit.ask(Ask::new(Method::GET, &["audit"]).query(&query)).await?;
+        let page: Found = visit.ask(Ask::new(Method::GET, &["audit"]).query(&query)).await?;
         all.extend(page.events);
+        chain = Some(page.chain);
         let Some(next) = page.next_cursor else { break };
         cursor = next;
     }
-    Ok(all)
+    Ok((all, chain))
 }
 
 /// The last events of one key, for whoever may see them.
@@ -145,7 +173,7 @@ pub(super) async fn history(visit: &Visit, key: &str) -> Vec<Line> {
         return Vec::new();
     }
     let wanted = Wanted { key: key.into(), ..Wanted::default() };
-    let events = events(visit, &wanted, 0).await.unwrap_or_default();
+    let (events, _) = events(visit, &wanted, 0).await.unwrap_or_default();
     let line = |event| Line { key: None, ..Line::of(event, &visit.page) }; // the page is about the key already
     events.iter().rev().take(HISTORY).map(line).collect()
 }
@@ -153,6 +181,26 @@ pub(super) async fn history(visit: &Visit, key: &str) -> Vec<Line> {
 /// What an action is called; its own name where there is no word for it.
 fn word_of(page: &Page, action: &str) -> String {
     page.words.known(&format!("action-{}", action.replace(['.', '_'], "-"))).unwrap_or_else(|| action.to_owned())
+}
+
+impl ChainLine {
+    fn of(chain: &Chain, page: &Page) -> Self {
+        let revision = page.words.number(chain.revision);
+        let text = match &chain.broken {
+            Some(broken) => {
+                let revision = page.words.number(broken.revision);
+                page.words.fill("audit-chain-broken", &[("revision", &revision), ("detail", &broken.detail)])
+            }
+            None if chain.verified_through < chain.revision => {
+                let through = page.words.number(chain.verified_through);
+                page.words.fill("audit-chain-behind", &[("through", &through), ("revision", &revision)])
+            }
+            None => page.words.with("audit-chain-whole", "revision", &revision),
+        };
+        let tone = if chain.broken.is_some() { "old" } else { "plain" };
+        let short = chain.hash.trim_start_matches("sha256:").chars().take(12).collect();
+        Self { text, hash: chain.hash.clone(), short, tone }
+    }
 }
 
 impl Line {

@@ -7,6 +7,7 @@
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 
 use super::fault::Fault;
+use super::older;
 use super::open::OpenError;
 use super::row::State;
 use super::table::{FORMAT, Named, ReadTable, Tables, event_key};
@@ -29,13 +30,18 @@ pub(super) fn check(database: &Database, age: Age) -> Result<State, OpenError> {
             Age::Known => return Err(OpenError::Corrupt("it is empty".into())),
         }
     }
-    let transaction = database.begin_read().map_err(Fault::from)?;
-    let tables = Tables::reading(&transaction)?;
-    match tables.format()? {
-        Some(FORMAT) => Ok(counted(&tables)?),
+    if format(database)? == Some(older::FORMAT) {
+        older::bring_over(database)?;
+    }
+    match format(database)? {
+        Some(FORMAT) => Ok(counted(&Tables::reading(&database.begin_read().map_err(Fault::from)?)?)?),
         Some(found) => Err(OpenError::UnknownFormat { found, known: FORMAT }),
         None => Err(OpenError::Corrupt("it has tables, but no format version".into())),
     }
+}
+
+fn format(database: &Database) -> Result<Option<u32>, Fault> {
+    Tables::reading(&database.begin_read()?)?.format()
 }
 
 fn is_new(database: &Database) -> Result<bool, Fault> {

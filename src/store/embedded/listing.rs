@@ -13,9 +13,10 @@ use super::engine::{Engine, Keep};
 use super::fault::Fault;
 use super::row::Owner;
 use super::table::{ReadTable, Tables, WriteTable, deleted_key, event, event_key, living_key, nth};
-use crate::domain::{ApiKey, Event, Realm, Timestamp};
+use crate::domain::{ApiKey, Event, Realm, Revision, Timestamp};
 use crate::store::feed::{Changes, Listed, Lister};
-use crate::store::{EventPage, EventQuery, Notice, StoreError, Stored};
+use crate::store::record::{self, Damaged};
+use crate::store::{EventPage, EventQuery, Notice, Record, StoreError, Stored};
 
 /// How many keys are told at once.
 const SLICE: usize = 1_024;
@@ -83,6 +84,25 @@ pub(super) fn events(tables: &Tables<ReadTable>, query: &EventQuery) -> Result<E
         }
     }
     Ok(page)
+}
+
+/// The records after `after` as they are kept, at most so many.
+pub(super) fn records(tables: &Tables<ReadTable>, after: Revision, limit: usize) -> Result<Vec<Record>, Fault> {
+    let table = &tables.events;
+    let after = event_key(after);
+    let range = (Bound::Excluded(after.as_slice()), Bound::Unbounded);
+    let mut records = Vec::new();
+    for entry in table.rows.range::<&[u8]>(range)?.take(limit.min(MOST_EVENTS)) {
+        let (key, row) = entry?;
+        records.push(table.read(key.value(), row.value(), |content| record(key.value(), content))?);
+    }
+    Ok(records)
+}
+
+fn record(key: &[u8], content: &[u8]) -> Result<Record, Damaged> {
+    let revision = key.try_into().map(u64::from_be_bytes).map_err(|_| Damaged::new("its key is no revision"))?;
+    let line = std::str::from_utf8(record::event_line(content)?).map_err(|_| Damaged::new("it is not text"))?;
+    Ok(Record { revision: Revision(revision), line: line.into() })
 }
 
 fn is_asked_for(event: &Event, query: &EventQuery) -> bool {

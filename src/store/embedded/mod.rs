@@ -9,6 +9,7 @@ mod check;
 mod engine;
 mod fault;
 mod listing;
+mod older;
 mod open;
 mod row;
 mod table;
@@ -37,8 +38,8 @@ pub use self::open::OpenError;
 use self::open::Opener;
 use self::table::{Tables, nth};
 use super::feed::{Changes, LocalFeed};
-use super::{EventPage, EventQuery, Feed, KeyRef, Store, StoreError, Stored, Write};
-use crate::domain::{ApiKey, Digest, Realm, Revision, Settings, Timestamp};
+use super::{EventPage, EventQuery, Feed, KeyRef, Record, Store, StoreError, Stored, Write};
+use crate::domain::{ApiKey, Digest, Head, Realm, Revision, Settings, Timestamp};
 
 /// The store in a file. Cheap to clone; it is closed when the last clone and the last feed are gone.
 #[derive(Clone)]
@@ -102,6 +103,14 @@ impl Store for EmbeddedStore {
 
     async fn events(&self, query: EventQuery) -> Result<EventPage, StoreError> {
         self.engine.read(move |tables| listing::events(tables, &query)).await
+    }
+
+    async fn records(&self, after: Revision, limit: usize) -> Result<Vec<Record>, StoreError> {
+        self.engine.read(move |tables| listing::records(tables, after, limit)).await
+    }
+
+    async fn head(&self) -> Result<Head, StoreError> {
+        self.engine.read(Tables::chain).await
     }
 
     async fn count(&self, realm: Realm) -> Result<u64, StoreError> {

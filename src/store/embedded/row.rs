@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::domain::{KeyId, Realm, Revision, Timestamp};
+use crate::domain::{Head, KeyId, Realm, RecordHash, Revision, Timestamp};
 use crate::store::Stored;
 use crate::store::record::Damaged;
 
@@ -113,6 +113,19 @@ pub(super) fn id_bytes(id: KeyId) -> [u8; 16] {
 pub(super) fn id_from(bytes: &[u8]) -> Result<KeyId, Damaged> {
     let bits = bytes.try_into().map_err(|_| Damaged::new("it holds no id"))?;
     Ok(KeyId::from_bits(u128::from_be_bytes(bits)))
+}
+
+/// The end of the chain as bytes.
+pub(super) fn head_bytes(head: Head) -> Vec<u8> {
+    let Revision(revision) = head.revision;
+    [&revision.to_be_bytes()[..], head.hash.as_bytes()].concat()
+}
+
+/// The reverse of [`head_bytes`].
+pub(super) fn head_from(bytes: &[u8]) -> Result<Head, Damaged> {
+    let split = bytes.split_first_chunk().and_then(|(revision, hash)| Some((revision, hash.try_into().ok()?)));
+    let (revision, hash) = split.ok_or_else(|| Damaged::new("it is not a revision and a hash"))?;
+    Ok(Head { revision: Revision(u64::from_be_bytes(*revision)), hash: RecordHash::from_bytes(hash) })
 }
 
 /// What holds for the store as a whole.

@@ -7,12 +7,12 @@ use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition
 
 use super::fault::Fault;
 use super::row::{self, Owner, Place, State};
-use crate::domain::{ApiKey, Digest, Event, KeyId, Realm, Revision, Settings, Timestamp};
+use crate::domain::{ApiKey, Digest, Event, Head, KeyId, Realm, Revision, Settings, Timestamp};
 use crate::store::record::{self, Damaged};
 use crate::store::{KeyRef, Stored};
 
 /// The version of all that `docs/store-format.md` describes but the records, which carry their own.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 type Bytes = &'static [u8];
 /// A table in a transaction that reads.
@@ -29,6 +29,7 @@ const META: &str = "meta";
 
 const FORMAT_ROW: &[u8] = b"format";
 const STATE_ROW: &[u8] = b"state";
+const CHAIN_ROW: &[u8] = b"chain";
 const SETTINGS_ROW: &[u8] = b"settings";
 
 /// The place of a realm in every pair of tables.
@@ -124,6 +125,16 @@ impl<'t> Tables<WriteTable<'t>> {
         self.meta.put(STATE_ROW, state.to_bytes())
     }
 
+    /// Writes down where the chain of events ends.
+    pub(super) fn put_chain(&mut self, head: Head) -> Result<(), Fault> {
+        self.meta.put(CHAIN_ROW, row::head_bytes(head))
+    }
+
+    /// Writes down that the file is in this version's format.
+    pub(super) fn put_format(&mut self) -> Result<(), Fault> {
+        self.meta.put(FORMAT_ROW, FORMAT.to_be_bytes().to_vec())
+    }
+
     /// Writes the settings.
     pub(super) fn put_settings(&mut self, settings: &Settings, revision: Revision) -> Result<(), Fault> {
         self.meta.put(SETTINGS_ROW, row::with_revision(&record::encode_settings(settings), revision))
@@ -131,7 +142,8 @@ impl<'t> Tables<WriteTable<'t>> {
 
     /// Writes what an empty store holds.
     pub(super) fn put_beginning(&mut self) -> Result<(), Fault> {
-        self.meta.put(FORMAT_ROW, FORMAT.to_be_bytes().to_vec())?;
+        self.put_format()?;
+        self.put_chain(Head::of_nothing())?;
         self.put_state(State::default())
     }
 }
@@ -160,6 +172,12 @@ impl<T: ReadableTable<Bytes, Bytes>> Tables<T> {
     pub(super) fn state(&self) -> Result<State, Fault> {
         let state = self.meta.row(STATE_ROW, State::from_bytes)?;
         state.ok_or_else(|| Fault::contradiction(&self.meta.place(STATE_ROW), "the row is missing"))
+    }
+
+    /// Where the chain of events ends.
+    pub(super) fn chain(&self) -> Result<Head, Fault> {
+        let head = self.meta.row(CHAIN_ROW, row::head_from)?;
+        head.ok_or_else(|| Fault::contradiction(&self.meta.place(CHAIN_ROW), "the row is missing"))
     }
 
     /// The settings.

@@ -10,14 +10,14 @@ use std::sync::Arc;
 use super::fault::Fault;
 use super::row::{self, Owner, State};
 use super::table::{Tables, WriteTable, event_key, nth};
-use crate::domain::{ApiKey, Digest, EventDraft, KeyId, Realm, Revision, Settings, Timestamp};
+use crate::domain::{ApiKey, Digest, EventDraft, Head, KeyId, Realm, RecordHash, Revision, Settings, Timestamp};
 use crate::store::feed::Batch;
 use crate::store::record;
 use crate::store::{Conflict, Notice, Stored, What, Write};
 
 /// Writes `writes` into `tables`. Whatever error is answered, the transaction must be given up.
 pub(super) fn apply(tables: &mut Tables<WriteTable<'_>>, writes: Vec<Write>) -> Result<Batch, Fault> {
-    let mut commit = Commit { state: tables.state()?, tables };
+    let mut commit = Commit { state: tables.state()?, chain: tables.chain()?, tables };
     let mut notices = Vec::with_capacity(writes.len());
     for Write { realm, what, events } in writes {
         if let What::Raise(least) = &what {
@@ -26,7 +26,8 @@ pub(super) fn apply(tables: &mut Tables<WriteTable<'_>>, writes: Vec<Write>) -> 
         let revision = commit.tell(realm, events)?;
         notices.extend(commit.write(realm, what, revision)?);
     }
-    let Commit { state, tables } = commit;
+    let Commit { state, chain, tables } = commit;
+    tables.put_chain(chain)?;
     tables.put_state(state)?;
     Ok(Batch { notices, last: state.last })
 }
@@ -35,6 +36,7 @@ pub(super) fn apply(tables: &mut Tables<WriteTable<'_>>, writes: Vec<Write>) -> 
 struct Commit<'a, 't> {
     tables: &'a mut Tables<WriteTable<'t>>,
     state: State,
+    chain: Head,
 }
 
 impl Commit<'_, '_> {
@@ -46,8 +48,11 @@ impl Commit<'_, '_> {
         for draft in events {
             self.state.last = self.state.last.next();
             let key = event_key(self.state.last);
-            let record = record::encode_event(&draft.at_revision(realm, self.state.last));
-            let record = record.map_err(|damage| Fault::damaged(&self.tables.events.place(&key), &damage))?;
+            let event = draft.at_revision(realm, self.state.last, self.chain.hash);
+            let damaged = |damage| Fault::damaged(&self.tables.events.place(&key), &damage);
+            let record = record::encode_event(&event).map_err(damaged)?;
+            let hash = RecordHash::of(record::event_line(&record).map_err(damaged)?);
+            self.chain = Head { revision: self.state.last, hash };
             self.tables.events.put(&key, record)?;
         }
         Ok(self.state.last)

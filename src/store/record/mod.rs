@@ -15,10 +15,10 @@ mod tests;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::domain::{ApiKey, Event, KeyId, Settings};
+use crate::domain::{ApiKey, Event, KeyId, RecordHash, Settings};
 
 const V1: u8 = 1;
-/// Of keys that have limits of their own.
+/// Of keys that have limits of their own, and of events, which hold the hash of the one before.
 const V2: u8 = 2;
 const CHECK_BYTES: usize = 4;
 
@@ -76,17 +76,35 @@ pub fn decode_settings(record: &[u8]) -> Result<Settings, Damaged> {
 
 /// The record of `event`.
 pub fn encode_event(event: &Event) -> Result<Vec<u8>, Damaged> {
-    let mut record = vec![V1];
+    let mut record = vec![V2];
     serde_json::to_writer(&mut record, event).map_err(|e| Damaged(format!("its JSON cannot be written: {e}")))?;
     Ok(seal(record))
 }
 
 /// The event in `record`.
 pub fn decode_event(record: &[u8]) -> Result<Event, Damaged> {
+    serde_json::from_slice(event_line(record)?).map_err(|e| Damaged(format!("its JSON is not an event: {e}")))
+}
+
+/// The JSON of the event in `record`, byte for byte: what the hash of it is made of.
+pub fn event_line(record: &[u8]) -> Result<&[u8], Damaged> {
     match unframe(record)? {
-        (V1, body) => serde_json::from_slice(body).map_err(|e| Damaged(format!("its JSON is not an event: {e}"))),
-        (version, _) => Err(unknown(version, V1)),
+        (V2, line) => Ok(line),
+        (V1, _) => Err(Damaged::new("it is of the time before the chain, and was not brought into it")),
+        (version, _) => Err(unknown(version, V2)),
     }
+}
+
+/// The event in `record`, which is of version 1, as one of version 2 behind an event of this hash.
+pub fn chain_event(record: &[u8], previous: RecordHash) -> Result<Vec<u8>, Damaged> {
+    let body = match unframe(record)? {
+        (V1, body) => body,
+        (version, _) => return Err(Damaged(format!("its format version is {version}, and 1 was expected"))),
+    };
+    let open = body.strip_suffix(b"}").ok_or_else(|| Damaged::new("its JSON is not an object"))?;
+    let chained = [&[V2], open, format!(",\"previous\":\"{previous}\"}}").as_bytes()].concat();
+    let record = seal(chained);
+    decode_event(&record).map(|_| record)
 }
 
 fn postcard_of(version: u8, body: &impl Serialize) -> Vec<u8> {

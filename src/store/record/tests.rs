@@ -138,8 +138,8 @@ fn event() -> impl Strategy<Value = Event> {
     (any::<u128>(), instant(), "[ -~]{1,20}", address, action, any::<u64>(), option::of(facts)).prop_map(
         |(id, at, actor, address, action, revision, after)| {
             let (id, actor, key) = (EventId::from_bits(id), Actor::named(actor), Some(KeyId::from_bits(id)));
-            EventDraft { id, at, actor, address, action, key, before: after.clone(), after }
-                .at_revision(Realm::Gateway, Revision(revision))
+            EventDraft { id, at, written_at: at, actor, address, action, key, before: after.clone(), after }
+                .at_revision(Realm::Gateway, Revision(revision), RecordHash::of(b"the one before"))
         },
     )
 }
@@ -291,4 +291,25 @@ fn version_2_of_a_key_is_version_1_with_its_limits_behind() {
     assert_eq!(decode_key(&record), Ok(limited));
     let none_at_all = ApiKey { limits: Some(Limits::default()), ..plain_key() };
     assert_eq!(decode_key(&encode_key(&none_at_all)), Ok(none_at_all));
+}
+
+#[test]
+fn version_2_of_an_event_is_version_1_with_the_hash_of_the_one_before_behind() {
+    let body = concat!(
+        r#"{"id":"evt_00000000000000000000000000000001","revision":7,"at":"2026-11-23T19:12:00.000Z","actor":"root","#,
+        r#""address":null,"action":"key.edited","key":null,"before":null,"after":null}"#
+    );
+    let old = seal([&[V1], body.as_bytes()].concat());
+    assert!(decode_event(&old).expect_err("not chained").to_string().contains("before the chain"));
+    let previous = RecordHash::of(b"the one before");
+    let record = chain_event(&old, previous).expect("chained");
+    let event = decode_event(&record).expect("read");
+    assert_eq!((event.previous, event.written_at, event.revision), (previous, None, Revision(7)));
+    assert_eq!(encode_event(&event).expect("written"), record, "what is read is written the same");
+    let line = format!("{},\"previous\":\"{previous}\"}}", &body[..body.len() - 1]);
+    assert_eq!(event_line(&record).expect("a line"), line.as_bytes());
+    assert!(chain_event(&record, previous).is_err(), "twice");
+    for wrong in ["", "{", "[]", "}"] {
+        assert!(chain_event(&seal([&[V1], wrong.as_bytes()].concat()), previous).is_err(), "{wrong}");
+    }
 }

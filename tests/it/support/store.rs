@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use relevo::domain::{Digest, Realm, Revision, Settings, Timestamp};
-use relevo::store::{EventPage, EventQuery, Feed, KeyRef, Notice, Store, StoreError, Stored, Write};
+use relevo::domain::{Digest, Head, Realm, Revision, Settings, Timestamp};
+use relevo::store::{EventPage, EventQuery, Feed, KeyRef, Notice, Record, Store, StoreError, Stored, Write};
 
 type Key = Stored<Arc<relevo::domain::ApiKey>>;
 
@@ -65,6 +65,14 @@ impl<C: Conduct> Store for Misbehaving<C> {
 
     async fn events(&self, query: EventQuery) -> Result<EventPage, StoreError> {
         self.answering()?.events(query).await
+    }
+
+    async fn records(&self, after: Revision, limit: usize) -> Result<Vec<Record>, StoreError> {
+        self.answering()?.records(after, limit).await
+    }
+
+    async fn head(&self) -> Result<Head, StoreError> {
+        self.answering()?.head().await
     }
 
     async fn count(&self, realm: Realm) -> Result<u64, StoreError> {

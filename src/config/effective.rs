@@ -240,6 +240,7 @@ fn one_route(route: &Route, config: &Config) -> file::Route {
         streaming: route.streaming,
         encoded_slash: route.encoded_slash.into(),
         body_limit: route.body_limit.map_or_else(|| "unlimited".into(), bytes),
+        upgrade: texts(&route.upgrade).into(),
         strip_prefix: route.strip_prefix.into(),
         preflight: route.preflight.into(),
         set_request_headers: set(&route.request_headers),

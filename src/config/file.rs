@@ -374,6 +374,8 @@ pub(super) struct Route {
     pub(super) encoded_slash: At<bool>,
     /// The largest request body, or "unlimited".
     pub(super) body_limit: Text,
+    /// The protocols to which a request may change its connection, such as "websocket".
+    pub(super) upgrade: At<Vec<Text>>,
     /// Whether the backend is asked for what follows the path prefix, and not for all of it.
     pub(super) strip_prefix: At<bool>,
     /// Whether CORS preflights (`OPTIONS` with `Origin` and `Access-Control-Request-Method`) go to the backend without a
@@ -532,6 +534,7 @@ impl Default for Route {
             streaming: false,
             encoded_slash: At::default(),
             body_limit: "10MiB".into(),
+            upgrade: At::default(),
             strip_prefix: At::default(),
             preflight: At::default(),
             set_request_headers: BTreeMap::new(),

@@ -17,6 +17,7 @@ mod read;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 mod written;
 
 use std::collections::BTreeSet;
@@ -31,6 +32,7 @@ use ipnet::IpNet;
 pub use self::address::ListenAddress;
 pub use self::certificate::Certificate;
 pub use self::mistake::{Mistake, Mistakes, Place};
+pub use self::upgrade::UpgradeName;
 use crate::domain::{self, Lifetime, OnExpiry, Prefix, Role, Span};
 
 /// Where the configuration is looked for when nobody says where it is.
@@ -511,6 +513,8 @@ pub struct Route {
     pub encoded_slash: bool,
     /// The largest request body in bytes; `None`: unlimited.
     pub body_limit: Option<u64>,
+    /// The protocols to which a request may change its connection.
+    pub upgrade: BTreeSet<UpgradeName>,
     /// Whether the backend is asked for what follows [`Route::path`] only.
     pub strip_prefix: bool,
     /// Whether CORS preflights pass without a credential.

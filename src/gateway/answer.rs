@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::CONNECTION;
-use http::{HeaderValue, Method, Request, Response, Uri};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use hyper::body::Incoming;
 use tracing::{debug, error};
@@ -45,7 +45,8 @@ impl Worker {
             refuse(Refusal::Internal, &method, self.begin(client, &unread(method.clone())))
         });
         let retires = client.heads.as_ref().is_some_and(|heads| heads.pulse().retires());
-        if retires || (!keeps && response.body().is_refusal()) {
+        let is_tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        if (retires && !is_tunnel) || (!keeps && response.body().is_refusal()) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response.map(|body| body.holding(in_progress))

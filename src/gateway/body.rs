@@ -164,7 +164,8 @@ impl Body for RequestBody {
 /// A reply's body on its way to the client. What it holds is let go of when it is done with, however it ends.
 pub(super) struct ReplyBody {
     content: Content,
-    exchange: Exchange,
+    /// Of none where the connection becomes a tunnel, which has it.
+    exchange: Option<Exchange>,
     _in_progress: Option<InProgress>,
 }
 
@@ -186,7 +187,12 @@ impl ReplyBody {
     /// A body that is here as a whole.
     pub(super) fn whole(bytes: Bytes, exchange: Exchange) -> Self {
         let content = Content::Whole(Some(bytes).filter(|bytes| !bytes.is_empty()));
-        Self { content, exchange, _in_progress: None }
+        Self { content, exchange: Some(exchange), _in_progress: None }
+    }
+
+    /// That of a reply that begins a tunnel: nothing.
+    pub(super) fn of_tunnel() -> Self {
+        Self { content: Content::Whole(None), exchange: None, _in_progress: None }
     }
 
     /// The same; `in_progress` is dropped with it.
@@ -196,7 +202,7 @@ impl ReplyBody {
 
     /// Whether it is the gateway's own answer.
     pub(super) fn is_refusal(&self) -> bool {
-        self.exchange.is_refused()
+        self.exchange.as_ref().is_some_and(Exchange::is_refused)
     }
 
     /// A body that comes from a backend; `lease` is given back once it has been read to its end.
@@ -212,7 +218,7 @@ impl ReplyBody {
         }
         let stall = Stall::new(patience);
         let download = Download { incoming, stall, lease: Some(lease), vigil, is_over: false };
-        Self { content: Content::Download(Box::new(download)), exchange, _in_progress: None }
+        Self { content: Content::Download(Box::new(download)), exchange: Some(exchange), _in_progress: None }
     }
 }
 
@@ -249,7 +255,7 @@ impl Body for ReplyBody {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Self { content, exchange, .. } = &mut *self;
+        let Self { content, exchange: Some(exchange), .. } = &mut *self else { return Poll::Ready(None) };
         let frame = match content {
             Content::Whole(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
             Content::Download(download) => match download.poll_ended(exchange, cx) {

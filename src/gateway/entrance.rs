@@ -4,6 +4,7 @@
 //! HTTP ends at its deadline; what waited in the queue when a drain began is still served.
 //! Deliberately does not: look at requests.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -168,7 +169,13 @@ impl Worker {
         });
         let ended = match protocol {
             // Apart, so that a conversation in the lane does not keep room for an engine.
-            Protocol::Http1 => Box::pin(connection::serve(stream, heads, service, head_bounds, drain)).await,
+            Protocol::Http1 => {
+                let served = Box::pin(connection::serve(stream, heads, service, head_bounds, drain)).await;
+                match (served, client.tunnel.take()) {
+                    (Ok(rest), Some(tunnel)) => return Box::pin(tunnel.run(rest.stream, rest.unread)).await,
+                    (served, _) => served.map(drop),
+                }
+            }
             Protocol::Http2 => Box::pin(http2::serve(stream, service, &http2_bounds, drain)).await.map_err(End::Broken),
         };
         if let Err(end) = ended {
@@ -193,7 +200,7 @@ impl Worker {
         let nobody = || io::Error::from(io::ErrorKind::AddrNotAvailable);
         let peer = Peer::at(address, trusted).ok_or_else(nobody)?;
         let scheme = if door.tls.is_some() { Scheme::Https } else { Scheme::Http };
-        let client = Client { address, peer, scheme, purpose: door.purpose, heads: None };
+        let client = Client { address, peer, scheme, purpose: door.purpose, heads: None, tunnel: Cell::default() };
         let (stream, agreed) = match &door.tls {
             Some(tls) => {
                 let _place = Handshake::among(&self.plane, handshakes)?;

@@ -181,6 +181,11 @@ impl Exchange {
         self.refusal = Some(refusal.code());
     }
 
+    /// It was a tunnel, which has ended for this reason.
+    pub(super) fn tunnel_ended(&self, reason: &'static str) {
+        self.site.route_metrics(self.route).ended_tunnel(reason);
+    }
+
     /// The place of its route.
     pub(super) fn route(&self) -> Option<usize> {
         self.route

@@ -6,9 +6,11 @@
 //! Deliberately does not: touch headers other than `Host` and framing.
 
 use std::error::Error;
+use std::io;
 use std::rc::Rc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, request, uri};
 use http_body::Body;
@@ -17,10 +19,12 @@ use hyper::client::conn::TrySendError;
 use tracing::warn;
 
 use crate::net::opening::Protocol;
+use crate::net::stream::Stream;
 
 use super::body::{Fate, Progress, RequestBody};
 use super::refusal::Refusal;
-use super::upstream::{Connection, Endpoint, EndpointLabel, InFlight, Outcome, Tried, Upstream};
+use super::tunnel::Ask;
+use super::upstream::{Connection, Endpoint, EndpointLabel, InFlight, Outcome, Pool, Tried, Upstream};
 use super::verdict::Permit;
 
 /// The head of a backend's reply, with what its body needs.
@@ -35,7 +39,7 @@ pub(super) struct Reply {
 pub(super) struct Lease {
     connection: Connection,
     upload: Option<Rc<Progress>>,
-    _in_flight: InFlight,
+    in_flight: InFlight,
 }
 
 impl Lease {
@@ -45,14 +49,20 @@ impl Lease {
             self.connection.give_back();
         }
     }
+
+    /// The connection's stream, with what came behind the head of the reply that made it a tunnel's.
+    pub(super) async fn into_stream(self) -> Option<(Stream, Bytes, InFlight)> {
+        let (stream, early) = self.connection.into_stream().await?;
+        Some((stream, early, self.in_flight))
+    }
 }
 
-/// Sends the request, `now`, to one of the upstream's endpoints.
+/// Sends the request, `now`, to one of the upstream's endpoints; it may `ask` for another protocol on its connection.
 pub(super) async fn forward(
     _permit: &Permit,
     upstream: &Upstream,
     request: Request<RequestBody>,
-    upload: Option<Rc<Progress>>,
+    (upload, ask): (Option<Rc<Progress>>, Option<&Ask>),
     now: Instant,
 ) -> Result<Reply, Refusal> {
     let mut place = match upstream.admit() {
@@ -60,13 +70,13 @@ pub(super) async fn forward(
         None => upstream.wait().await.ok_or(Refusal::Overloaded)?,
     };
     let mut tried = Tried::default();
-    let mut attempt = Attempt { request, upload, repeated: false, begun: now };
+    let mut attempt = Attempt { request, upload, ask, repeated: false, begun: now };
     while let Some(endpoint) = upstream.choose(now, &mut tried) {
         upstream.goes_to(endpoint, &mut place);
         attempt = match attempt.at(upstream, endpoint, &mut place).await? {
             Progressed::Answered(response, connection, upload) => {
                 place.answered();
-                let lease = Lease { connection, upload, _in_flight: place };
+                let lease = Lease { connection, upload, in_flight: place };
                 return Ok(Reply { response, lease, endpoint: Rc::clone(&endpoint.label) });
             }
             Progressed::Unsent(attempt) => attempt,
@@ -82,40 +92,49 @@ pub(super) async fn forward(
 }
 
 /// A request that has not been answered yet.
-struct Attempt {
+struct Attempt<'a> {
     request: Request<RequestBody>,
     upload: Option<Rc<Progress>>,
+    ask: Option<&'a Ask>,
     repeated: bool,
     begun: Instant,
 }
 
-enum Progressed {
+enum Progressed<'a> {
     Answered(Response<Incoming>, Connection, Option<Rc<Progress>>),
     /// Nothing was sent: another endpoint may be tried.
-    Unsent(Attempt),
+    Unsent(Attempt<'a>),
     /// It was sent, may be sent once more, and better elsewhere.
-    Again(Attempt),
+    Again(Attempt<'a>),
 }
 
-impl Attempt {
+impl<'a> Attempt<'a> {
+    /// A connection for it: one that was used before if that will do.
+    async fn connection(&self, pool: &Rc<Pool>) -> io::Result<Connection> {
+        if self.ask.is_some() {
+            return pool.connect_alone().await;
+        }
+        let idle = if self.repeated { None } else { pool.idle(self.begun).await };
+        match idle {
+            Some(connection) => Ok(connection),
+            None => pool.connect().await,
+        }
+    }
+
     async fn at(
         mut self,
         upstream: &Upstream,
         endpoint: &Endpoint,
         place: &mut InFlight,
-    ) -> Result<Progressed, Refusal> {
+    ) -> Result<Progressed<'a>, Refusal> {
         loop {
-            let idle = if self.repeated { None } else { endpoint.pool.idle(self.begun).await };
-            let mut connection = match idle {
-                Some(connection) => connection,
-                None => match endpoint.pool.connect().await {
-                    Ok(connection) => connection,
-                    Err(error) => {
-                        upstream.report(endpoint, Outcome::Unreachable);
-                        warn!(upstream = &*upstream.name, endpoint = &*endpoint.label.authority, %error, "no connection");
-                        return Ok(Progressed::Unsent(self));
-                    }
-                },
+            let mut connection = match self.connection(&endpoint.pool).await {
+                Ok(connection) => connection,
+                Err(error) => {
+                    upstream.report(endpoint, Outcome::Unreachable);
+                    warn!(upstream = &*upstream.name, endpoint = &*endpoint.label.authority, %error, "no connection");
+                    return Ok(Progressed::Unsent(self));
+                }
             };
             address(&mut self.request, endpoint, connection.protocol());
             let may_repeat = !self.repeated && is_repeatable(&self.request, &connection);
@@ -124,7 +143,8 @@ impl Attempt {
             let patience = upstream.patience(self.repeated.then_some(self.begun));
             let mut error = match connection.send(self.request, patience, moved).await {
                 Some(Ok(response)) => {
-                    let response = judged(response).inspect_err(|_| upstream.report(endpoint, Outcome::Broken))?;
+                    let response =
+                        judged(response, self.ask).inspect_err(|_| upstream.report(endpoint, Outcome::Broken))?;
                     upstream.report(endpoint, Outcome::Answered);
                     return Ok(Progressed::Answered(response, connection, self.upload));
                 }
@@ -248,11 +268,13 @@ fn frame(request: &mut Request<RequestBody>) {
     };
 }
 
-/// Refuses a reply that could mean two things, or that was not asked for.
-fn judged(response: Response<Incoming>) -> Result<Response<Incoming>, Refusal> {
+/// Refuses a reply that could mean two things, or another protocol that was not asked for.
+fn judged(response: Response<Incoming>, ask: Option<&Ask>) -> Result<Response<Incoming>, Refusal> {
     let headers = response.headers();
     let two_framings = headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH);
-    if two_framings || response.status() == StatusCode::SWITCHING_PROTOCOLS {
+    let unasked =
+        response.status() == StatusCode::SWITCHING_PROTOCOLS && !ask.is_some_and(|ask| ask.is_granted(headers));
+    if two_framings || unasked {
         return Err(Refusal::UpstreamFailed);
     }
     Ok(response)

@@ -28,11 +28,13 @@ pub mod rewrite;
 pub mod route;
 mod site;
 mod stall;
+mod tunnel;
 mod upstream;
 pub mod verdict;
 mod vigil;
 mod worker;
 
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::atomic::AtomicUsize;
@@ -65,6 +67,7 @@ use refusal::Refusal;
 use route::Route;
 use site::{Setup, Site};
 use stall::Patience;
+use tunnel::{Ask, Tunnel};
 use upstream::Addresses;
 use verdict::{Holder, Permit};
 use vigil::Vigil;
@@ -153,6 +156,8 @@ struct Client {
     purpose: Purpose,
     /// What the guard of the connection tells, where there is one: on HTTP/1.1.
     heads: Option<Rc<Heads>>,
+    /// What is to become of the connection when its engine has ended.
+    tunnel: Cell<Option<Box<Tunnel>>>,
 }
 
 impl Worker {
@@ -177,6 +182,9 @@ impl Worker {
             Err(refusal) => Err(refusal),
         };
         match response {
+            Ok((head, body)) if head.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                Box::pin(self.raise(client, head, body, exchange)).await
+            }
             Ok((head, body)) => head.map(|()| body.into_reply(exchange)),
             Err(refusal) => refuse(refusal, &method, exchange),
         }
@@ -193,6 +201,7 @@ impl Worker {
         let (mut head, body) = request.into_parts();
         let (route, target) = site.route(&head)?;
         exchange.on_route(route, || target.clone());
+        let ask = Ask::of(route, &head, || !body.is_end_stream());
         let permit = self.judge(exchange, route, &mut head)?;
         self.note_use(&permit, exchange, (route, &head.headers));
         self.limit(&permit, exchange)?;
@@ -201,6 +210,9 @@ impl Worker {
         let mut headers = self.headers(client, &permit, &mut head, exchange)?;
         if let Some(rewrite) = &route.rewrite {
             rewrite.request(&mut headers);
+        }
+        if let Some(ask) = &ask {
+            ask.tell(&mut headers);
         }
         let upstream = site.upstream(route);
         let asked = Instant::now();
@@ -217,14 +229,14 @@ impl Worker {
         *request.uri_mut() = target;
         *request.headers_mut() = headers;
 
-        let forwarded = forward::forward(&permit, upstream, request, upload, asked);
+        let forwarded = forward::forward(&permit, upstream, request, (upload, ask.as_deref()), asked);
         let reply = vigil::watched(vigil.as_deref(), forwarded).await?;
         exchange.answered_by(&reply.endpoint, asked.elapsed());
         let turns_stream = stream.is_none() && self::is_stream(&reply.response);
         let vigil = if turns_stream { begin(None) } else { vigil };
         let stream = stream.or_else(|| turns_stream.then(|| self.stream(client, site)));
         let patience = stream.unwrap_or_else(|| Patience::with_reply(&self.wheel, upstream.body_timeout));
-        Ok(Passed { permit, route: route.index, reply, patience: (patience, vigil) })
+        Ok(Passed { permit, route: route.index, reply, patience: (patience, vigil), ask })
     }
 
     /// The exchange in progress is a stream: the patience with its bodies.
@@ -297,7 +309,7 @@ impl Worker {
 
 /// The backend's reply as the client gets it.
 fn deliver(passed: Passed, method: &Method, exchange: &mut Exchange) -> Result<(Response<()>, Delivery), Refusal> {
-    let Passed { permit, route, reply, patience } = passed;
+    let Passed { permit, route, reply, patience, ask } = passed;
     let (mut head, incoming) = reply.response.into_parts();
     let had_length = head.headers.contains_key(CONTENT_LENGTH);
     // Without a body to measure, the length is the backend's word.
@@ -325,7 +337,7 @@ fn deliver(passed: Passed, method: &Method, exchange: &mut Exchange) -> Result<(
         limit::tell(&mut head.headers, &admitted.standing);
     }
     exchange.status = head.status;
-    let delivery = Delivery { incoming, patience, lease: reply.lease };
+    let delivery = Delivery { incoming, patience, lease: reply.lease, ask };
     Ok((Response::from_parts(head, ()), delivery))
 }
 
@@ -354,6 +366,7 @@ struct Passed {
     route: usize,
     reply: Reply,
     patience: (Patience, Option<Rc<Vigil>>),
+    ask: Option<Box<Ask>>,
 }
 
 /// A reply's body, about to be delivered.
@@ -361,6 +374,8 @@ struct Delivery {
     incoming: Incoming,
     patience: (Patience, Option<Rc<Vigil>>),
     lease: forward::Lease,
+    /// What its request asked to be made of its connection.
+    ask: Option<Box<Ask>>,
 }
 
 impl Delivery {
@@ -380,7 +395,8 @@ fn admit_length(body: &Incoming, route: &Route) -> Result<(), Refusal> {
 
 /// Whether a reply is a stream by what it says of itself.
 fn is_stream(response: &Response<Incoming>) -> bool {
-    response.headers().get(CONTENT_TYPE).is_some_and(|kind| headers::is_event_stream(kind.as_bytes()))
+    response.status() == StatusCode::SWITCHING_PROTOCOLS
+        || response.headers().get(CONTENT_TYPE).is_some_and(|kind| headers::is_event_stream(kind.as_bytes()))
 }
 
 /// The request target in origin form (RFC 9112 §3.2.1).

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use http::{HeaderValue, Method};
 
-use crate::config::{self, Auth, Config, CredentialForm, Credentials, HostPattern};
+use crate::config::{self, Auth, Config, CredentialForm, Credentials, HostPattern, UpgradeName};
 use crate::domain::Role;
 
 use super::path::Normalised;
@@ -42,6 +42,8 @@ pub struct Route {
     pub encoded_slash: bool,
     /// The largest request body in bytes; `None`: unlimited.
     pub body_limit: Option<u64>,
+    /// The protocols to which a request may change its connection.
+    pub upgrade: Box<[UpgradeName]>,
     /// Whether CORS preflights pass without a credential.
     pub preflight: bool,
     /// What it changes of requests and replies.
@@ -142,6 +144,7 @@ impl Route {
             streaming: route.streaming,
             encoded_slash: route.encoded_slash,
             body_limit: route.body_limit,
+            upgrade: route.upgrade.iter().cloned().collect(),
             preflight: route.preflight,
             rewrite: Rewrite::of(route),
             upstream: route.upstream,

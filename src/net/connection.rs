@@ -5,6 +5,7 @@
 
 use std::error::Error as StdError;
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -29,6 +30,15 @@ pub enum End {
     Late(Late),
 }
 
+/// What is left of a connection when its engine has ended.
+#[derive(Debug)]
+pub struct Rest<IO> {
+    /// The stream; closed, unless the last reply was one of status 101.
+    pub stream: IO,
+    /// What the client sent behind the last request.
+    pub unread: Vec<u8>,
+}
+
 /// Serves `stream` until the client leaves or is late, or `drain` has been called and the last reply is out. The
 /// service learns from `heads` which requests it must refuse.
 pub async fn serve<IO, S, B>(
@@ -37,7 +47,7 @@ pub async fn serve<IO, S, B>(
     service: S,
     bounds: HeadBounds,
     drain: &CancellationToken,
-) -> Result<(), End>
+) -> Result<Rest<IO>, End>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
     S: HttpService<Incoming, ResBody = B>,
@@ -51,18 +61,26 @@ where
         engine.max_headers(bounds.header_count); // costs an allocation per request; the guard counts anyhow
     }
     let guard = Guard::new(stream, bounds, Rc::clone(&heads));
-    let connection = engine.serve_connection(TokioIo::new(guard), service);
-    let mut connection = std::pin::pin!(connection);
+    let mut connection = engine.serve_connection(TokioIo::new(guard), service);
     let mut late = std::pin::pin!(poll_fn(|cx| heads.pulse().poll(cx)));
-    tokio::select! {
+    let ended = tokio::select! {
         biased;
-        ended = connection.as_mut() => return Ok(ended?),
+        ended = &mut connection => Some(ended),
         late = late.as_mut() => return Err(End::Late(late)),
-        () = drain.cancelled() => connection.as_mut().graceful_shutdown(),
-    }
-    tokio::select! {
-        biased;
-        ended = connection => Ok(ended?),
-        late = late => Err(End::Late(late)),
-    }
+        () = drain.cancelled() => None,
+    };
+    let ended = if let Some(ended) = ended {
+        ended
+    } else {
+        Pin::new(&mut connection).graceful_shutdown();
+        tokio::select! {
+            biased;
+            ended = &mut connection => ended,
+            late = late => return Err(End::Late(late)),
+        }
+    };
+    ended?;
+    let parts = connection.into_parts();
+    let (stream, unread) = parts.io.into_inner().into_parts(&parts.read_buf);
+    Ok(Rest { stream, unread })
 }

@@ -45,7 +45,19 @@ pub fn late(_: tokio::time::error::Elapsed) -> io::Error {
 
 /// How TLS is spoken with one upstream. Cheap to clone.
 #[derive(Clone)]
-pub struct Connector(TlsConnector);
+pub struct Connector {
+    both: TlsConnector,
+    http1: TlsConnector,
+}
+
+/// What may be spoken over TLS; the backend chooses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Offer {
+    /// HTTP/2 or HTTP/1.1.
+    Both,
+    /// HTTP/1.1 alone.
+    Http1,
+}
 
 impl Connector {
     /// Speaks TLS as `tls` says. Reads files.
@@ -62,14 +74,20 @@ impl Connector {
             }
             None => config.with_no_client_auth(),
         };
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Self(Arc::new(config).into()))
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let http1 = Arc::new(config.clone()).into();
+        config.alpn_protocols.insert(0, b"h2".to_vec());
+        Ok(Self { both: Arc::new(config).into(), http1 })
     }
 
     /// Shakes hands with `host` over `stream`; tells what was agreed to be spoken. The caller keeps time.
-    pub async fn connect(&self, host: &str, stream: Stream) -> io::Result<(Stream, Protocol)> {
+    pub async fn connect(&self, host: &str, stream: Stream, offer: Offer) -> io::Result<(Stream, Protocol)> {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-        let stream = self.0.connect(name, stream).await?;
+        let connector = match offer {
+            Offer::Both => &self.both,
+            Offer::Http1 => &self.http1,
+        };
+        let stream = connector.connect(name, stream).await?;
         let protocol = match stream.get_ref().1.alpn_protocol() {
             Some(b"h2") => Protocol::Http2,
             Some(_) | None => Protocol::Http1,

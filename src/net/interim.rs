@@ -101,6 +101,11 @@ impl<IO> Watched<IO> {
     pub fn new(io: IO, replies: Rc<Replies>) -> Self {
         Self { io, replies }
     }
+
+    /// The socket itself.
+    pub fn into_inner(self) -> IO {
+        self.io
+    }
 }
 
 impl<IO: AsyncRead + Unpin> AsyncRead for Watched<IO> {

@@ -51,6 +51,12 @@ const STREAMS_ENDED: Metric = counter(
     &["route", "refusal"],
     "Streams ended while they lasted, by what a new request would be told.",
 );
+const TUNNELS: Metric = gauge("relevo_tunnels", &[], "Upgraded connections open now.");
+const TUNNELS_ENDED: Metric = counter(
+    "relevo_tunnels_ended_total",
+    &["route", "reason"],
+    "Upgraded connections that have ended: closed, broken, refused, idle, life, drain.",
+);
 const REQUEST_SECONDS: Metric =
     histogram("relevo_request_seconds", &["route"], "From a request's head to the end of its reply.");
 const UPSTREAM_SECONDS: Metric =
@@ -98,6 +104,8 @@ pub const ALL: &[Metric] = &[
     REQUESTS,
     REFUSALS,
     STREAMS_ENDED,
+    TUNNELS,
+    TUNNELS_ENDED,
     REQUEST_SECONDS,
     UPSTREAM_SECONDS,
     UPSTREAM_UP,
@@ -143,6 +151,8 @@ pub struct Metrics {
     pub access_log_dropped: Counter,
     /// Client connections open now.
     pub connections: Gauge,
+    /// Tunnels open now.
+    pub tunnels: Gauge,
     /// Steps of the machine's clock.
     pub clock_steps: Counter,
 }
@@ -189,6 +199,7 @@ impl Metrics {
             store_up: registry.gauge(&STORE_UP, &[]),
             access_log_dropped: registry.counter(&ACCESS_LOG_DROPPED, &[]),
             connections: registry.gauge(&CONNECTIONS, &[]),
+            tunnels: registry.gauge(&TUNNELS, &[]),
             clock_steps: registry.counter(&CLOCK_STEPS, &[]),
             registry: Arc::new(registry),
         }
@@ -266,6 +277,11 @@ impl RouteMetrics {
     /// Counts a stream that is ended, by the code of the refusal that a new request would get.
     pub fn ended_stream(&self, refusal: &'static str) {
         self.registry.counter(&STREAMS_ENDED, &[&self.route, refusal]).increment(1);
+    }
+
+    /// Counts a tunnel that has ended, by its reason.
+    pub fn ended_tunnel(&self, reason: &'static str) {
+        self.registry.counter(&TUNNELS_ENDED, &[&self.route, reason]).increment(1);
     }
 
     /// Counts a request that was let through on an old token.
@@ -378,6 +394,7 @@ mod tests {
         route.refused("credential_missing");
         route.used_old_token();
         route.ended_stream("token_superseded");
+        route.ended_tunnel("closed");
         metrics.late("head").increment(1);
         metrics.upstream("orders", "127.0.0.1:9000").answered(Duration::from_millis(2));
         metrics.upstream_up("orders", "127.0.0.1:9000").set(1.0);

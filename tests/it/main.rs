@@ -38,6 +38,7 @@ mod streams;
 mod support;
 mod time;
 mod tls;
+mod tunnels;
 mod upstream;
 mod usage;
 mod watch;

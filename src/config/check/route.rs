@@ -10,7 +10,7 @@ use http::Method;
 use super::super::file::{self, File};
 use super::super::mistake::Findings;
 use super::super::written::{At, Switched, Text};
-use super::super::{Auth, CredentialForm, MethodName, Route, Upstream};
+use super::super::{Auth, CredentialForm, MethodName, Route, Speech, Upstream};
 use super::{all, host, overlap, path, rewrite, size};
 use crate::domain::Role;
 
@@ -23,6 +23,7 @@ pub(super) fn check(file: &File, upstreams: &[Option<Upstream>], findings: &mut 
         .map(|(place, route)| one(&format!("routes[{place}]"), route, file, findings))
         .collect();
     overlap::check(&routes, file, upstreams, findings);
+    reach_upgrades(&routes, file, upstreams, findings);
     routes.into_iter().collect()
 }
 
@@ -37,6 +38,7 @@ fn one(key: &str, at: &At<file::Route>, file: &File, findings: &mut Findings) ->
     let all_roles = names(&format!("{key}.all_roles"), &route.all_roles, auth, findings);
     let credentials = credentials(key, at, auth, file, findings);
     let body_limit = findings.keep(format!("{key}.body_limit"), &route.body_limit.span, body(&route.body_limit.value));
+    let upgrade = all(&format!("{key}.upgrade"), &route.upgrade.value, findings, str::parse);
     let upstream = upstream(key, at, file, findings);
     let headers = rewrite::check(key, route, file, findings);
     let (request_headers, response_headers) = headers?;
@@ -52,12 +54,28 @@ fn one(key: &str, at: &At<file::Route>, file: &File, findings: &mut Findings) ->
         streaming: route.streaming,
         encoded_slash: route.encoded_slash.value,
         body_limit: body_limit?,
+        upgrade: upgrade?.into_iter().collect(),
         strip_prefix: route.strip_prefix.value,
         preflight: route.preflight.value,
         request_headers,
         response_headers,
         upstream: upstream?,
     })
+}
+
+/// A backend with which HTTP/2 is spoken in clear cannot be asked for an upgrade, which is of HTTP/1.1.
+fn reach_upgrades(routes: &[Option<Route>], file: &File, upstreams: &[Option<Upstream>], findings: &mut Findings) {
+    let speaks_h2c = |place: usize| {
+        let upstream = upstreams.get(place).and_then(Option::as_ref);
+        upstream.is_some_and(|upstream| upstream.endpoints.iter().any(|endpoint| endpoint.speech == Speech::H2c))
+    };
+    for (place, (route, at)) in routes.iter().zip(&file.routes).enumerate() {
+        let asks = route.as_ref().filter(|route| !route.upgrade.is_empty());
+        if asks.is_some_and(|route| speaks_h2c(route.upstream)) {
+            let message = "asks for upgrades of an upstream with h2c endpoints: only HTTP/1.1 has them";
+            findings.push(format!("routes[{place}].upgrade"), &at.value.upgrade.span, message);
+        }
+    }
 }
 
 fn auth(text: &str) -> Result<Auth, &'static str> {

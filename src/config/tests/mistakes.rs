@@ -293,6 +293,22 @@ fn mistakes_of_a_route_are_told_with_their_line() {
 }
 
 #[test]
+fn an_upgrade_that_cannot_be_is_told_with_its_line() {
+    let named = |names: &str| mistakes(&format!("{SOUND}upgrade = [{names}]\n"));
+    assert_eq!(
+        named("\"websocket\", \"web socket\""),
+        ["7 routes[0].upgrade[1]: is not the name of a protocol like websocket, with or without a /version"]
+    );
+    assert_eq!(
+        named("\"h2c\""),
+        ["7 routes[0].upgrade[0]: would carry requests that nobody judges: HTTP and TLS are no upgrades here"]
+    );
+    let text = SOUND.replace("http://", "h2c://") + "upgrade = [\"websocket\"]\n";
+    let expected = "7 routes[0].upgrade: asks for upgrades of an upstream with h2c endpoints: only HTTP/1.1 has them";
+    assert_eq!(mistakes(&text), [expected]);
+}
+
+#[test]
 fn what_a_route_lacks_is_told_with_its_line() {
     let nobody = SOUND.replace("upstream = \"orders\"", "upstream = \"nobody\"");
     assert_eq!(mistakes(&nobody), ["6 routes[0].upstream: no upstream is named \"nobody\""]);

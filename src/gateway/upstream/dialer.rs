@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::config::{Reach, Speech};
-use crate::net::dial::{self, Connector};
+use crate::net::dial::{self, Connector, Offer};
 use crate::net::opening::Protocol;
 use crate::net::stream::Stream;
 
@@ -40,10 +40,18 @@ impl Dialer {
 
     /// A new stream, and what is spoken on it.
     pub(super) async fn dial(&self) -> io::Result<(Stream, Protocol)> {
-        tokio::time::timeout(self.deadline, self.connect()).await.map_err(dial::late)?
+        tokio::time::timeout(self.deadline, self.connect(Offer::Both)).await.map_err(dial::late)?
     }
 
-    async fn connect(&self) -> io::Result<(Stream, Protocol)> {
+    /// A new stream on which HTTP/1.1 is spoken, whatever else could be.
+    pub(super) async fn dial_http1(&self) -> io::Result<Stream> {
+        match tokio::time::timeout(self.deadline, self.connect(Offer::Http1)).await.map_err(dial::late)?? {
+            (stream, Protocol::Http1) => Ok(stream),
+            (_, Protocol::Http2) => Err(io::Error::other("only HTTP/2 is spoken with this endpoint")),
+        }
+    }
+
+    async fn connect(&self, offer: Offer) -> io::Result<(Stream, Protocol)> {
         let stream = match &self.reach {
             Reach::Tcp { host, port } => self.tcp(host, *port).await?,
             Reach::Unix(path) => dial::unix(path, self.deadline).await?,
@@ -53,7 +61,7 @@ impl Dialer {
             (Speech::H2c, _) => Ok((stream, Protocol::Http2)),
             (Speech::Https, Reach::Tcp { host, .. }) => {
                 let none = || io::Error::other("TLS cannot be spoken with this upstream");
-                self.connector.as_ref().ok_or_else(none)?.connect(host, stream).await
+                self.connector.as_ref().ok_or_else(none)?.connect(host, stream, offer).await
             }
         }
     }

@@ -11,11 +11,13 @@ use std::rc::Rc;
 use std::task::Context;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use tokio::sync::oneshot;
 use tracing::debug;
 
 use crate::config;
@@ -60,7 +62,12 @@ struct Line {
     sender: SendRequest<RequestBody>,
     replies: Rc<Replies>,
     deadline: Timer,
+    /// What is left of it once its engine has ended, where somebody wants that.
+    rest: Option<oneshot::Receiver<Rest>>,
 }
+
+/// A connection without its engine, and what the engine had read and not used.
+type Rest = (Stream, Bytes);
 
 /// A connection, or a place on one, that carries one exchange. Dropped, it is closed; [`Connection::give_back`] keeps it
 /// for another.
@@ -112,11 +119,20 @@ impl Connection {
         }
     }
 
+    /// The stream of a connection that was made by [`Pool::connect_alone`], after its engine has ended with a reply of
+    /// status 101, and what was read behind the head of that.
+    pub(in crate::gateway) async fn into_stream(self) -> Option<Rest> {
+        match self.sender {
+            Sender::Http1(line) => line.rest?.await.ok(),
+            Sender::Http2(..) => None,
+        }
+    }
+
     /// Keeps the connection for another exchange. Only after a reply that was read to its end.
     pub(in crate::gateway) fn give_back(self) {
         let Sender::Http1(line) = self.sender else { return }; // a place on a connection is given back by itself
         let mut idle = self.pool.idle.borrow_mut();
-        if !line.sender.is_closed() && idle.len() < self.pool.most_idle {
+        if line.rest.is_none() && !line.sender.is_closed() && idle.len() < self.pool.most_idle {
             idle.push_back(Idle { line, since: Instant::now() });
         }
     }
@@ -204,28 +220,43 @@ impl Pool {
         self.wires.keep(wire, self.wheel.now(), self.most_idle);
     }
 
+    /// A new connection for one exchange in HTTP/1.1, after which it may be a tunnel's.
+    pub(in crate::gateway) async fn connect_alone(self: &Rc<Self>) -> io::Result<Connection> {
+        let stream = self.dialer.dial_http1().await?;
+        let (told, rest) = oneshot::channel();
+        let line = self.http1(stream, Some(told)).await?;
+        Ok(self.lend(Sender::Http1(Line { rest: Some(rest), ..line }), false))
+    }
+
     async fn dial(self: &Rc<Self>) -> io::Result<Connection> {
         let (stream, protocol) = self.dialer.dial().await?;
         self.spoken.set(Some(protocol));
         let sender = match protocol {
-            Protocol::Http1 => Sender::Http1(self.http1(stream).await?),
+            Protocol::Http1 => Sender::Http1(self.http1(stream, None).await?),
             Protocol::Http2 => self.http2(self.multiplexed.add(stream).await?),
         };
         Ok(self.lend(sender, false))
     }
 
-    async fn http1(&self, stream: Stream) -> io::Result<Line> {
+    /// Begins to speak HTTP/1.1 over `stream`; what is left in the end is `told`.
+    async fn http1(&self, stream: Stream, told: Option<oneshot::Sender<Rest>>) -> io::Result<Line> {
         let replies = Rc::<Replies>::default();
         let watched = Watched::new(stream, Rc::clone(&replies));
         let mut engine = http1::Builder::new();
         let engine = engine.max_header_size(REPLY_HEAD);
-        let (sender, connection) = engine.handshake(TokioIo::new(watched)).await.map_err(io::Error::other)?;
+        let (sender, mut connection) = engine.handshake(TokioIo::new(watched)).await.map_err(io::Error::other)?;
         tokio::task::spawn_local(async move {
-            if let Err(error) = connection.await {
-                debug!(%error, "upstream connection ended");
+            match (&mut connection).await {
+                Err(error) => debug!(%error, "upstream connection ended"),
+                Ok(()) => {
+                    if let Some(told) = told {
+                        let rest = connection.into_parts();
+                        told.send((rest.io.into_inner().into_inner(), rest.read_buf)).ok(); // nobody asked for a tunnel
+                    }
+                }
             }
         });
-        Ok(Line { sender, replies, deadline: Timer::new(&self.wheel) })
+        Ok(Line { sender, replies, deadline: Timer::new(&self.wheel), rest: None })
     }
 
     fn http2(&self, berth: Berth) -> Sender {

@@ -40,6 +40,8 @@ pub struct Guard<IO> {
     /// What the engine has not got yet: `ready` bytes for it, then the beginning of a head.
     held: BytesMut,
     ready: usize,
+    /// What the engine never gets, for as far as it was read.
+    refused: Vec<u8>,
     bounds: HeadBounds,
     heads: Rc<Heads>,
     is_shut: bool,
@@ -60,7 +62,19 @@ enum At {
 impl<IO: AsyncRead + AsyncWrite + Unpin> Guard<IO> {
     /// Watches `io`; what it finds is told by `heads`.
     pub fn new(io: IO, bounds: HeadBounds, heads: Rc<Heads>) -> Self {
-        Self { io, at: At::Head(Head::default()), held: BytesMut::new(), ready: 0, bounds, heads, is_shut: false }
+        let (held, refused) = Default::default();
+        Self { io, at: At::Head(Head::default()), held, ready: 0, refused, bounds, heads, is_shut: false }
+    }
+
+    /// The socket itself, and what the client sent behind the last request that the engine served; `unread` is what the
+    /// engine has read and not used.
+    pub fn into_parts(self, unread: &[u8]) -> (IO, Vec<u8>) {
+        let mut behind = [unread, &self.held].concat();
+        if matches!(self.at, At::Refused) {
+            behind.truncate(behind.len().saturating_sub(SUBSTITUTE.len()));
+        }
+        behind.extend_from_slice(&self.refused);
+        (self.io, behind)
     }
 
     /// Follows the messages through `bytes`, which begin with a held head if there is one. How many of them the engine
@@ -156,8 +170,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Guard<IO> {
             At::Refused => {
                 self.held.extend_from_slice(SUBSTITUTE);
                 self.ready = self.held.len();
+                self.refused = rest.to_vec();
             }
-            At::Length(_) | At::Chunked(_) | At::Broken(_) => {}
+            At::Broken(_) => self.refused = rest.to_vec(),
+            At::Length(_) | At::Chunked(_) => {}
         }
     }
 

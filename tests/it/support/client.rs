@@ -115,6 +115,14 @@ impl RawClient {
         }
     }
 
+    /// Everything that was not taken for a reply, once the other end has closed.
+    pub(crate) fn read_to_end(&mut self) -> Vec<u8> {
+        while !self.ended {
+            self.fill().unwrap_or_else(|fault| panic!("{fault}"));
+        }
+        std::mem::take(&mut self.read)
+    }
+
     /// Whether the other end closes without another byte.
     pub(crate) fn is_closed(&mut self) -> bool {
         while !self.ended && self.read.is_empty() {

@@ -1,37 +1,41 @@
 //! The door before the door: which requests a browser may not be talked into sending.
 //!
 //! Promises: a request that names a host which is not this port's (DNS rebinding), or that a page of another site
-//! has made, is refused before anybody looks at its token.
+//! has made, is refused before anybody looks at its token, on a loopback address too.
 //! Deliberately does not: set cross-origin permissions; there are none.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use http::header::{HOST, ORIGIN};
 use http::uri::Authority;
 use http::{HeaderMap, Request};
 
 use super::problem::{Code, Problem};
+use crate::config::HostPattern;
 
 /// Under which names this port is spoken to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Hosts {
     listening: IpAddr,
+    others: Arc<[HostPattern]>,
 }
 
 impl Hosts {
-    /// The names of a port that listens on `listening`: loopback's, and the address itself.
-    pub fn of(listening: SocketAddr) -> Self {
-        Self { listening: listening.ip() }
+    /// The names of a port that listens on `listening`: loopback's, the address itself, and `others`.
+    pub fn of(listening: SocketAddr, others: &[HostPattern]) -> Self {
+        Self { listening: listening.ip(), others: others.into() }
     }
 
     /// Refuses a request that is for somebody else, or made by somebody else's page.
     pub fn check<B>(&self, request: &Request<B>) -> Result<(), Problem> {
-        let host = host(request).ok_or_else(|| refusal("the request names no host, or several"))?;
+        let misdirected = |detail| Problem::new(Code::UnknownHost, detail);
+        let host = host(request).ok_or_else(|| misdirected("the request names no host, or several"))?;
         if !self.names(&host) {
-            return Err(refusal("the host is neither a loopback name nor the listening address"));
+            return Err(misdirected("the host is none of this port's: admin.hosts names them"));
         }
         if is_cross_site(request.headers(), &host) {
-            return Err(refusal("the request was made by a page of another site"));
+            return Err(Problem::new(Code::Forbidden, "the request was made by a page of another site"));
         }
         Ok(())
     }
@@ -39,6 +43,9 @@ impl Hosts {
     fn names(&self, authority: &Authority) -> bool {
         let host = authority.host();
         let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        if self.others.iter().any(|known| is_named_by(known, &host.to_ascii_lowercase())) {
+            return true;
+        }
         match literal.parse::<IpAddr>() {
             // No name can be rebound to an address that is written out, so a wildcard port takes any.
             Ok(address) => address.is_loopback() || address == self.listening || self.listening.is_unspecified(),
@@ -47,8 +54,14 @@ impl Hosts {
     }
 }
 
-fn refusal(detail: &str) -> Problem {
-    Problem::new(Code::Forbidden, detail)
+/// Whether `pattern` names `host`, which is in lower case.
+fn is_named_by(pattern: &HostPattern, host: &str) -> bool {
+    match pattern {
+        HostPattern::Exact(name) => name == host,
+        HostPattern::OneLabelBefore(suffix) => {
+            host.strip_suffix(suffix.as_str()).is_some_and(|label| !label.is_empty() && !label.contains('.'))
+        }
+    }
 }
 
 /// The one host of a request (RFC 9112 §3.2, §3.3): of its target where that names one, and of its one `Host`.
@@ -86,7 +99,21 @@ mod tests {
     }
 
     fn passes(listening: &str, headers: &[(&str, &str)]) -> bool {
-        Hosts::of(listening.parse().expect("an address")).check(&request(headers)).is_ok()
+        Hosts::of(listening.parse().expect("an address"), &[]).check(&request(headers)).is_ok()
+    }
+
+    #[test]
+    fn hosts_that_are_named_besides_are_this_ports_and_no_others() {
+        let others =
+            [HostPattern::Exact("admin.example.com".into()), HostPattern::OneLabelBefore(".ops.example.com".into())];
+        let hosts = Hosts::of("127.0.0.1:8081".parse().expect("an address"), &others);
+        for host in ["admin.example.com:8081", "ADMIN.example.com", "a.ops.example.com", "127.0.0.1:8081"] {
+            assert!(hosts.check(&request(&[("host", host)])).is_ok(), "{host}");
+        }
+        for host in ["example.com", "ops.example.com", "a.b.ops.example.com", ".ops.example.com", "10.0.0.7"] {
+            let problem = hosts.check(&request(&[("host", host)])).expect_err("not this port's");
+            assert_eq!(problem.code(), Code::UnknownHost, "{host}");
+        }
     }
 
     #[test]

@@ -135,7 +135,7 @@ pub fn router(admin: Admin) -> Router {
         .route("/metrics", get(status::metrics))
         .route("/livez", get(status::livez))
         .route("/readyz", get(status::readyz));
-    let hosts = admin.hosts;
+    let hosts = admin.hosts.clone();
     let calls = finished(calls, admin.clone());
     let pages = console::router(admin, calls.clone());
     calls.merge(within_reason(pages)).layer(from_fn_with_state(hosts, guarded)).layer(from_fn(uncached))

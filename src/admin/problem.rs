@@ -22,6 +22,8 @@ pub enum Code {
     Unauthenticated,
     /// A permission is missing, or the request comes from where none may come from.
     Forbidden,
+    /// The request names a host that is none of this port's.
+    UnknownHost,
     /// No living API key has this id or name.
     KeyNotFound,
     /// There is nothing at this path.
@@ -64,10 +66,11 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::InvalidRequest,
         Self::Unauthenticated,
         Self::Forbidden,
+        Self::UnknownHost,
         Self::KeyNotFound,
         Self::NotFound,
         Self::MethodNotAllowed,
@@ -95,6 +98,7 @@ impl Code {
             Self::InvalidRequest => ("invalid_request", StatusCode::BAD_REQUEST, "The request is not valid"),
             Self::Unauthenticated => ("unauthenticated", StatusCode::UNAUTHORIZED, "No valid administrator's token"),
             Self::Forbidden => ("forbidden", StatusCode::FORBIDDEN, "Not allowed"),
+            Self::UnknownHost => ("unknown_host", StatusCode::MISDIRECTED_REQUEST, "Another host is spoken to here"),
             Self::KeyNotFound => ("key_not_found", StatusCode::NOT_FOUND, "There is no such key"),
             Self::NotFound => ("not_found", StatusCode::NOT_FOUND, "There is nothing here"),
             Self::MethodNotAllowed => ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),

@@ -1,8 +1,9 @@
 //! The listener of a router: accepts, bounds, times, and drains.
 //!
 //! Promises: at most [`Limits::connections`] connections at once; a head that does not arrive in time ends its
-//! connection; after the shutdown no connection is accepted and open calls have until the drain's deadline.
-//! Deliberately does not: speak TLS or HTTP/2.
+//! connection; over TLS, so does a handshake; after the shutdown no connection is accepted and open calls have until the
+//! drain's deadline.
+//! Deliberately does not: speak HTTP/2.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -20,6 +21,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
+use crate::net::opening::Unopened;
+use crate::net::stream::Stream;
+use crate::net::tls::Terminator;
+
 /// How long a request's head may take, and how long an idle connection is kept.
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
 /// The longest head, in bytes.
@@ -32,19 +37,33 @@ const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
 pub struct Limits {
     /// Connections at once; further ones wait in the kernel's queue.
     pub connections: usize,
+    /// How long a TLS handshake may take.
+    pub handshake: Duration,
     /// How long open calls have to end after the shutdown.
     pub drain: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 256, drain: Duration::from_secs(10) }
+        Self { connections: 256, handshake: Duration::from_secs(10), drain: Duration::from_secs(10) }
     }
 }
 
-/// Serves `router` on `listener` until `shutdown`, then drains. To be run on a runtime with IO and time.
+/// Where calls come in.
+pub struct Door {
+    /// The socket.
+    pub socket: TcpListener,
+    /// The end of TLS there; `None`: in clear.
+    pub tls: Option<Terminator>,
+}
+
+/// Marks a request that came over TLS. Nothing from outside can put it there.
+#[derive(Clone, Copy, Debug)]
+pub struct Secured;
+
+/// Serves `router` at `door` until `shutdown`, then drains. To be run on a runtime with IO and time.
 pub async fn serve(
-    listener: TcpListener,
+    Door { socket: listener, tls }: Door,
     router: Router,
     limits: Limits,
     shutdown: CancellationToken,
@@ -54,7 +73,15 @@ pub async fn serve(
     let room = Arc::new(Semaphore::new(limits.connections));
     let connections = TaskTracker::new();
     while let Some((stream, peer, slot)) = shutdown.run_until_cancelled(accept(&listener, &room)).await {
-        connections.spawn(converse(stream, peer, router.clone(), shutdown.clone(), slot));
+        let (router, shutdown, tls) = (router.clone(), shutdown.clone(), tls.clone());
+        connections.spawn(async move {
+            match shutdown.run_until_cancelled(open(stream, tls.as_ref(), limits.handshake)).await {
+                Some(Ok(stream)) => converse(stream, peer, router, shutdown, tls.map(|_| Secured)).await,
+                Some(Err(error)) => tracing::debug!(%error, %peer, "no conversation began on the admin port"),
+                None => {}
+            }
+            drop(slot);
+        });
     }
     drop(listener);
     connections.close();
@@ -82,10 +109,26 @@ async fn accept(listener: &tokio::net::TcpListener, room: &Arc<Semaphore>) -> (T
 /// Room for one connection, until it is dropped.
 type Slot = OwnedSemaphorePermit;
 
+/// Ends TLS, if there is any.
+async fn open(stream: TcpStream, tls: Option<&Terminator>, deadline: Duration) -> Result<Stream, Unopened> {
+    stream.set_nodelay(true).ok(); // best effort: only latency is at stake
+    match tls {
+        Some(tls) => tls.accept(Stream::Tcp(stream), deadline).await.map(|(stream, _)| stream),
+        None => Ok(Stream::Tcp(stream)),
+    }
+}
+
 /// One connection, from its first request to its end.
-async fn converse(stream: TcpStream, peer: SocketAddr, router: Router, shutdown: CancellationToken, slot: Slot) {
+async fn converse(
+    stream: Stream,
+    peer: SocketAddr,
+    router: Router,
+    shutdown: CancellationToken,
+    secured: Option<Secured>,
+) {
     let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
+        secured.map(|secured| request.extensions_mut().insert(secured));
         router.clone().call(request)
     });
     let connection = http1::Builder::new()
@@ -104,7 +147,6 @@ async fn converse(stream: TcpStream, peer: SocketAddr, router: Router, shutdown:
     if let Err(error) = ended {
         tracing::debug!(%error, %peer, "admin connection broke off");
     }
-    drop(slot);
 }
 
 #[cfg(test)]
@@ -123,10 +165,15 @@ mod tests {
     }
 
     fn served(router: Router, limits: Limits) -> Served {
+        served_with(None, router, limits)
+    }
+
+    fn served_with(tls: Option<Terminator>, router: Router, limits: Limits) -> Served {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         let shutdown = CancellationToken::new();
-        let ended = tokio::spawn(serve(listener, router, limits, shutdown.clone()));
+        let door = Door { socket: listener, tls };
+        let ended = tokio::spawn(serve(door, router, limits, shutdown.clone()));
         Served { address, shutdown, ended }
     }
 
@@ -187,6 +234,27 @@ mod tests {
         begun.notified().await;
         shutdown.cancel();
         tokio::time::timeout(DEADLINE, ended).await.expect("in time").expect("no panic").expect("no error");
+    }
+
+    #[tokio::test]
+    async fn a_handshake_that_does_not_end_is_ended_and_gives_its_place_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        let [certificate, key] = ["a.pem", "a.key"].map(|name| folder.path().join(name));
+        std::fs::write(&certificate, made.cert.pem()).expect("written");
+        std::fs::write(&key, made.signing_key.serialize_pem()).expect("written");
+        let files = crate::config::Certificate { certificate, key };
+        let tls = Terminator::of_admin(&crate::config::AdminTls { certificate: files, client_ca: None }).expect("TLS");
+        let limits = Limits { connections: 1, handshake: Duration::from_millis(50), ..Limits::default() };
+        let served = served_with(Some(tls), Router::new(), limits);
+        for bytes in [&b""[..], b"\x16\x03\x01", b"GET / HTTP/1.1\r\n\r\n"] {
+            let mut stream = TcpStream::connect(served.address).await.expect("a connection");
+            stream.write_all(bytes).await.expect("sent");
+            let mut told = Vec::new();
+            let ended = tokio::time::timeout(DEADLINE, stream.read_to_end(&mut told)).await;
+            ended.expect("in time").ok(); // an alert, or a reset
+            assert!(!told.starts_with(b"HTTP"), "{told:?}");
+        }
     }
 
     #[tokio::test]

@@ -35,6 +35,16 @@ pub(super) struct Reach {
     /// The file with the administrator's token (or the token itself in `RELEVO_ADMIN_TOKEN`)
     #[arg(long, global = true, value_name = "FILE", help_heading = OPERATOR)]
     pub(super) token_file: Option<PathBuf>,
+    /// The file of those who may have signed the admin port's certificate, in PEM (or `RELEVO_ADMIN_CA`); without it the
+    /// system's roots, or the certificate that a gateway of this machine has announced
+    #[arg(long, global = true, value_name = "FILE", help_heading = OPERATOR)]
+    pub(super) ca: Option<PathBuf>,
+    /// The file of the certificate to show, in PEM (or `RELEVO_ADMIN_CLIENT_CERTIFICATE`)
+    #[arg(long, global = true, value_name = "FILE", help_heading = OPERATOR)]
+    pub(super) client_certificate: Option<PathBuf>,
+    /// The file of its key, in PEM (or `RELEVO_ADMIN_CLIENT_KEY`)
+    #[arg(long, global = true, value_name = "FILE", help_heading = OPERATOR)]
+    pub(super) client_key: Option<PathBuf>,
 }
 
 #[derive(Subcommand, Debug)]

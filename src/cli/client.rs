@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::failure::Failure;
 use super::shapes::Problem;
 use super::text::plain;
+use super::trust::Trust;
 use crate::domain::Secret;
 
 /// How long a gateway may take to be connected to.
@@ -54,6 +55,11 @@ impl AdminUrl {
         let host = self.0.host_str().unwrap_or_default();
         let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
         host == "localhost" || address.is_ok_and(|address| address.to_canonical().is_loopback())
+    }
+
+    /// Whether TLS is spoken there.
+    pub(super) fn is_secure(&self) -> bool {
+        self.0.scheme() == "https"
     }
 
     /// The URL of a call: each segment is one, whatever it holds.
@@ -158,9 +164,11 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// A client of the gateway at `url`.
-    pub(super) fn new(url: AdminUrl, token: Secret) -> Result<Self, Failure> {
-        let mut builder = reqwest::Client::builder()
+    /// A client of the gateway at `url`, if that is to be trusted.
+    pub(super) fn new(url: AdminUrl, token: Secret, trust: &Trust) -> Result<Self, Failure> {
+        let mut builder = trust
+            .client(&url)
+            .map_err(Failure::failed)?
             .user_agent(concat!("relevo/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none()) // the token goes where it was sent, and nowhere else
             .connect_timeout(CONNECT_TIMEOUT)
@@ -245,7 +253,7 @@ fn refused(status: reqwest::StatusCode, body: String) -> Failure {
 }
 
 /// An error and its causes, without the URL.
-fn chain(error: reqwest::Error) -> String {
+pub(super) fn chain(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(&error);

@@ -23,6 +23,7 @@ use super::client::{AdminUrl, Client};
 use super::session::{Reader, Session};
 use super::terminal::tests::Paper;
 use super::terminal::{Ask, Person, Terminal};
+use super::trust::Trust;
 use crate::clock::Clock;
 use crate::domain::{Secret, Timestamp};
 
@@ -85,7 +86,8 @@ impl Double {
     /// A session with it, for a reader, where nobody can be asked.
     pub(super) fn session(&self, reader: Reader) -> Session {
         let terminal = Terminal::new(Box::new(self.out.clone()), Box::new(self.err.clone()), Person::Absent);
-        let client = Client::new(AdminUrl::parse(&self.url).expect("legal"), root()).expect("a client");
+        let client =
+            Client::new(AdminUrl::parse(&self.url).expect("legal"), root(), &Trust::default()).expect("a client");
         let clock = Clock::manual(Timestamp::from_millis(1_795_461_120_000)); // 2026-11-23T19:12:00Z
         Session { client, terminal, reader, clock, program: "relevo" }
     }

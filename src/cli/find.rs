@@ -14,8 +14,9 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::arguments::Reach;
-use super::client::{AdminUrl, Client};
+use super::client::{self, AdminUrl, Client};
 use super::failure::Failure;
+use super::trust::Trust;
 use crate::domain::Secret;
 
 /// How long a gateway of this machine may take to say that it lives.
@@ -66,19 +67,22 @@ impl Surroundings {
 struct Announcement {
     url: String,
     token_file: PathBuf,
+    /// The file of the certificate that it shows; only over TLS.
+    certificate: Option<PathBuf>,
 }
 
 /// A client of the gateway that the arguments, the environment or an `admin.json` name.
 pub(super) async fn gateway(reach: &Reach, surroundings: &Surroundings) -> Result<Client, Failure> {
     let token = given_token(reach, surroundings)?;
+    let trust = Trust::given(reach, surroundings)?;
     let Some(url) = reach.admin.as_deref().or_else(|| surroundings.variable("RELEVO_ADMIN_URL")) else {
-        return announced(token, surroundings).await;
+        return announced(token, trust, surroundings).await;
     };
     let url = AdminUrl::parse(url).map_err(|reason| Failure::Usage(format!("the admin URL {url:?} {reason}")))?;
     let token = token.ok_or_else(|| {
         Failure::Usage(format!("no token for {url}: give --token-file FILE or set RELEVO_ADMIN_TOKEN"))
     })?;
-    Client::new(url, token)
+    Client::new(url, token, &trust)
 }
 
 /// The token that was given for whichever gateway it is.
@@ -104,13 +108,13 @@ pub(super) fn token_in(path: &Path) -> Result<Secret, Failure> {
 }
 
 /// A client of the first gateway that has announced itself and answers.
-async fn announced(token: Option<Secret>, surroundings: &Surroundings) -> Result<Client, Failure> {
+async fn announced(token: Option<Secret>, trust: Trust, surroundings: &Surroundings) -> Result<Client, Failure> {
     let mut tried = Vec::new();
     for place in surroundings.places() {
-        match living(&place).await {
-            Ok((url, token_file)) => {
+        match living(&place, &trust).await {
+            Ok(Living { url, token_file, trust }) => {
                 let token = token.map_or_else(|| token_in(&token_file), Ok)?;
-                return Client::new(url, token);
+                return Client::new(url, token, &trust);
             }
             Err(reason) => tried.push(format!("\n  {}: {reason}", place.display())),
         }
@@ -122,18 +126,29 @@ async fn announced(token: Option<Secret>, surroundings: &Surroundings) -> Result
     )))
 }
 
+/// A gateway that was announced, and answers.
+struct Living {
+    url: AdminUrl,
+    token_file: PathBuf,
+    trust: Trust,
+}
+
 /// The gateway that an `admin.json` announces, if it answers; else the reason in words.
-async fn living(place: &Path) -> Result<(AdminUrl, PathBuf), String> {
+async fn living(place: &Path, trust: &Trust) -> Result<Living, String> {
     let announcement = announcement(place)?;
     let url = AdminUrl::parse(&announcement.url).map_err(|reason| format!("its url {reason}"))?;
-    if !url.is_loopback() {
-        return Err("its url is not on this machine".to_owned());
-    }
-    if !answers(&url).await {
-        return Err(format!("{url} does not answer; its gateway has stopped"));
-    }
     let beside = place.parent().unwrap_or(Path::new(""));
-    Ok((url, beside.join(announcement.token_file)))
+    let mut trust = trust.clone();
+    match &announcement.certificate {
+        // Nobody else can show it, wherever its gateway listens, and whatever names are in it.
+        Some(certificate) => trust.announced(&beside.join(certificate))?,
+        None if !url.is_loopback() => return Err("its url is not on this machine".to_owned()),
+        None => {}
+    }
+    answers(&url, &trust)
+        .await
+        .map_err(|reason| format!("{url} does not answer ({reason}); its gateway may have stopped"))?;
+    Ok(Living { url, token_file: beside.join(announcement.token_file), trust })
 }
 
 /// Reads an `admin.json` that belongs to this user.
@@ -151,13 +166,12 @@ fn announcement(place: &Path) -> Result<Announcement, String> {
     serde_json::from_str(&text).map_err(|error| format!("is damaged ({error})"))
 }
 
-/// Whether a gateway's admin port answers there. No token is sent.
-async fn answers(url: &AdminUrl) -> bool {
-    let client =
-        reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(LIVE_TIMEOUT).build();
-    let Ok(client) = client else { return false };
-    let reply = client.get(format!("{url}/livez")).send().await;
-    reply.is_ok_and(|reply| reply.status().is_success())
+/// That a gateway's admin port answers there, or why not. No token is sent.
+async fn answers(url: &AdminUrl, trust: &Trust) -> Result<(), String> {
+    let client = trust.client(url)?.no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(LIVE_TIMEOUT);
+    let client = client.build().map_err(client::chain)?;
+    let reply = client.get(format!("{url}/livez")).send().await.map_err(client::chain)?;
+    reply.error_for_status().map(drop).map_err(client::chain)
 }
 
 /// A small file's text.
@@ -282,7 +296,7 @@ mod tests {
             let (double, ground) = (double().await, Ground::new());
             ground.announce("relevo-demo", &nobody());
             ground.write("mine", ROOT);
-            let named = Reach { admin: Some(double.url.clone()), token_file: Some("mine".into()) };
+            let named = Reach { admin: Some(double.url.clone()), token_file: Some("mine".into()), ..Reach::default() };
             let surroundings =
                 ground.surroundings(&[("RELEVO_ADMIN_URL", "http://10.0.0.1"), ("RELEVO_ADMIN_TOKEN", "x")]);
             let client = gateway(&named, &surroundings).await.expect("named");
@@ -305,7 +319,7 @@ mod tests {
     fn wrong_words_about_the_gateway_are_wrong_usage() {
         locally(async {
             let ground = Ground::new();
-            let reach = |admin: &str| Reach { admin: Some(admin.to_owned()), token_file: None };
+            let reach = |admin: &str| Reach { admin: Some(admin.to_owned()), ..Reach::default() };
             let with_token = ground.surroundings(&[("RELEVO_ADMIN_TOKEN", ROOT)]);
             let missing = Reach { token_file: Some("none".into()), ..Reach::default() };
             for (reach, surroundings, part) in [

@@ -18,6 +18,7 @@ use super::find::{self, Surroundings};
 use super::session::Reader;
 use super::shapes::Issued;
 use super::terminal::Terminal;
+use super::trust::Trust;
 use crate::config::{self, Config};
 use crate::domain::Secret;
 use crate::serve::{self, Source};
@@ -86,7 +87,7 @@ fn start_demo(place: &Place, echo: SocketAddr) -> Result<serve::Running, Failure
 /// Creates the key `demo`; none if an earlier run has.
 async fn demo_token(place: &Place, ports: Ports, surroundings: &Surroundings) -> Result<Option<String>, Failure> {
     let url = AdminUrl::parse(&format!("http://{}", ports.admin)).map_err(Failure::failed)?;
-    let client = Client::new(url, root_token(place, surroundings)?)?;
+    let client = Client::new(url, root_token(place, surroundings)?, &Trust::default())?;
     let call = Call::new(Method::POST, &["v1", "keys"]).body(json!({"name": "demo"}));
     match client.send(call).await {
         Ok(reply) => Ok(reply.read::<Issued>()?.token),

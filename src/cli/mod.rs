@@ -27,6 +27,7 @@ mod stream;
 mod table;
 mod terminal;
 mod text;
+mod trust;
 mod values;
 
 use std::future::Future;

@@ -3,6 +3,7 @@
 //! Promises: all mistakes are found, not only the first. Deliberately does not: touch a socket, or any file but those of
 //! certificates and keys.
 
+mod admin;
 mod header;
 mod host;
 mod keys;
@@ -25,15 +26,13 @@ use super::ListenAddress;
 use super::file::{self, File};
 use super::mistake::Findings;
 use super::written::{At, Switched, Text};
-use super::{
-    AccessLog, Admin, Config, Credentials, Detail, Drain, Errors, Gateway, Log, Pair, Paths, Probes, Store, Tokens,
-};
+use super::{AccessLog, Config, Credentials, Detail, Drain, Errors, Gateway, Log, Pair, Paths, Probes, Store, Tokens};
 use crate::domain::{OnExpiry, Prefix, Span};
 
 /// Judges the whole file; `None` says that there were mistakes.
 pub(super) fn check(file: &File, findings: &mut Findings) -> Option<Config> {
     let gateway = gateway(&file.gateway, findings);
-    let admin = admin(&file.admin, findings);
+    let admin = admin::check(&file.admin, findings);
     let probes = probes(&file.probes, findings);
     addresses(file, findings);
     let store = store(&file.store, findings);
@@ -76,15 +75,6 @@ fn cores_if_zero(workers: usize) -> usize {
         0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         workers => workers,
     }
-}
-
-fn admin(file: &file::Admin, findings: &mut Findings) -> Option<Admin> {
-    let listen = findings.keep("admin.listen", &file.listen.span, address(&file.listen.value))?;
-    if !listen.ip().is_loopback() {
-        let message = "an admin port that is not on a loopback address is not supported by this version";
-        findings.push("admin.listen", &file.listen.span, message);
-    }
-    Some(Admin { listen })
 }
 
 /// The outer `None` says that there were mistakes, the inner that probes are off.

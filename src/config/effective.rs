@@ -34,7 +34,7 @@ fn file(config: &Config) -> File {
             workers: (config.gateway.workers as u64).into(),
             trusted_proxies: texts(&config.gateway.trusted_proxies),
         },
-        admin: file::Admin { listen: text(config.admin.listen) },
+        admin: admin(&config.admin),
         probes: file::Probes {
             listen: config.probes.as_ref().map(|probes| text(probes.listen)),
             metrics: config.probes.as_ref().is_some_and(|probes| probes.metrics).into(),
@@ -87,6 +87,16 @@ fn with_more(config: &Config) -> Vec<At<file::Listener>> {
         })
     });
     written.collect()
+}
+
+fn admin(admin: &super::Admin) -> file::Admin {
+    let path = |path: &std::path::PathBuf| text(path.display());
+    let tls = admin.tls.as_ref().map(|tls| file::AdminTls {
+        certificate: Some(path(&tls.certificate.certificate)),
+        key: Some(path(&tls.certificate.key)),
+        client_ca: tls.client_ca.as_ref().map(path),
+    });
+    file::Admin { listen: text(admin.listen), tls: tls.map(At::from), hosts: admin.hosts.iter().map(host).collect() }
 }
 
 fn tokens(config: &Config) -> file::Tokens {

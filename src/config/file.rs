@@ -89,8 +89,25 @@ pub(super) struct Served {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Admin {
-    /// The admin port's address; it must be a loopback address.
+    /// The admin port's address; one that is not a loopback address needs `tls`.
     pub(super) listen: Text,
+    /// TLS there; without it the port speaks in clear, on a loopback address only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tls: Option<At<AdminTls>>,
+    /// The hosts that a request to this port may name, besides loopback's and the address that it listens on.
+    pub(super) hosts: Vec<Text>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct AdminTls {
+    /// The file of the certificate and those that it is signed with, in PEM.
+    pub(super) certificate: Option<Text>,
+    /// The file of its key, in PEM.
+    pub(super) key: Option<Text>,
+    /// The file of those whose certificates clients must show, in PEM; without it none is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) client_ca: Option<Text>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -406,7 +423,7 @@ impl Default for Gateway {
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:8081".into() }
+        Self { listen: "127.0.0.1:8081".into(), tls: None, hosts: Vec::new() }
     }
 }
 

@@ -166,8 +166,21 @@ pub struct Served {
 /// `[admin]`
 #[derive(Clone, PartialEq, Debug)]
 pub struct Admin {
-    /// The admin port's address: loopback.
+    /// The admin port's address; loopback, or there is TLS.
     pub listen: SocketAddr,
+    /// TLS there; `None`: in clear.
+    pub tls: Option<AdminTls>,
+    /// The hosts that a request may name there, besides loopback's and the listening address.
+    pub hosts: Vec<HostPattern>,
+}
+
+/// `admin.tls`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AdminTls {
+    /// What the port shows.
+    pub certificate: Certificate,
+    /// The file of those whose certificates clients must show; `None`: none is asked for.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// `[probes]`

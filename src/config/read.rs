@@ -17,8 +17,7 @@ use super::mistake::{Findings, Source};
 const MOST_MISTAKES: usize = 100;
 
 /// Keys that a later version will know, and what they are for.
-const LATER: &[(&str, &str, &str)] =
-    &[("admin", "tls", "TLS on the admin port"), ("store", "endpoints", "etcd"), ("store", "prefix", "etcd")];
+const LATER: &[(&str, &str, &str)] = &[("store", "endpoints", "etcd"), ("store", "prefix", "etcd")];
 
 /// Reads the file's text and the environment over it.
 pub(super) fn read(

@@ -201,6 +201,7 @@ fn the_reference_names_every_key_with_its_default() {
                 ("pair = {", &["pair.key", "pair.token"][..]),
                 ("tls = [{", &["tls.certificate", "tls.key", "tls.hosts"]),
                 ("tls = { ca", &["tls.ca", "tls.certificate", "tls.key"]),
+                ("tls = { certificate", &["tls.certificate", "tls.key", "tls.client_ca"]),
                 (
                     "health = {",
                     &["health.path", "health.interval", "health.timeout", "health.healthy", "health.unhealthy"],

@@ -2,7 +2,9 @@
 //!
 //! Promises: TLS 1.2 and 1.3, no early data, post-quantum key exchange first; a certificate is shown only after it was
 //! checked to be a pair with its key; while its files are wrong, the one before stays.
-//! Deliberately does not: ask clients for certificates; watch by itself. Whoever has a clock calls [`Certificates::look`].
+//! Deliberately does not: watch by itself. Whoever has a clock calls [`Certificates::look`].
+
+mod authorities;
 
 use std::collections::HashMap;
 use std::io;
@@ -12,13 +14,15 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::Ticketer;
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio_rustls::{TlsAcceptor, TlsStream};
 use tracing::{info, warn};
 
 use crate::config::certificate::{self, Pem, Unusable};
-use crate::config::{Certificate, HostPattern, Served};
+use crate::config::{AdminTls, Certificate, HostPattern, Served};
+
+use authorities::Authorities;
 
 use super::opening::{Protocol, Unopened};
 use super::pulse::Late;
@@ -45,6 +49,27 @@ impl Terminator {
         Ok(Self { acceptor: Arc::new(config).into(), certificates })
     }
 
+    /// TLS of the admin port: HTTP/1.1, and clients show a certificate where that is asked for.
+    pub fn of_admin(tls: &AdminTls) -> io::Result<Self> {
+        let served = Served { certificate: tls.certificate.clone(), hosts: Vec::new() };
+        let mut certificates = Certificates::load(&[served]).map_err(io::Error::other)?;
+        let authorities = tls.client_ca.clone().map(Authorities::load).transpose().map_err(io::Error::other)?;
+        certificates.authorities.clone_from(&authorities);
+        let builder = ServerConfig::builder_with_provider(certificate::provider())
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?;
+        let builder = match authorities {
+            Some(authorities) => builder.with_client_cert_verifier(Arc::new(authorities)),
+            None => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(certificates.clone()));
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        // Nothing is resumed: every connection shows its certificate to those who are believed now.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Ok(Self { acceptor: Arc::new(config).into(), certificates })
+    }
+
     /// The certificates that it shows.
     pub fn certificates(&self) -> &Certificates {
         &self.certificates
@@ -67,6 +92,8 @@ impl Terminator {
 pub struct Certificates {
     shown: Arc<ArcSwap<Shown>>,
     files: Arc<Mutex<Vec<Files>>>,
+    /// Who signs those of clients, where clients must show one.
+    authorities: Option<Authorities>,
 }
 
 /// What is shown to whom.
@@ -98,7 +125,8 @@ impl Certificates {
     /// The certificates of a listener; the first is the default. Reads files.
     pub fn load(served: &[Served]) -> Result<Self, Unusable> {
         let (shown, files) = load(served)?;
-        Ok(Self { shown: Arc::new(ArcSwap::from_pointee(shown)), files: Arc::new(Mutex::new(files)) })
+        let (shown, files) = (Arc::new(ArcSwap::from_pointee(shown)), Arc::new(Mutex::new(files)));
+        Ok(Self { shown, files, authorities: None })
     }
 
     /// Shows these from now on. They were loaded by others before, so that nothing can go wrong any more.
@@ -121,7 +149,8 @@ impl Certificates {
                 self.shown.store(Arc::clone(&shown));
             }
         }
-        files.iter().filter_map(Files::trouble).collect()
+        let of_clients = self.authorities.as_ref().and_then(Authorities::look);
+        files.iter().filter_map(Files::trouble).chain(of_clients).collect()
     }
 }
 

@@ -1,13 +1,14 @@
 //! `admin.json`: how the command line of this user finds this gateway.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use tracing::warn;
 
 use super::first::TOKEN_FILE;
+use crate::config::AdminTls;
 use crate::store::private;
 
 /// The files written; those that are still this process's are removed when it is dropped.
@@ -17,11 +18,18 @@ pub(super) struct Announcement {
 }
 
 /// Announces the admin port at `admin` of the gateway whose store is at `store`: beside the store, and in the user's
-/// runtime directory if there is one.
-pub(super) fn write(admin: SocketAddr, store: &Path) -> Option<Announcement> {
+/// runtime directory if there is one. Over TLS it names the certificate that will be shown, whatever names are in that.
+pub(super) fn write(admin: SocketAddr, tls: Option<&AdminTls>, store: &Path) -> Option<Announcement> {
     let folder = fs::canonicalize(store).ok()?.parent()?.to_owned();
     let token_file = folder.join(TOKEN_FILE);
-    let text = json!({"url": format!("http://{admin}"), "token_file": token_file, "pid": std::process::id()});
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{}", reachable(admin));
+    let mut text = json!({"url": url, "token_file": token_file, "pid": std::process::id()});
+    if let Some(tls) = tls {
+        // Whoever reads it may stand in another directory.
+        let certificate = &tls.certificate.certificate;
+        text["certificate"] = json!(fs::canonicalize(certificate).unwrap_or_else(|_| certificate.clone()));
+    }
     let mut announcement = Announcement { files: Vec::new(), text: format!("{text}\n") };
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").filter(|folder| Path::new(folder).is_absolute());
     let runtime = runtime.map(|folder| PathBuf::from(folder).join("relevo"));
@@ -33,6 +41,16 @@ pub(super) fn write(admin: SocketAddr, store: &Path) -> Option<Announcement> {
         }
     }
     Some(announcement)
+}
+
+/// Where a client of this machine reaches what listens on `address`.
+pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    SocketAddr::new(ip, address.port())
 }
 
 impl Drop for Announcement {

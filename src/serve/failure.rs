@@ -30,8 +30,8 @@ impl StartError {
         Self { text, exit_code: 2 }
     }
 
-    pub(super) fn certificate(address: &impl Display, error: &io::Error) -> Self {
-        Self::usage(format!("gateway: {address}: {error}"))
+    pub(super) fn certificate(key: &str, address: &impl Display, error: &io::Error) -> Self {
+        Self::usage(format!("{key}: {address}: {error}"))
     }
 
     pub(super) fn bind(key: &str, address: &impl Display, error: &io::Error) -> Self {

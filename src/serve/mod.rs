@@ -88,7 +88,7 @@ impl Relevo {
         let path = config.store.path.clone();
         let clock = Clock::system();
         let mut running = start(Beginning { config, clock, store: None, given, source: Some(source) })?;
-        running.announcement = announce::write(running.admin, &path);
+        running.announcement = announce::write(running.admin, running.admin_tls.as_ref(), &path);
         Ok(running)
     }
 }
@@ -98,7 +98,7 @@ struct Sockets {
     workers: Vec<Vec<gateway::Entrance>>,
     gateway: Vec<Bound>,
     certificates: Vec<Certificates>,
-    admin: TcpListener,
+    admin: server::Door,
     probes: Option<TcpListener>,
 }
 
@@ -112,7 +112,7 @@ impl Sockets {
             let config::Listener { address, tls, proxy_protocol, .. } = listener;
             let purpose = purpose(listener);
             let tls = (!tls.is_empty()).then(|| Terminator::new(tls)).transpose();
-            let tls = tls.map_err(|error| StartError::certificate(address, &error))?;
+            let tls = tls.map_err(|error| StartError::certificate("gateway.listeners", address, &error))?;
             certificates.extend(tls.as_ref().map(|tls| tls.certificates().clone()));
             let key = if tls.is_some() { "gateway.listeners" } else { "gateway.listen" };
             let failed = |error| StartError::bind(key, address, &error);
@@ -124,10 +124,17 @@ impl Sockets {
             }
         }
         let bind = |key, address| listener::bind(address).map_err(|error| StartError::bind(key, &address, &error));
-        let admin = bind("admin.listen", config.admin.listen)?;
+        let admin = server::Door { socket: bind("admin.listen", config.admin.listen)?, tls: admin_tls(config)? };
+        // The last: a reload leaves it alone.
+        certificates.extend(admin.tls.as_ref().map(|tls| tls.certificates().clone()));
         let probes = config.probes.as_ref().map(|probes| bind("probes.listen", probes.listen)).transpose()?;
         Ok(Self { workers, gateway, certificates, admin, probes })
     }
+}
+
+fn admin_tls(config: &Config) -> Result<Option<Terminator>, StartError> {
+    let tls = config.admin.tls.as_ref().map(Terminator::of_admin).transpose();
+    tls.map_err(|error| StartError::certificate("admin.tls", &config.admin.listen, &error))
 }
 
 fn purpose(listener: &config::Listener) -> gateway::Purpose {
@@ -151,9 +158,8 @@ struct Beginning {
 fn start(beginning: Beginning) -> Result<Running, StartError> {
     let Beginning { config, clock, store, given, source } = beginning;
     let config = Arc::new(config);
-    let Sockets { workers, gateway, certificates, admin: admin_socket, probes: probes_socket } =
-        Sockets::bind(&config)?;
-    let admin = admin_socket.local_addr().map_err(|error| StartError::thread(&error))?;
+    let Sockets { workers, gateway, certificates, admin: admin_door, probes: probes_socket } = Sockets::bind(&config)?;
+    let admin = admin_door.socket.local_addr().map_err(|error| StartError::thread(&error))?;
     let probes = probes_socket.as_ref().and_then(|socket| socket.local_addr().ok());
     let ground = Ground::lay(config, clock)?; // before a store is made: what is wrong here leaves none behind
     let store = store.map_or_else(|| open(&ground.config), Ok)?;
@@ -168,12 +174,14 @@ fn start(beginning: Beginning) -> Result<Running, StartError> {
     let process = Arc::new(Process::new(source, Arc::clone(&plane), certificates, config, now));
     let state = ground.admin(&keys, Arc::clone(&process), admin, &stop);
     let console = state.console.clone();
-    let threads = serve_admin(state, &ground.config, (admin_socket, probes_socket), &stop)?;
+    let threads = serve_admin(state, &ground.config, (admin_door, probes_socket), &stop)?;
     accepting.ok();
     info!(gateway = ?gateway, %admin, config = ground.config.hash, "serving");
     Ok(Running {
         gateway,
         admin,
+        admin_tls: ground.config.admin.tls.clone(),
+        admin_host: admin_host(&ground.config),
         probes,
         accepting,
         drain_delay: ground.config.drain.delay,
@@ -187,6 +195,14 @@ fn start(beginning: Beginning) -> Result<Running, StartError> {
         console,
         clock: ground.clock,
         announcement: None,
+    })
+}
+
+/// The name by which people are to speak to the admin port, where the configuration names one.
+fn admin_host(config: &Config) -> Option<String> {
+    config.admin.hosts.iter().find_map(|host| match host {
+        config::HostPattern::Exact(name) => Some(name.clone()),
+        config::HostPattern::OneLabelBefore(_) => None,
     })
 }
 
@@ -228,7 +244,7 @@ impl Ground {
             health: self.health.clone(),
             operations: process,
             clock: self.clock.clone(),
-            hosts: admin::Hosts::of(address),
+            hosts: admin::Hosts::of(address, &self.config.admin.hosts),
             streams: admin::Streams::until(stop.clone()),
             console: admin::Console::default(),
         }
@@ -307,7 +323,7 @@ fn open(config: &Config) -> Result<Arc<dyn Store>, StartError> {
 fn serve_admin(
     state: Admin,
     config: &Config,
-    (admin_socket, probes_socket): (TcpListener, Option<TcpListener>),
+    (admin_door, probes_socket): (server::Door, Option<TcpListener>),
     stop: &CancellationToken,
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
     let kind = |probes: &config::Probes| {
@@ -322,10 +338,11 @@ fn serve_admin(
     let run = async move {
         let probes = probes.zip(probes_socket).map(|(kind, socket)| {
             let router = admin::probes_router(state.clone(), kind);
-            server::serve(socket, router, server::Limits::default(), stop.clone())
+            let door = server::Door { socket, tls: None };
+            server::serve(door, router, server::Limits::default(), stop.clone())
         });
         let (console, metrics) = (state.console.clone(), state.metrics.clone());
-        let admin = server::serve(admin_socket, admin::router(state), server::Limits::default(), stop);
+        let admin = server::serve(admin_door, admin::router(state), server::Limits::default(), stop);
         let served = async {
             match probes {
                 Some(probes) => tokio::try_join!(admin, probes).map(|((), ())| ()),

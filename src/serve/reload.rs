@@ -45,7 +45,7 @@ impl Source {
 pub(super) struct Process {
     source: Option<Source>,
     plane: Arc<Plane>,
-    /// Those of the listeners with TLS, in their order.
+    /// Those of the listeners with TLS, in their order, and then the admin port's if it has TLS.
     certificates: Vec<Certificates>,
     in_force: Mutex<Arc<Config>>,
     started_at: Timestamp,
@@ -149,7 +149,7 @@ fn needs_restart(before: &Config, after: &Config) -> Vec<&'static str> {
     let differs = [
         ("gateway.listen", places(before) != places(after)),
         ("gateway.workers", before.gateway.workers != after.gateway.workers),
-        ("admin.listen", before.admin != after.admin),
+        ("admin", before.admin != after.admin),
         ("probes", before.probes != after.probes),
         ("store", before.store != after.store),
         ("tokens", before.tokens != after.tokens),

@@ -14,13 +14,14 @@ use tracing::info;
 
 use crate::admin::{Console, Operations};
 use crate::clock::Clock;
+use crate::config::AdminTls;
 use crate::domain::KeyName;
 use crate::gateway;
 use crate::net::listener::Bound;
 use crate::observe::{AccessLog, Condition};
 
 use super::StartError;
-use super::announce::Announcement;
+use super::announce::{self, Announcement};
 use super::background::Background;
 use super::reload::Process;
 use super::watch::LOOK;
@@ -56,6 +57,9 @@ impl Signals {
 pub struct Running {
     pub(super) gateway: Vec<Bound>,
     pub(super) admin: SocketAddr,
+    pub(super) admin_tls: Option<AdminTls>,
+    /// The name by which people speak to the admin port, where it has one.
+    pub(super) admin_host: Option<String>,
     pub(super) probes: Option<SocketAddr>,
     pub(super) accepting: Condition,
     pub(super) drain_delay: Duration,
@@ -84,7 +88,10 @@ impl Running {
     /// The address of a page that signs in to the console as the first administrator: once, within a quarter of an hour.
     pub fn console_link(&self) -> Option<String> {
         let code = self.console.make_link(super::first::ROOT.parse::<KeyName>().ok()?, self.clock.now());
-        Some(format!("http://{}/console/link/{code}", self.admin))
+        let scheme = if self.admin_tls.is_some() { "https" } else { "http" };
+        let own = announce::reachable(self.admin);
+        let place = self.admin_host.as_ref().map_or(own.to_string(), |host| format!("{host}:{}", own.port()));
+        Some(format!("{scheme}://{place}/console/link/{code}"))
     }
 
     /// Tells whoever has started this process for the first time where the console is. Not a log line: logs are kept.

@@ -95,10 +95,11 @@ const GATEWAYS: [&str; 22] = [
 ];
 
 /// The published codes of the admin port.
-const ADMINS: [&str; 25] = [
+const ADMINS: [&str; 26] = [
     "invalid_request",
     "unauthenticated",
     "forbidden",
+    "unknown_host",
     "key_not_found",
     "admin_not_found",
     "not_found",

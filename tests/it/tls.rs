@@ -1,5 +1,7 @@
 //! TLS at the door: names, protocols, certificates that change, and clients that do not finish.
 
+mod admin;
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;

@@ -97,8 +97,8 @@ async fn with_policy(request: Request, next: Next) -> Response {
 }
 
 /// Whether the request came over TLS.
-fn is_secure(_: &http::request::Parts) -> bool {
-    false // this port speaks plain HTTP on loopback only
+fn is_secure(parts: &http::request::Parts) -> bool {
+    parts.extensions.get::<super::server::Secured>().is_some()
 }
 
 /// Where a key's page is; `done` is what it says has been done.

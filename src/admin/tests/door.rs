@@ -119,7 +119,7 @@ async fn the_status_counts_and_the_probes_need_no_credential() {
         }
     }
     let refused = plane.send(unknown("/livez").expect("a request")).await;
-    assert_eq!(refused.code(), (403, "forbidden"));
+    assert_eq!(refused.code(), (421, "unknown_host"));
     assert_eq!(refused.header("cache-control"), "no-store");
 }
 

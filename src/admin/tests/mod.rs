@@ -84,7 +84,7 @@ impl Plane {
         tokio::spawn(follow(keyring.clone(), follower, feed));
         let caller = Caller { actor: Actor::relevo(), address: None };
         keyring.establish_settings(Settings::default(), &caller).await.expect("settings");
-        let hosts = Hosts::of("127.0.0.1:8081".parse().expect("an address"));
+        let hosts = Hosts::of("127.0.0.1:8081".parse().expect("an address"), &[]);
         let operations = Arc::new(Process(clock.now()));
         let admin = Admin {
             keyring,

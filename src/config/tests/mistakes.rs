@@ -49,10 +49,14 @@ fn a_port_that_cannot_be_is_told_with_its_line() {
         ("gateway = 5", "1 gateway: invalid type: integer `5`, expected a table"),
         (
             "[admin]\nlisten = \"0.0.0.0:8081\"",
-            "2 admin.listen: an admin port that is not on a loopback address is not supported by this version",
+            "2 admin.listen: is not a loopback address, and without admin.tls tokens would travel in clear",
         ),
         ("[admin]\nlisten = \"127.0.0.1:8080\"", "2 admin.listen: is the address of gateway.listen[0] already"),
-        ("[admin]\ntls = {}", "2 admin.tls: TLS on the admin port is not supported by this version"),
+        ("[admin]\ntls = { key = \"k.pem\" }", "2 admin.tls.certificate: is missing"),
+        (
+            "[admin]\nhosts = [\"admin.example.com:8081\"]",
+            "2 admin.hosts[0]: holds a port or is an IPv6 address without brackets: a host stands alone",
+        ),
         ("[probes]\nlisten = \"127.0.0.1:8081\"", "2 probes.listen: is the address of admin.listen already"),
         ("[probes]\nmetrics = true", "2 probes.metrics: means nothing without probes.listen"),
     ]);

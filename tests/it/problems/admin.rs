@@ -14,10 +14,11 @@ use crate::support::process::Process;
 use crate::support::request::{Request, request};
 use crate::support::store::{Conduct, Misbehaving};
 
-pub(super) const CASES: [Case; 22] = [
+pub(super) const CASES: [Case; 23] = [
     Case::new("invalid_request", 400, invalid_request),
     Case::new("unauthenticated", 401, unauthenticated).with("www-authenticate", "Bearer realm=\"relevo admin\""),
     Case::new("forbidden", 403, forbidden),
+    Case::new("unknown_host", 421, unknown_host),
     Case::new("key_not_found", 404, || alone("GET", "/v1/keys/nobody", None)),
     Case::new("not_found", 404, || alone("GET", "/v2/keys", None)),
     Case::new("method_not_allowed", 405, || alone("PUT", "/v1/keys", None)).with("allow", "GET,HEAD,POST"),
@@ -102,7 +103,13 @@ fn unauthenticated() -> RawResponse {
 fn forbidden() -> RawResponse {
     let (_backend, gateway) = gateway();
     let cross_site = gateway.call("GET", "/v1/keys").header("Sec-Fetch-Site", "cross-site");
-    assert_eq!(sent(&gateway, &cross_site).status, 403);
+    sent(&gateway, &cross_site)
+}
+
+fn unknown_host() -> RawResponse {
+    let (_backend, gateway) = gateway();
+    let console = sent(&gateway, &request("GET", "/console/sign-in").host("rebound.example"));
+    assert_eq!(console.status, 421, "no page either");
     sent(&gateway, &gateway.call("GET", "/v1/keys").host("rebound.example"))
 }
 

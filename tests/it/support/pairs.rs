@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use rustls::client::Resumption;
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
 /// A certificate that signs itself, with its key.
@@ -41,15 +41,30 @@ impl Pair {
 
 /// How a client that trusts `pairs` shakes hands, offering these protocols; it never resumes, and so sees each certificate.
 pub(crate) fn trusting(pairs: &[&Pair], protocols: &[&str]) -> Arc<ClientConfig> {
+    shaking(pairs, protocols, None)
+}
+
+/// The same over HTTP/1.1, showing `own`.
+pub(crate) fn showing(own: &Pair, pairs: &[&Pair]) -> Arc<ClientConfig> {
+    shaking(pairs, &["http/1.1"], Some(own))
+}
+
+fn shaking(pairs: &[&Pair], protocols: &[&str], own: Option<&Pair>) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     for pair in pairs {
         roots.add(pair.der()).expect("a root");
     }
-    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(roots);
+    let mut config = match own {
+        Some(own) => {
+            let key = PrivateKeyDer::from_pem_slice(own.key.as_bytes()).expect("a key");
+            builder.with_client_auth_cert(vec![own.der()], key).expect("a pair")
+        }
+        None => builder.with_no_client_auth(),
+    };
     config.resumption = Resumption::disabled();
     config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
     Arc::new(config)

@@ -122,6 +122,8 @@ struct Rare {
     deadline: Option<Deadline>,
     adoption: Option<Arc<Adoption>>,
     limits: Option<Box<Limits>>,
+    /// Of an administrator.
+    limited_to: Option<Box<Role>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -132,9 +134,9 @@ enum Standing {
 
 impl Rare {
     fn is_empty(&self) -> bool {
-        let Self { created_at, addresses, duration, deadline, adoption, limits } = self;
+        let Self { created_at, addresses, duration, deadline, adoption, limits, limited_to } = self;
         let nothing = created_at.is_none() && duration.is_none() && deadline.is_none() && adoption.is_none();
-        nothing && addresses.is_empty() && limits.is_none()
+        nothing && addresses.is_empty() && limits.is_none() && limited_to.is_none()
     }
 }
 
@@ -151,7 +153,9 @@ impl Pass {
             Grant::Living(Acceptance { slot, created_at, duration, deadline }) => {
                 let created_at = Some(created_at).filter(|at| *at != made_at(token));
                 let limits = key.limits.map(Box::new);
-                (Standing::Living(slot), Rare { created_at, addresses, duration, deadline, adoption, limits })
+                let limited_to = key.limited_to_role.clone().map(Box::new);
+                let rare = Rare { created_at, addresses, duration, deadline, adoption, limits, limited_to };
+                (Standing::Living(slot), rare)
             }
             Grant::Ended(reason) => (Standing::Ended(reason), Rare { addresses, ..Rare::default() }),
         };
@@ -221,6 +225,19 @@ impl Pass {
     /// The key's own limits, if it has any.
     pub fn limits(&self) -> Option<&Limits> {
         self.rare.as_ref()?.limits.as_deref()
+    }
+
+    /// Of an administrator: the role that he is limited to.
+    pub fn limited_to_role(&self) -> Option<&Role> {
+        self.rare.as_ref()?.limited_to.as_deref()
+    }
+
+    /// Which of its key's tokens it is, if it lives.
+    pub fn slot(&self) -> Option<Slot> {
+        match self.standing {
+            Standing::Living(slot) => Some(slot),
+            Standing::Ended(_) => None,
+        }
     }
 
     /// When the old token that this is ends by its renewal's plan, if it will.

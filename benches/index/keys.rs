@@ -60,6 +60,7 @@ pub(crate) fn key(number: u64) -> ApiKey {
         allowed_addresses: Vec::new(),
         created_at: made,
         limits: None,
+        limited_to_role: None,
         duration: None,
         version: Version::FIRST,
         tokens: Tokens::Single { current: token },

@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::Admin;
 use super::call::{Call, key_ref};
-use super::permission::Permission::AuditRead;
 use super::problem::Problem;
-use crate::domain::{ActionName, Event, Head, KeyId, Realm, Revision, Timestamp};
+use crate::domain::Permission::AuditRead;
+use crate::domain::{ActionName, Authority, Event, Facts, Head, KeyId, Realm, Revision, Timestamp};
 use crate::store::{EventQuery, KeyRef};
 
 /// A page of the audit log, the oldest event first.
@@ -44,10 +44,11 @@ pub async fn list(State(admin): State<Admin>, call: Call) -> Result<Json<Page>, 
     let after = query.take::<u64>("after").unwrap_or_default();
     let cursor = query.take::<u64>("cursor").unwrap_or_default();
     let (actor, action, limit) = (query.take_text("actor"), query.take::<ActionName>("action"), query.take_limit());
-    call.plain().await?.without_fields()?;
-    let key = key.map(|key| admin.subject(&key)).transpose()?;
+    let authority = call.plain().await?.without_fields()?.0.authority;
+    let key = key.map(|key| admin.subject(&key, &authority)).transpose()?;
     let query = EventQuery { after: Revision(after.max(cursor)), key, actor, action, limit };
-    let page = admin.keyring.events(query).await?;
+    let mut page = admin.keyring.events(query).await?;
+    page.events.retain(|event| admin.shows(event, &authority));
     let next_cursor = page.next.map(|Revision(revision)| revision.to_string());
     let (head, examined) = admin.keyring.chain().await?;
     let broken = examined.broken.clone().map(|(revision, detail)| Broken { revision, detail });
@@ -57,12 +58,30 @@ pub async fn list(State(admin): State<Admin>, call: Call) -> Result<Json<Page>, 
 
 impl Admin {
     /// The key whose events are asked for. An id may be that of a deleted key; a name is that of a living one.
-    pub(super) fn subject(&self, text: &str) -> Result<KeyId, Problem> {
-        match key_ref(text).ok_or_else(Problem::no_key)? {
+    pub(super) fn subject(&self, text: &str, authority: &Authority) -> Result<KeyId, Problem> {
+        let nobody = || Problem::nobody(Realm::Gateway);
+        match key_ref(text).ok_or_else(nobody)? {
             KeyRef::Id(id) => Ok(id),
             name @ KeyRef::Name(_) => {
-                self.catalog.find(Realm::Gateway, &name).map(|key| key.id).ok_or_else(Problem::no_key)
+                let key = self.catalog.find(Realm::Gateway, &name);
+                key.filter(|key| authority.sees(Realm::Gateway, key)).map(|key| key.id).ok_or_else(nobody)
             }
         }
+    }
+
+    /// Whether whoever has this authority may read of it: of a key that carried his role before and after.
+    pub(super) fn shows(&self, event: &Event, authority: &Authority) -> bool {
+        let ActionName(_, realm) = event.action;
+        let is_of_his = || {
+            let key = event.key.and_then(|id| self.catalog.find(realm, &KeyRef::Id(id)));
+            key.is_some_and(|key| authority.sees(realm, &key))
+        };
+        let tells_of_his = |facts: &Facts| match facts {
+            Facts::Key(key) => authority.is_within(realm, &key.roles, key.limited_to_role.as_ref()),
+            Facts::Settings(_) => true,
+            Facts::Token(_) => is_of_his(),
+        };
+        let mut told = event.before.iter().chain(&event.after).peekable();
+        authority.limited_to.is_none() || (if told.peek().is_some() { told.all(tells_of_his) } else { is_of_his() })
     }
 }

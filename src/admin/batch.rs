@@ -13,8 +13,8 @@ use super::Admin;
 use super::call::{Call, Plain};
 use super::fields::{Fields, flag, text};
 use super::keys::take_attributes;
-use super::permission::Permission::{KeysRenew, KeysWrite};
 use super::problem::{Code, Mistake, Problem};
+use crate::domain::Permission::{KeysRenew, KeysWrite};
 use crate::domain::audit::KeyFacts;
 use crate::domain::{Digest, Edit, Hint, KeyId, KeyName, Realm, Refusal};
 use crate::keyring::{Batch, BatchPlan, Change, Denied, Existing, Given, Refused, Run, Wanted};
@@ -89,7 +89,7 @@ fn take_wanted(fields: &mut Fields) -> Option<Wanted> {
     let status = |value| serde_json::from_value(value).map_err(|_| "is neither active nor inactive".into());
     let status = fields.take("status", status);
     let confirm = super::keys::take_confirm(fields);
-    let attributes = Edit { status, confirm, ..take_attributes(fields) };
+    let attributes = Edit { status, confirm, ..take_attributes(Realm::Gateway, fields) };
     let token = take_given(fields);
     Some(Wanted { name: name?, attributes, token })
 }
@@ -127,11 +127,13 @@ impl From<Refused> for Problem {
 fn row(at: usize, denied: &Denied) -> Mistake {
     let field = match denied {
         Denied::NameTaken | Denied::NotFound(_) => ".name",
+        Denied::OutOfReach => ".roles",
         Denied::NoToken | Denied::Refused(Refusal::DigestInUse | Refusal::RenewalOpen) => ".digest",
         Denied::Refused(_)
         | Denied::TokensAffected { .. }
         | Denied::TokenInUse(_)
         | Denied::UsageUnknown { .. }
+        | Denied::LastAdministrator
         | Denied::VersionMismatch { .. }
         | Denied::Store(_) => "",
     };

@@ -7,9 +7,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, MatchedPath, RawPathParams, Request};
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use http::{HeaderMap, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::Value;
@@ -18,13 +18,13 @@ use super::Admin;
 use super::etag::IfMatch;
 use super::fields::Fields;
 use super::json;
-use super::permission::Permission;
 use super::problem::{Code, Problem};
 use super::query::Query;
 use super::session::{self, Administrator, Pledge, Rejected};
-use crate::domain::Digest;
+use crate::domain::{Digest, Permission, Realm};
 use crate::keyring::Caller;
 use crate::store::KeyRef;
+use crate::usage::By;
 
 /// The longest body that is read.
 pub const BODY_LIMIT_BYTES: usize = 64 * 1024;
@@ -41,7 +41,7 @@ pub struct Call {
     administrator: Administrator,
     address: Option<IpAddr>,
     parts: Parts,
-    key: Option<String>,
+    subject: Option<String>,
     body: Body,
 }
 
@@ -63,15 +63,21 @@ impl FromRequest<Admin> for Call {
             Rejected::NotLoaded => Problem::store_unavailable("the administrators are not loaded yet"),
             Rejected::Token => Problem::unauthenticated(),
         })?;
-        // A segment that is not UTF-8 is no key's id or name.
-        let params = RawPathParams::from_request_parts(&mut parts, admin).await.map_err(|_| Problem::no_key());
-        let key = match params {
-            Ok(params) => params.iter().find(|(name, _)| *name == "key").map(|(_, key)| key.to_owned()),
-            Err(problem) if parts.uri.path().starts_with("/v1/keys/") => return Err(problem),
-            Err(_) => None,
-        };
-        Ok(Self { administrator, address, parts, key, body })
+        note_use(admin, &administrator, address, &parts);
+        // A segment that is not UTF-8 is no key's id or name, and no administrator's.
+        let params = RawPathParams::from_request_parts(&mut parts, admin).await;
+        let subject = params.ok().and_then(|params| params.iter().next().map(|(_, subject)| subject.to_owned()));
+        Ok(Self { administrator, address, parts, subject, body })
     }
+}
+
+/// Notes that the administrator's token was used; what is called is known by the pattern of its path.
+fn note_use(admin: &Admin, who: &Administrator, address: Option<IpAddr>, parts: &Parts) {
+    let Some(address) = address else { return };
+    let route = parts.extensions.get().map_or("", |matched: &MatchedPath| matched.as_str());
+    let user_agent = parts.headers.get(USER_AGENT).map(HeaderValue::as_bytes);
+    let by = By { address, user_agent, route };
+    session::note_use(&admin.usage, &admin.admins, who, by, admin.clock.now());
 }
 
 /// The token of the one `Authorization: Bearer` (RFC 6750 §2.1); a scheme is case-insensitive (RFC 9110 §11.1).
@@ -91,6 +97,17 @@ impl Call {
         Err(Problem::new(Code::Forbidden, format!("this call also needs the permission {}", wanted.as_str())))
     }
 
+    /// The same call, if its caller is not limited to keys with a role: it concerns all of them.
+    pub fn unlimited(self) -> Result<Self, Problem> {
+        match &self.administrator.authority.limited_to {
+            None => Ok(self),
+            Some(role) => Err(Problem::new(
+                Code::Forbidden,
+                format!("this call concerns every key, and you are limited to those with the role {role}"),
+            )),
+        }
+    }
+
     /// Lets the call go on if its caller has one of the permissions `wanted`.
     pub fn permit(self, wanted: &[Permission]) -> Result<Permitted, Problem> {
         if !self.administrator.may(wanted) {
@@ -100,10 +117,10 @@ impl Call {
                 format!("this call needs the permission {}", names.join(" or ")),
             ));
         }
-        let Administrator { name, pledge, .. } = self.administrator;
-        let caller = Caller { actor: name, address: self.address };
+        let Administrator { name, authority, pledge, .. } = self.administrator;
+        let caller = Caller { actor: name, address: self.address, authority };
         let query = Query::of(self.parts.uri.query());
-        Ok(Permitted { caller, pledge, query, headers: self.parts.headers, key: self.key, body: self.body })
+        Ok(Permitted { caller, pledge, query, headers: self.parts.headers, subject: self.subject, body: self.body })
     }
 }
 
@@ -116,7 +133,7 @@ pub struct Permitted {
     /// Its query parameters.
     pub query: Query,
     headers: HeaderMap,
-    key: Option<String>,
+    subject: Option<String>,
     body: Body,
 }
 
@@ -131,10 +148,9 @@ pub struct Plain {
 }
 
 impl Permitted {
-    /// The key that the path names: an id if it begins with `key_`, else a name.
-    pub fn key(&self) -> Result<KeyRef, Problem> {
-        let key = self.key.as_deref().ok_or_else(Problem::no_key)?;
-        key_ref(key).ok_or_else(Problem::no_key)
+    /// The key or administrator of `realm` that the path names: an id if it begins with `key_`, else a name.
+    pub fn subject(&self, realm: Realm) -> Result<KeyRef, Problem> {
+        self.subject.as_deref().and_then(key_ref).ok_or_else(|| Problem::nobody(realm))
     }
 
     /// The header of the call.

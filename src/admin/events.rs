@@ -22,10 +22,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::Admin;
 use super::call::Call;
-use super::permission::Permission::{self, AuditRead};
 use super::problem::{Code, Problem};
 use super::session::{self, Pledge};
-use crate::domain::{ActionName, Event, Revision};
+use crate::domain::Permission::{self, AuditRead};
+use crate::domain::{ActionName, Authority, Event, Revision};
 use crate::store::EventQuery;
 
 /// How many streams there are at once.
@@ -65,14 +65,14 @@ pub async fn follow(State(admin): State<Admin>, call: Call) -> Result<Response, 
     let (key, after) = (query.take_text("key"), query.take::<u64>("after"));
     let (actor, action) = (query.take_text("actor"), query.take::<ActionName>("action"));
     let resumed = last_event_id(call.headers())?;
-    call.plain().await?.without_fields()?;
-    let key = key.map(|key| admin.subject(&key)).transpose()?;
+    let authority = call.plain().await?.without_fields()?.0.authority;
+    let key = key.map(|key| admin.subject(&key, &authority)).transpose()?;
     let room = admin.streams.take_room()?;
     let after = resumed.or(after).map_or_else(|| admin.keyring.revision(), Revision);
     let query = EventQuery { after, key, actor, action, limit: PAGE };
     let hello = Message::default().id(after.0.to_string()).comment("following");
     let ready = VecDeque::from([hello]);
-    let follower = Follower { admin, query, pledge, address, ready, _room: room };
+    let follower = Follower { admin, query, pledge, authority, address, ready, _room: room };
     Ok(Sse::new(stream::unfold(follower, Follower::step)).into_response())
 }
 
@@ -88,6 +88,8 @@ struct Follower {
     admin: Admin,
     query: EventQuery,
     pledge: Pledge,
+    /// As it was when it was last looked at.
+    authority: Authority,
     address: Option<IpAddr>,
     ready: VecDeque<Message>,
     _room: OwnedSemaphorePermit,
@@ -115,10 +117,14 @@ impl Follower {
         }
     }
 
-    fn is_permitted(&self) -> bool {
+    fn is_permitted(&mut self) -> bool {
         let now = self.admin.clock.now();
         let still = session::still_admitted(&self.admin.admins, &self.pledge, self.address, now);
-        still.is_some_and(|administrator| administrator.may(&[Permission::AuditRead]))
+        let Some(administrator) = still.filter(|administrator| administrator.may(&[Permission::AuditRead])) else {
+            return false;
+        };
+        self.authority = administrator.authority;
+        true
     }
 
     /// Reads on, or waits for something to read.
@@ -132,7 +138,8 @@ impl Follower {
             }
         };
         let last = page.events.last().map(|event| event.revision);
-        self.ready.extend(page.events.iter().map(message));
+        let shown = page.events.iter().filter(|event| self.admin.shows(event, &self.authority));
+        self.ready.extend(shown.map(message));
         let Some(read_to) = page.next.or(last) else {
             self.query.after = self.query.after.max(reached);
             return beat(self.admin.keyring.after(self.query.after)).await;

@@ -7,11 +7,12 @@ use std::str::FromStr;
 use super::query::Query;
 use super::view::Sight;
 use crate::domain::name::fold;
-use crate::domain::{ApiKey, Invalid, Label, Role, Span, Status, Timestamp, Tokens};
+use crate::domain::{ApiKey, Authority, Invalid, Label, Realm, Role, Span, Status, Timestamp, Tokens};
 
-/// What a key must be like to be shown; `None` asks nothing.
-#[derive(Default)]
+/// Whose keys are looked at, and what a key must be like to be shown; `None` asks nothing.
 pub struct Filter {
+    realm: Realm,
+    authority: Authority,
     status: Option<Status>,
     role: Option<Role>,
     owner: Option<String>,
@@ -31,10 +32,16 @@ struct LabelFilter {
 
 impl Filter {
     /// Takes the filters out of the parameters; what is wrong stays noted there.
-    pub fn take(query: &mut Query, now: Timestamp) -> Self {
+    pub fn take(query: &mut Query, (realm, authority): (Realm, &Authority), now: Timestamp) -> Self {
+        let role = match realm {
+            Realm::Gateway => query.take("role"),
+            Realm::Admin => query.take("permission"),
+        };
         Self {
+            realm,
+            authority: authority.clone(),
             status: query.take::<Word<Status>>("status").map(|Word(status)| status),
-            role: query.take("role"),
+            role,
             owner: query.take_text("owner"),
             label: query.take("label"),
             text: query.take_text("q").map(|text| fold(&text)),
@@ -45,6 +52,11 @@ impl Filter {
         }
     }
 
+    /// Whether keys are looked at, or administrators.
+    pub fn realm(&self) -> Realm {
+        self.realm
+    }
+
     /// Whether only keys under renewal are shown, which come in an order of their own.
     pub fn is_of_renewals(&self) -> bool {
         self.renewing == Some(true)
@@ -53,7 +65,8 @@ impl Filter {
     /// Whether `key` is shown.
     pub fn lets_through(&self, key: &ApiKey, sight: &Sight) -> bool {
         let is_renewing = matches!(key.tokens, Tokens::Renewing { .. });
-        self.status.is_none_or(|status| key.status == status)
+        self.authority.sees(self.realm, key)
+            && self.status.is_none_or(|status| key.status == status)
             && self.role.as_ref().is_none_or(|role| key.roles.contains(role))
             && self.owner.as_ref().is_none_or(|owner| key.owner.as_ref().is_some_and(|known| known.as_str() == owner))
             && self.label.as_ref().is_none_or(|label| label.is_on(key))

@@ -1,4 +1,4 @@
-//! `GET /v1/keys`: the list of API keys, filtered and in pages.
+//! `GET /v1/keys` and `GET /v1/admins`: keys, or administrators, filtered and in pages.
 //!
 //! Promises: keys are shown and filtered as they are now, what has fallen due settled; a page is read away from the
 //! thread that answers calls; memory is bounded by the page, not by the number of keys.
@@ -18,47 +18,71 @@ use serde::Serialize;
 use super::Admin;
 use super::call::Call;
 use super::filter::Filter;
-use super::permission::Permission::KeysRead;
 use super::problem::Problem;
 use super::query::Query;
 use super::sorted::Sorted;
-use super::view::{KeyView, Sight};
+use super::view::{AdministratorView, KeyView, Sight};
 use crate::catalog::Catalog;
-use crate::domain::{ApiKey, Invalid, KeyId, Realm, Renewal, Timestamp, Tokens, transition};
+use crate::domain::{ApiKey, Authority, Invalid, KeyId, Permission, Realm, Renewal, Timestamp, Tokens, transition};
 
 /// `GET /v1/keys`
 pub async fn list(State(admin): State<Admin>, call: Call) -> Result<Response, Problem> {
-    let mut call = call.permit(&[KeysRead])?;
-    let sight = admin.sight();
-    let sorted = Sorted::take(&mut call.query, sight.now);
-    let wanted = sorted.map_or_else(|| Listing::Paged(Wanted::take(&mut call.query, sight.now)), Listing::Sorted);
-    call.plain().await?.without_fields()?;
-    let catalog = admin.catalog.clone();
-    let page = tokio::task::spawn_blocking(move || {
-        let (keys, next, total) = match wanted {
-            Listing::Paged(wanted) => {
-                let (keys, next) = wanted.page(&catalog, &sight);
-                (keys, next, None)
-            }
-            Listing::Sorted(sorted) => {
-                let (keys, total) = sorted.page(&catalog, &sight);
-                (keys, None, Some(total))
-            }
-        };
-        let keys = keys.iter().map(|key| KeyView::of(key, &sight)).collect();
-        serde_json::to_vec(&Page { keys, next_cursor: next.map(|cursor| cursor.to_string()), total })
-    });
-    let page = page.await.ok().and_then(Result::ok).ok_or_else(Problem::internal)?;
-    Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], page).into_response())
+    admin.list(Realm::Gateway, call).await
+}
+
+impl Admin {
+    pub(super) async fn list(&self, realm: Realm, call: Call) -> Result<Response, Problem> {
+        let mut call = call.permit(&[Permission::to_read(realm)])?;
+        let sight = self.sight();
+        let query = &mut call.query;
+        let whose = (realm, &call.caller.authority);
+        let sorted = Sorted::take(query, whose, sight.now);
+        let wanted = sorted.map_or_else(|| Listing::Paged(Wanted::take(query, whose, sight.now)), Listing::Sorted);
+        call.plain().await?.without_fields()?;
+        let catalog = self.catalog.clone();
+        let page = tokio::task::spawn_blocking(move || {
+            let (keys, next, total) = match wanted {
+                Listing::Paged(wanted) => {
+                    let (keys, next) = wanted.page(&catalog, &sight);
+                    (keys, next, None)
+                }
+                Listing::Sorted(sorted) => {
+                    let (keys, total) = sorted.page(&catalog, &sight);
+                    (keys, None, Some(total))
+                }
+            };
+            let rows = Rows::of(realm, &keys, &sight);
+            serde_json::to_vec(&Page { rows, next_cursor: next.map(|cursor| cursor.to_string()), total })
+        });
+        let page = page.await.ok().and_then(Result::ok).ok_or_else(Problem::internal)?;
+        Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], page).into_response())
+    }
 }
 
 #[derive(Serialize)]
 struct Page<'a> {
-    keys: Vec<KeyView<'a>>,
+    #[serde(flatten)]
+    rows: Rows<'a>,
     next_cursor: Option<String>,
     /// How many keys there are on all pages; told where the order was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     total: Option<usize>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Rows<'a> {
+    Keys(Vec<KeyView<'a>>),
+    Admins(Vec<AdministratorView<'a>>),
+}
+
+impl<'a> Rows<'a> {
+    fn of(realm: Realm, keys: &'a [ApiKey], sight: &Sight) -> Self {
+        match realm {
+            Realm::Gateway => Self::Keys(keys.iter().map(|key| KeyView::of(key, sight)).collect()),
+            Realm::Admin => Self::Admins(keys.iter().map(|key| AdministratorView::of(key, sight)).collect()),
+        }
+    }
 }
 
 /// In which order a list comes.
@@ -78,8 +102,8 @@ struct Wanted {
 
 impl Wanted {
     /// Takes what is wanted out of the parameters; what is wrong stays noted there.
-    fn take(query: &mut Query, now: Timestamp) -> Self {
-        let filter = Filter::take(query, now);
+    fn take(query: &mut Query, whose: (Realm, &Authority), now: Timestamp) -> Self {
+        let filter = Filter::take(query, whose, now);
         let cursor = query.take::<Cursor>("cursor");
         let fits = |cursor: &Cursor| match cursor {
             Cursor::Newest(_) => !filter.is_of_renewals(),
@@ -103,7 +127,7 @@ impl Wanted {
         };
         let mut keys = Vec::new();
         let mut is_more = false;
-        catalog.newest_first(Realm::Gateway, before, &mut |key| {
+        catalog.newest_first(self.filter.realm(), before, &mut |key| {
             let key = settled(key, sight);
             if !self.filter.lets_through(&key, sight) {
                 return ControlFlow::Continue(());
@@ -126,7 +150,7 @@ impl Wanted {
             Some(Cursor::Newest(_)) | None => None,
         };
         let mut first = BTreeMap::new();
-        catalog.newest_first(Realm::Gateway, None, &mut |key| {
+        catalog.newest_first(self.filter.realm(), None, &mut |key| {
             let key = settled(key, sight);
             let rank = Rank::of(&key).filter(|rank| after.is_none_or(|after| *rank > after));
             if let Some(rank) = rank.filter(|_| self.filter.lets_through(&key, sight)) {

@@ -4,6 +4,7 @@
 //! every refusal is `application/problem+json`; no reply is kept by a cache.
 //! Deliberately does not: know the gateway, or decide what may happen to a key.
 
+pub mod admins;
 pub mod audit;
 pub mod backup;
 pub mod batch;
@@ -18,7 +19,6 @@ pub mod guard;
 pub mod json;
 pub mod keys;
 pub mod list;
-pub mod permission;
 pub mod problem;
 pub mod query;
 pub mod renewal;
@@ -122,6 +122,12 @@ pub fn router(admin: Admin) -> Router {
         .route("/v1/keys/{key}/renewal", patch(renewal::change_plan))
         .route("/v1/keys/{key}/delete-old", post(renewal::delete_old))
         .route("/v1/keys/{key}/undo", post(renewal::undo))
+        .route("/v1/admins", get(admins::list).post(admins::create))
+        .route("/v1/admins/{admin}", get(admins::show).patch(admins::edit).delete(admins::delete))
+        .route("/v1/admins/{admin}/renew", post(admins::renew))
+        .route("/v1/admins/{admin}/renewal", patch(admins::change_plan))
+        .route("/v1/admins/{admin}/delete-old", post(admins::delete_old))
+        .route("/v1/admins/{admin}/undo", post(admins::undo))
         .route("/v1/import", post(batch::import))
         .route("/v1/apply", post(batch::apply))
         .route("/v1/backup", get(backup::take))

@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
 use super::view::CallerView;
-use crate::domain::{Affected, KeyId, KeyName, Refusal, Slot, Timestamp};
+use crate::domain::{Affected, KeyId, KeyName, Realm, Refusal, Slot, Timestamp};
 use crate::keyring::{Denied, InUse};
 use crate::store::{Conflict, StoreError};
 
@@ -26,6 +26,8 @@ pub enum Code {
     UnknownHost,
     /// No living API key has this id or name.
     KeyNotFound,
+    /// No administrator has this id or name.
+    AdminNotFound,
     /// There is nothing at this path.
     NotFound,
     /// There is something at this path, but not for this method.
@@ -48,6 +50,8 @@ pub enum Code {
     NewTokenInUse,
     /// Whether a token has been used within the time that was named is not known.
     UsageUnknown,
+    /// Nobody would be left who can write all administrators.
+    LastAdministrator,
     /// The new configuration asks for what only a restart can do.
     NeedsRestart,
     /// `If-Match` names another version.
@@ -66,12 +70,13 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::InvalidRequest,
         Self::Unauthenticated,
         Self::Forbidden,
         Self::UnknownHost,
         Self::KeyNotFound,
+        Self::AdminNotFound,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::NameTaken,
@@ -83,6 +88,7 @@ impl Code {
         Self::OldTokenInUse,
         Self::NewTokenInUse,
         Self::UsageUnknown,
+        Self::LastAdministrator,
         Self::NeedsRestart,
         Self::VersionMismatch,
         Self::BodyTooLarge,
@@ -100,6 +106,7 @@ impl Code {
             Self::Forbidden => ("forbidden", StatusCode::FORBIDDEN, "Not allowed"),
             Self::UnknownHost => ("unknown_host", StatusCode::MISDIRECTED_REQUEST, "Another host is spoken to here"),
             Self::KeyNotFound => ("key_not_found", StatusCode::NOT_FOUND, "There is no such key"),
+            Self::AdminNotFound => ("admin_not_found", StatusCode::NOT_FOUND, "There is no such administrator"),
             Self::NotFound => ("not_found", StatusCode::NOT_FOUND, "There is nothing here"),
             Self::MethodNotAllowed => ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
             Self::NameTaken => ("name_taken", StatusCode::CONFLICT, "The name is taken"),
@@ -113,6 +120,7 @@ impl Code {
             Self::UsageUnknown => {
                 ("usage_unknown", StatusCode::CONFLICT, "It is not known whether the token is in use")
             }
+            Self::LastAdministrator => ("last_administrator", StatusCode::CONFLICT, "Nobody else could do this again"),
             Self::NeedsRestart => ("needs_restart", StatusCode::CONFLICT, "Only a restart can do that"),
             Self::VersionMismatch => ("version_mismatch", StatusCode::PRECONDITION_FAILED, "Another version"),
             Self::BodyTooLarge => ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
@@ -233,9 +241,12 @@ impl Problem {
             .with(WWW_AUTHENTICATE, challenge)
     }
 
-    /// There is no such key, or its name could be no key's name.
-    pub fn no_key() -> Self {
-        Self::new(Code::KeyNotFound, "no living key has this id or name")
+    /// There is no such key or administrator, or the name could be nobody's.
+    pub fn nobody(realm: Realm) -> Self {
+        match realm {
+            Realm::Gateway => Self::new(Code::KeyNotFound, "no living key has this id or name"),
+            Realm::Admin => Self::new(Code::AdminNotFound, "no administrator has this id or name"),
+        }
     }
 
     /// The store did not do it now; later it may.
@@ -293,7 +304,9 @@ impl From<Denied> for Problem {
         match denied {
             Denied::Refused(refusal) => refused(&refusal, detail),
             Denied::TokensAffected { affected, keys } => Self::tokens_affected(affected, keys),
-            Denied::NotFound(_) => Self::no_key(),
+            Denied::NotFound(realm) => Self::nobody(realm),
+            Denied::OutOfReach => Self::new(Code::Forbidden, detail),
+            Denied::LastAdministrator => Self::new(Code::LastAdministrator, detail),
             Denied::NameTaken => Self::new(Code::NameTaken, detail),
             Denied::NoToken => Self::mistake("digest", "is missing, and there is no such key"),
             Denied::VersionMismatch { .. } => Self::new(Code::VersionMismatch, detail),
@@ -320,7 +333,7 @@ fn refused(refusal: &Refusal, detail: String) -> Problem {
 
 fn of_store(error: &StoreError) -> Problem {
     match error {
-        StoreError::Conflict(Conflict::NameTaken) => Problem::new(Code::NameTaken, "a key with this name exists"),
+        StoreError::Conflict(Conflict::NameTaken) => Problem::new(Code::NameTaken, "the name is taken"),
         StoreError::Conflict(Conflict::DigestInUse) => Problem::new(Code::DigestInUse, "this token is, or was, in use"),
         StoreError::Conflict(Conflict::Revision) => {
             Problem::store_unavailable("others were faster again and again; nothing was changed")
@@ -374,7 +387,6 @@ pub fn not_found() -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Realm;
     use http_body_util::BodyExt;
     use serde_json::{Value, json};
 
@@ -442,6 +454,9 @@ mod tests {
             (Denied::Refused(Refusal::DigestInUse), Code::DigestInUse),
             (Denied::Refused(Refusal::DeadlinePast { due_at }), Code::InvalidRequest),
             (Denied::NotFound(Realm::Gateway), Code::KeyNotFound),
+            (Denied::NotFound(Realm::Admin), Code::AdminNotFound),
+            (Denied::OutOfReach, Code::Forbidden),
+            (Denied::LastAdministrator, Code::LastAdministrator),
             (Denied::NameTaken, Code::NameTaken),
             (Denied::VersionMismatch { current }, Code::VersionMismatch),
             (Denied::Store(StoreError::Conflict(Conflict::NameTaken)), Code::NameTaken),

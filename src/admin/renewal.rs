@@ -9,9 +9,8 @@ use super::Admin;
 use super::call::{Call, Plain};
 use super::fields::{Fields, text};
 use super::keys::take_material;
-use super::permission::Permission::KeysRenew;
 use super::problem::Problem;
-use crate::domain::{OnUnused, Plan, Realm, Span};
+use crate::domain::{OnUnused, Permission, Plan, Realm, Span};
 use crate::keyring::Order;
 
 /// What is asked about the old token.
@@ -23,59 +22,82 @@ enum DeleteOld {
 
 /// `POST /v1/keys/{key}/renew`
 pub async fn renew(State(admin): State<Admin>, call: Call) -> Result<Response, Problem> {
-    let call = call.permit(&[KeysRenew])?;
-    let key = call.key()?;
-    let Plain { caller, if_match, mut fields } = call.plain().await?;
-    let delete_old = take_delete_old(&mut fields).unwrap_or(DeleteOld::By(Plan::LATER));
-    let material = take_material(&mut fields);
-    fields.finish()?;
-    let order = match delete_old {
-        DeleteOld::Now => Order::RenewNow(material),
-        DeleteOld::By(plan) => Order::Renew(material, plan),
-    };
-    let if_match = admin.version_of(&key, if_match).await?;
-    Ok(admin.made(&admin.keyring.command(Realm::Gateway, &key, order, if_match, &caller).await?))
+    admin.renew(Realm::Gateway, call).await
 }
 
 /// `PATCH /v1/keys/{key}/renewal`
 pub async fn change_plan(State(admin): State<Admin>, call: Call) -> Result<Response, Problem> {
-    let call = call.permit(&[KeysRenew])?;
-    let key = call.key()?;
-    let Plain { caller, if_match, mut fields } = call.plain().await?;
-    if !fields.has("delete_old") {
-        fields.mistake("delete_old", "is missing");
-    }
-    let plan = match take_delete_old(&mut fields) {
-        Some(DeleteOld::By(plan)) => Some(plan),
-        Some(DeleteOld::Now) => {
-            fields.mistake("delete_old", "cannot be now: call delete-old");
-            None
-        }
-        None => None,
-    };
-    let order = fields.finish_with(plan.map(Order::ChangePlan))?;
-    let if_match = admin.version_of(&key, if_match).await?;
-    Ok(admin.done(&admin.keyring.command(Realm::Gateway, &key, order, if_match, &caller).await?))
+    admin.change_plan(Realm::Gateway, call).await
 }
 
 /// `POST /v1/keys/{key}/delete-old`
 pub async fn delete_old(State(admin): State<Admin>, call: Call) -> Result<Response, Problem> {
-    close(&admin, call, |within| within.map_or(Order::DeleteOld, Order::DeleteOldUnlessUsed)).await
+    admin.delete_old(Realm::Gateway, call).await
 }
 
 /// `POST /v1/keys/{key}/undo`
 pub async fn undo(State(admin): State<Admin>, call: Call) -> Result<Response, Problem> {
-    close(&admin, call, |within| within.map_or(Order::Undo, Order::UndoUnlessUsed)).await
+    admin.undo(Realm::Gateway, call).await
 }
 
-/// Does what `order` makes of `unless_used_within`.
-async fn close(admin: &Admin, call: Call, order: impl FnOnce(Option<Span>) -> Order) -> Result<Response, Problem> {
-    let mut call = call.permit(&[KeysRenew])?;
-    let key = call.key()?;
-    let order = order(call.query.take("unless_used_within"));
-    let (caller, if_match) = call.plain().await?.without_fields()?;
-    let if_match = admin.version_of(&key, if_match).await?;
-    Ok(admin.done(&admin.keyring.command(Realm::Gateway, &key, order, if_match, &caller).await?))
+impl Admin {
+    pub(super) async fn renew(&self, realm: Realm, call: Call) -> Result<Response, Problem> {
+        let call = call.permit(&[Permission::to_renew(realm)])?;
+        let key = call.subject(realm)?;
+        let Plain { caller, if_match, mut fields } = call.plain().await?;
+        let delete_old = take_delete_old(&mut fields).unwrap_or(DeleteOld::By(Plan::LATER));
+        let material = take_material(&mut fields);
+        fields.finish()?;
+        let order = match delete_old {
+            DeleteOld::Now => Order::RenewNow(material),
+            DeleteOld::By(plan) => Order::Renew(material, plan),
+        };
+        let if_match = self.version_of(realm, &key, (if_match, &caller)).await?;
+        Ok(self.made(realm, &self.keyring.command(realm, &key, order, if_match, &caller).await?))
+    }
+
+    pub(super) async fn change_plan(&self, realm: Realm, call: Call) -> Result<Response, Problem> {
+        let call = call.permit(&[Permission::to_renew(realm)])?;
+        let key = call.subject(realm)?;
+        let Plain { caller, if_match, mut fields } = call.plain().await?;
+        if !fields.has("delete_old") {
+            fields.mistake("delete_old", "is missing");
+        }
+        let plan = match take_delete_old(&mut fields) {
+            Some(DeleteOld::By(plan)) => Some(plan),
+            Some(DeleteOld::Now) => {
+                fields.mistake("delete_old", "cannot be now: call delete-old");
+                None
+            }
+            None => None,
+        };
+        let order = fields.finish_with(plan.map(Order::ChangePlan))?;
+        let if_match = self.version_of(realm, &key, (if_match, &caller)).await?;
+        Ok(self.done(realm, &self.keyring.command(realm, &key, order, if_match, &caller).await?))
+    }
+
+    pub(super) async fn delete_old(&self, realm: Realm, call: Call) -> Result<Response, Problem> {
+        self.close(realm, call, |within| within.map_or(Order::DeleteOld, Order::DeleteOldUnlessUsed)).await
+    }
+
+    pub(super) async fn undo(&self, realm: Realm, call: Call) -> Result<Response, Problem> {
+        self.close(realm, call, |within| within.map_or(Order::Undo, Order::UndoUnlessUsed)).await
+    }
+
+    /// Does what `order` makes of `unless_used_within`.
+    async fn close(
+        &self,
+        realm: Realm,
+        call: Call,
+        order: impl FnOnce(Option<Span>) -> Order,
+    ) -> Result<Response, Problem> {
+        let mut call = call.permit(&[Permission::to_renew(realm)])?;
+        let key = call.subject(realm)?;
+        let order = order(call.query.take("unless_used_within"));
+        let (caller, if_match) = call.plain().await?.without_fields()?;
+        let if_match = self.version_of(realm, &key, (if_match, &caller)).await?;
+        Ok(self.done(realm, &self.keyring.command(realm, &key, order, if_match, &caller).await?))
+    }
 }
 
 /// Takes `delete_old`: a word, or an object of conditions.

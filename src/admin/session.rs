@@ -5,9 +5,9 @@
 
 use std::net::IpAddr;
 
-use super::permission::Permission;
-use crate::domain::{Actor, Digest, KeyId, Lifetime, Secret, Settings, Timestamp};
+use crate::domain::{Actor, Authority, Digest, KeyId, Lifetime, Permission, Realm, Secret, Settings, Timestamp};
 use crate::index::Index;
+use crate::usage::{By, FirstUse, Usage, Use};
 
 /// An administrator whose token has been accepted.
 #[derive(Clone, Debug)]
@@ -16,8 +16,8 @@ pub struct Administrator {
     pub id: KeyId,
     /// Under which name the audit log knows him.
     pub name: Actor,
-    /// What he may do.
-    pub permissions: Vec<Permission>,
+    /// What he may do, and to whom.
+    pub authority: Authority,
     /// By what he was admitted.
     pub pledge: Pledge,
 }
@@ -29,7 +29,7 @@ pub struct Pledge(Digest);
 impl Administrator {
     /// Whether he may do one of `wanted`.
     pub fn may(&self, wanted: &[Permission]) -> bool {
-        wanted.iter().any(|permission| self.permissions.contains(permission))
+        self.authority.may(wanted)
     }
 }
 
@@ -79,9 +79,23 @@ pub fn still_admitted(
     Some(Administrator {
         id: pass.key(),
         name: Actor::named(pass.name()),
-        permissions: pass.roles().iter().filter_map(Permission::of).collect(),
+        authority: Authority {
+            permissions: pass.roles().iter().filter_map(Permission::of).collect(),
+            limited_to: pass.limited_to_role().cloned(),
+        },
         pledge: *pledge,
     })
+}
+
+/// Notes that `who` has made a call: what he was admitted by is in use.
+pub fn note_use(usage: &Usage, index: &Index, who: &Administrator, by: By<'_>, now: Timestamp) {
+    let Some(pass) = index.find(&who.pledge.0) else { return };
+    let Some(slot) = pass.slot() else { return };
+    usage.note(Use { token: pass.token(), slot, at: now, by });
+    let first = FirstUse { realm: Realm::Admin, key: pass.key(), token: pass.token(), at: now };
+    if pass.note_use(now) && !usage.tell(first) {
+        pass.first_use_untold(); // the next call tells it again
+    }
 }
 
 /// The settings as they hold for administrators: their tokens last unless one's own duration says otherwise.

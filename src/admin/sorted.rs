@@ -14,7 +14,7 @@ use super::list::settled;
 use super::query::Query;
 use super::view::Sight;
 use crate::catalog::Catalog;
-use crate::domain::{ApiKey, Invalid, KeyId, Realm, Timestamp};
+use crate::domain::{ApiKey, Authority, Invalid, KeyId, Realm, Timestamp};
 
 /// How many keys can be skipped at most.
 const MOST_SKIPPED: usize = 100_000;
@@ -60,9 +60,9 @@ enum Place {
 
 impl Sorted {
     /// Takes what is wanted out of the parameters, if an order is asked for; what is wrong stays noted there.
-    pub(super) fn take(query: &mut Query, now: Timestamp) -> Option<Self> {
+    pub(super) fn take(query: &mut Query, whose: (Realm, &Authority), now: Timestamp) -> Option<Self> {
         let sort = query.take::<Sort>("sort")?;
-        let filter = Filter::take(query, now);
+        let filter = Filter::take(query, whose, now);
         let skip = query.take::<usize>("skip").unwrap_or_default();
         if skip > MOST_SKIPPED {
             query.mistake("skip", format!("is more than {MOST_SKIPPED}"));
@@ -87,7 +87,7 @@ impl Sorted {
     ) -> (Vec<ApiKey>, usize) {
         let mut first = BTreeMap::new();
         let mut total = 0;
-        catalog.newest_first(Realm::Gateway, None, &mut |key| {
+        catalog.newest_first(self.filter.realm(), None, &mut |key| {
             let key = settled(key, sight);
             if self.filter.lets_through(&key, sight) {
                 total += 1;

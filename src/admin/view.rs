@@ -12,8 +12,8 @@ use serde::Serialize;
 
 use crate::domain::audit::PlanText;
 use crate::domain::{
-    Actor, ApiKey, KeyId, KeyName, Label, Lifetime, Limits, Remark, Renewal, Role, Settings, Slot, Status, Timestamp,
-    Token, TokenId, Tokens, Version,
+    Actor, ApiKey, KeyId, KeyName, Label, Lifetime, Limits, Permission, Remark, Renewal, Role, Settings, Slot, Status,
+    Timestamp, Token, TokenId, Tokens, Version,
 };
 use crate::usage::{Requests, TokenCaller, Usage};
 
@@ -39,6 +39,25 @@ pub struct KeyView<'a> {
     labels: &'a BTreeMap<Label, Remark>,
     allowed_addresses: &'a [IpNet],
     limits: Option<Limits>,
+    created_at: Timestamp,
+    duration: Option<Lifetime>,
+    version: Version,
+    tokens: Vec<TokenView>,
+    renewal: Option<RenewalView<'a>>,
+}
+
+/// An administrator.
+#[derive(Serialize)]
+pub struct AdministratorView<'a> {
+    id: KeyId,
+    name: &'a KeyName,
+    permissions: Vec<&'static str>,
+    limited_to_role: Option<&'a Role>,
+    status: Status,
+    owner: Option<&'a Remark>,
+    note: Option<&'a Remark>,
+    labels: &'a BTreeMap<Label, Remark>,
+    allowed_addresses: &'a [IpNet],
     created_at: Timestamp,
     duration: Option<Lifetime>,
     version: Version,
@@ -110,6 +129,28 @@ impl<'a> KeyView<'a> {
             labels: &key.labels,
             allowed_addresses: &key.allowed_addresses,
             limits: key.limits,
+            created_at: key.created_at,
+            duration: key.duration,
+            version: key.version,
+            tokens: sight.tokens(key),
+            renewal: sight.renewal(key),
+        }
+    }
+}
+
+impl<'a> AdministratorView<'a> {
+    /// Shows `key`, which is an administrator's.
+    pub fn of(key: &'a ApiKey, sight: &Sight) -> Self {
+        Self {
+            id: key.id,
+            name: &key.name,
+            permissions: key.roles.iter().filter_map(Permission::of).map(Permission::as_str).collect(),
+            limited_to_role: key.limited_to_role.as_ref(),
+            status: key.status,
+            owner: key.owner.as_ref(),
+            note: key.note.as_ref(),
+            labels: &key.labels,
+            allowed_addresses: &key.allowed_addresses,
             created_at: key.created_at,
             duration: key.duration,
             version: key.version,

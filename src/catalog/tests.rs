@@ -27,6 +27,7 @@ fn key(number: u128, name: &str) -> ApiKey {
         allowed_addresses: Vec::new(),
         created_at: at,
         limits: None,
+        limited_to_role: None,
         duration: None,
         version: Version::FIRST,
         tokens: Tokens::Single { current: Token::of_digest(digest, TokenId::from_bits(number), at, Origin::Created) },

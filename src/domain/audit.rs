@@ -22,6 +22,10 @@ pub struct Actor(Box<str>);
 impl Actor {
     /// The name under which the gateway itself acts.
     pub const RELEVO: &'static str = "relevo";
+    /// The name under which `relevo admins rescue` acts, on the gateway's machine.
+    pub const RESCUE: &'static str = "rescue";
+    /// The names that no administrator can have.
+    pub const RESERVED: [&'static str; 2] = [Self::RELEVO, Self::RESCUE];
 
     /// The actor with this name.
     pub fn named(name: impl Into<Box<str>>) -> Self {
@@ -226,6 +230,9 @@ pub struct KeyFacts {
     pub name: KeyName,
     /// Its roles.
     pub roles: BTreeSet<Role>,
+    /// Of an administrator who is limited to keys with a role: the role.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limited_to_role: Option<Role>,
     /// Whether it accepts tokens.
     pub status: Status,
     /// Who answers for it.
@@ -266,6 +273,7 @@ impl KeyFacts {
         Self {
             name: key.name.clone(),
             roles: key.roles.clone(),
+            limited_to_role: key.limited_to_role.clone(),
             status: key.status,
             owner: key.owner.clone(),
             note: key.note.clone(),

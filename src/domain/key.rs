@@ -113,6 +113,8 @@ pub struct ApiKey {
     pub name: KeyName,
     /// What its routes ask for; at most [`Role::MOST`].
     pub roles: BTreeSet<Role>,
+    /// Of an administrator: the role of the keys that he sees and changes; `None`: of all keys.
+    pub limited_to_role: Option<Role>,
     /// Whether it accepts tokens.
     pub status: Status,
     /// Who answers for it.

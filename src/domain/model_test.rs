@@ -177,6 +177,7 @@ impl Life {
             allowed_addresses: Vec::new(),
             created_at: at(BIRTH),
             limits: None,
+            limited_to_role: None,
             duration: None,
             version: Version::FIRST,
             tokens: Tokens::Single { current: token },

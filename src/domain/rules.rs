@@ -55,6 +55,7 @@ impl Bench {
             allowed_addresses: Vec::new(),
             created_at: BIRTH,
             limits: None,
+            limited_to_role: None,
             duration: None,
             version: Version::FIRST,
             tokens: Tokens::Single { current: token(1, BIRTH, Origin::Created) },

@@ -48,6 +48,8 @@ pub struct Edit {
     pub name: Option<KeyName>,
     /// Other roles.
     pub roles: Option<BTreeSet<Role>>,
+    /// Of an administrator: another role to be limited to, or none.
+    pub limited_to_role: Option<Option<Role>>,
     /// Activate or deactivate.
     pub status: Option<Status>,
     /// Another owner, or none.
@@ -254,10 +256,23 @@ fn apply_edit(
     settings: &Settings,
 ) -> Result<(), Refusal> {
     let key = &outcome.key;
-    let Edit { name, roles, status, owner, note, labels, allowed_addresses, limits, duration, confirm } = edit;
+    let Edit {
+        name,
+        roles,
+        limited_to_role,
+        status,
+        owner,
+        note,
+        labels,
+        allowed_addresses,
+        limits,
+        duration,
+        confirm,
+    } = edit;
     let edited = ApiKey {
         name: name.unwrap_or_else(|| key.name.clone()),
         roles: roles.unwrap_or_else(|| key.roles.clone()),
+        limited_to_role: limited_to_role.unwrap_or_else(|| key.limited_to_role.clone()),
         owner: owner.unwrap_or_else(|| key.owner.clone()),
         note: note.unwrap_or_else(|| key.note.clone()),
         labels: labels.unwrap_or_else(|| key.labels.clone()),

@@ -28,6 +28,7 @@ fn key(tokens: Tokens) -> ApiKey {
         allowed_addresses: Vec::new(),
         created_at: BIRTH,
         limits: None,
+        limited_to_role: None,
         duration: None,
         version: Version::FIRST,
         tokens,

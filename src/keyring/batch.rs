@@ -186,7 +186,7 @@ impl Keyring {
         }
         match existing {
             Existing::Refuse => {
-                let key = self.load(Realm::Gateway, &name).await?;
+                let key = self.load(Realm::Gateway, &name, &caller.authority).await.map_err(hidden)?;
                 let has_it = |given: Given| key.tokens.each().any(|token| token.digest == given.digest);
                 if wanted.token.is_some_and(has_it) { Ok(None) } else { Err(Denied::NameTaken) }
             }
@@ -203,6 +203,7 @@ impl Keyring {
         let status = wanted.attributes.status.unwrap_or(Status::Active);
         let (name, attributes) = (wanted.name.clone(), wanted.attributes.clone());
         let (key, event) = self.newborn(name, attributes, status, first, caller)?;
+        caller.grant(Realm::Gateway, &key)?;
         let (name, actions, after) = (key.name.clone(), vec![Action::Created], KeyFacts::of(&key));
         let change = Change { name, id: Some(key.id), actions, before: None, after };
         Ok(Ready { change, write: Write { realm: Realm::Gateway, what: What::Create(key), events: vec![event] } })
@@ -216,6 +217,7 @@ impl Keyring {
         caller: &Caller,
     ) -> Result<Option<Ready>, Denied> {
         let (stored, mut outcome) = self.load_settled(Realm::Gateway, name).await?;
+        caller.reach(Realm::Gateway, &outcome.key).map_err(hidden)?;
         let mut commands = vec![Command::Edit(Box::new(Edit { name: None, ..wanted.attributes.clone() }))];
         if let Some(given) = wanted.token.filter(|given| !has(&outcome.key.tokens, given)) {
             if taken {
@@ -229,6 +231,7 @@ impl Keyring {
             let applied = transition::apply(&outcome.key, command, &caller.actor, now, &settings.value)?;
             outcome = Outcome { key: applied.key, steps: [outcome.steps, applied.steps].concat() };
         }
+        caller.grant(Realm::Gateway, &outcome.key)?;
         let Some(steps) = outcome.steps.get(first..).filter(|steps| !steps.is_empty()) else { return Ok(None) };
         let change = Change {
             name: outcome.key.name.clone(),
@@ -249,6 +252,11 @@ impl Keyring {
         let Given { digest, hint, weak } = given;
         Ok(Token { hint, weak, ..Token::of_digest(digest, id, now, origin) })
     }
+}
+
+/// Of a key that the caller may not know of he learns what whoever creates one learns: that its name is taken.
+fn hidden(denied: Denied) -> Denied {
+    if matches!(denied, Denied::NotFound(_)) { Denied::NameTaken } else { denied }
 }
 
 fn has(tokens: &Tokens, given: &Given) -> bool {

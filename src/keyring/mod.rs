@@ -6,6 +6,7 @@
 //! Promises: a command is answered when its change is durable and the index of this node answers by it.
 //! Deliberately does not: decide what a command does (the domain) or who may give it (the admin plane).
 
+mod administrators;
 mod batch;
 mod examine;
 mod follow;
@@ -28,14 +29,15 @@ use tokio::sync::watch;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::domain::{
-    Action, Actor, ApiKey, Command, Digest, Edit, EventDraft, EventId, Facts, KeyId, KeyName, Origin, Outcome, Prefix,
-    Realm, Revision, Secret, Settings, Span, Status, Step, Timestamp, Token, TokenId, Tokens, Version, audit::KeyFacts,
-    transition,
+    Action, Actor, ApiKey, Authority, Command, Digest, Edit, EventDraft, EventId, Facts, KeyId, KeyName, Origin,
+    Outcome, Prefix, Realm, Revision, Secret, Settings, Span, Status, Step, Timestamp, Token, TokenId, Tokens, Version,
+    audit::KeyFacts, transition,
 };
 use crate::index::Index;
 use crate::store::{Conflict, EventPage, EventQuery, KeyRef, Store, StoreError, Stored, What, Write};
 use crate::usage::Usage;
 
+use administrators::meant;
 pub use batch::{Batch, Change, Existing, Given, Plan as BatchPlan, Refused, Run, Wanted};
 pub use examine::{Examined, Examiner};
 pub use follow::{Follower, follow};
@@ -101,13 +103,15 @@ impl Keyring {
     /// Creates a key.
     pub async fn create(&self, realm: Realm, new: NewKey, caller: &Caller) -> Result<Done, Denied> {
         let NewKey { name, attributes, status, material } = new;
+        let attributes = meant(realm, Edit { duration: Some(attributes.duration.flatten()), ..attributes });
         let digest = material.digest();
         let (token, secret) = self.token(realm, material, Origin::Created)?;
         let (key, event) = self.newborn(name, attributes, status, token, caller)?;
+        caller.grant(realm, &key)?;
         let name = KeyRef::Name(key.name.clone());
         match self.commit(Write { realm, what: What::Create(key.clone()), events: vec![event] }).await {
             Ok(revision) => Ok(Done { key: Arc::new(key), revision: Some(revision), secret }),
-            Err(error @ StoreError::Conflict(_)) => self.created_before(realm, &name, digest, error).await,
+            Err(error @ StoreError::Conflict(_)) => self.created_before(realm, &name, (digest, error), caller).await,
             Err(error) => Err(error.into()),
         }
     }
@@ -126,6 +130,7 @@ impl Keyring {
             id: KeyId::new(now, entropy()?),
             name,
             roles: attributes.roles.unwrap_or_default(),
+            limited_to_role: attributes.limited_to_role.flatten(),
             status,
             owner: attributes.owner.flatten(),
             note: attributes.note.flatten(),
@@ -157,10 +162,11 @@ impl Keyring {
         &self,
         realm: Realm,
         name: &KeyRef,
-        digest: Option<Digest>,
-        error: StoreError,
+        (digest, error): (Option<Digest>, StoreError),
+        caller: &Caller,
     ) -> Result<Done, Denied> {
         let known = self.0.parts.store.load(realm, name.clone()).await?;
+        let known = known.filter(|known| caller.authority.sees(realm, &known.value));
         let repeated = known.filter(|known| match &known.value.tokens {
             Tokens::Single { current } => current.origin == Origin::Created && Some(current.digest) == digest,
             Tokens::Renewing { .. } => false,
@@ -185,6 +191,7 @@ impl Keyring {
         let (command, secret) = self.prepare(realm, order)?;
         for _ in 0..ATTEMPTS {
             let (stored, mut outcome) = self.load_settled(realm, key).await?;
+            caller.reach(realm, &outcome.key)?;
             check_version(&outcome.key, if_match)?;
             guard.map_or(Ok(()), |guard| guard.check(self, &outcome.key))?;
             let (now, settings) = (self.0.parts.clock.now(), self.0.settings.load());
@@ -192,7 +199,9 @@ impl Keyring {
             let renewed = applied.steps.iter().any(|step| step.before.tokens != step.after.tokens);
             outcome.key = applied.key;
             outcome.steps.extend(applied.steps);
-            match self.write_steps(realm, &stored, &outcome, caller).await {
+            caller.grant(realm, &outcome.key)?;
+            let besides = self.somebody_left(realm, &stored.value, Some(&outcome.key)).await?;
+            match self.write_steps(realm, &stored, &outcome, (caller, besides)).await {
                 Ok(revision) => {
                     let secret = secret.filter(|_| renewed);
                     return Ok(Done { key: Arc::new(outcome.key), revision, secret });
@@ -214,7 +223,9 @@ impl Keyring {
     ) -> Result<Revision, Denied> {
         for _ in 0..ATTEMPTS {
             let (stored, outcome) = self.load_settled(realm, key).await?;
+            caller.reach(realm, &outcome.key)?;
             check_version(&outcome.key, if_match)?;
+            let besides = self.somebody_left(realm, &stored.value, None).await?;
             let now = self.0.parts.clock.now();
             let event = EventDraft {
                 id: EventId::new(now, entropy()?),
@@ -228,7 +239,8 @@ impl Keyring {
                 after: None,
             };
             let what = What::Delete(stored.value.id, stored.revision, now);
-            match self.commit(Write { realm, what, events: vec![event] }).await {
+            let write = Write { realm, what, events: vec![event] };
+            match self.commit_all(std::iter::once(write).chain(besides).collect()).await {
                 Ok(revision) => return Ok(revision),
                 Err(StoreError::Conflict(_)) => {}
                 Err(error) => return Err(error.into()),
@@ -237,10 +249,10 @@ impl Keyring {
         Err(Denied::Store(StoreError::Conflict(Conflict::Revision)))
     }
 
-    /// The key as it is now, what has fallen due settled.
-    pub async fn load(&self, realm: Realm, key: &KeyRef) -> Result<Arc<ApiKey>, Denied> {
+    /// The key as it is now, what has fallen due settled, if whoever has this authority may know of it.
+    pub async fn load(&self, realm: Realm, key: &KeyRef, authority: &Authority) -> Result<Arc<ApiKey>, Denied> {
         let (_, outcome) = self.load_settled(realm, key).await?;
-        Ok(Arc::new(outcome.key))
+        if authority.sees(realm, &outcome.key) { Ok(Arc::new(outcome.key)) } else { Err(Denied::NotFound(realm)) }
     }
 
     /// A page of the audit log.
@@ -288,7 +300,7 @@ impl Keyring {
             Order::ChangePlan(plan) => (Command::ChangePlan { plan }, None),
             Order::DeleteOld | Order::DeleteOldUnlessUsed(_) => (Command::DeleteOld, None),
             Order::Undo | Order::UndoUnlessUsed(_) => (Command::Undo, None),
-            Order::Edit(edit) => (Command::Edit(edit), None),
+            Order::Edit(edit) => (Command::Edit(Box::new(meant(realm, *edit))), None),
         })
     }
 
@@ -339,19 +351,19 @@ impl Keyring {
         }
     }
 
-    /// Commits what `outcome` has made of `stored`. `None` if that is nothing.
+    /// Commits what `outcome` has made of `stored`, and what must be so besides. `None` if that is nothing.
     async fn write_steps(
         &self,
         realm: Realm,
         stored: &Stored<Arc<ApiKey>>,
         outcome: &Outcome,
-        caller: &Caller,
+        (caller, besides): (&Caller, Option<Write>),
     ) -> Result<Option<Revision>, StoreError> {
         if outcome.key == *stored.value {
             return Ok(None);
         }
         let write = self.write(realm, stored, outcome, caller)?;
-        self.commit(write).await.map(Some)
+        self.commit_all(std::iter::once(write).chain(besides).collect()).await.map(Some)
     }
 
     fn write(

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::domain::{
-    Actor, Affected, ApiKey, Digest, Edit, KeyId, KeyName, Plan, Realm, Refusal, Revision, Secret, Settings, Span,
-    Status, Timestamp, Version,
+    Actor, Affected, ApiKey, Authority, Digest, Edit, KeyId, KeyName, Plan, Realm, Refusal, Revision, Secret, Settings,
+    Span, Status, Timestamp, Version,
 };
 use crate::store::StoreError;
 
@@ -18,6 +18,29 @@ pub struct Caller {
     pub actor: Actor,
     /// The other end of his connection.
     pub address: Option<IpAddr>,
+    /// What he may do, and to whom.
+    pub authority: Authority,
+}
+
+impl Caller {
+    /// The gateway itself.
+    pub fn relevo() -> Self {
+        Self { actor: Actor::relevo(), address: None, authority: Authority::whole() }
+    }
+
+    /// Refuses what he may not know of, or not change.
+    pub(super) fn reach(&self, realm: Realm, key: &ApiKey) -> Result<(), Denied> {
+        match (self.authority.sees(realm, key), self.authority.commands(realm, key)) {
+            (_, true) => Ok(()),
+            (false, false) => Err(Denied::NotFound(realm)),
+            (true, false) => Err(Denied::OutOfReach),
+        }
+    }
+
+    /// Refuses what he may not leave behind.
+    pub(super) fn grant(&self, realm: Realm, key: &ApiKey) -> Result<(), Denied> {
+        if self.authority.commands(realm, key) { Ok(()) } else { Err(Denied::OutOfReach) }
+    }
 }
 
 /// What a new token is made of.
@@ -111,8 +134,14 @@ pub enum Denied {
     /// No living key of the realm has this id or name.
     #[error("there is no such key")]
     NotFound(Realm),
+    /// It lies beyond what the caller may grant or change.
+    #[error("it goes beyond what you may do yourself, or beyond the role that you are limited to")]
+    OutOfReach,
+    /// Nobody would be left who can write all administrators.
+    #[error("nobody would be left who can write all administrators: give another one admins:write first")]
+    LastAdministrator,
     /// A living key has this name.
-    #[error("a key with this name exists")]
+    #[error("the name is taken")]
     NameTaken,
     /// A key that is not there is to have a token that nobody has named.
     #[error("there is no such key, and no token or digest to create it with")]

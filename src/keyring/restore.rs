@@ -192,6 +192,7 @@ impl Keyring {
                 continue;
             }
             let key = ApiKey { version: was.version.next(), ..was.clone() };
+            caller.grant(Realm::Admin, &key)?;
             plan.told.revives.extend(hints(&key, |_| true));
             plan.told.restored.push((Realm::Admin, key.id, key.name.clone()));
             let event = event(self.0.parts.clock.now(), key.id, (Action::Restored, None, Some(&key)), caller)?;
@@ -228,6 +229,7 @@ impl Keyring {
             after: facts(&after),
         };
         plan.told.settings_changed = true;
+        plan.writes.extend(self.somebody_left_under(&is, &after).await?);
         plan.push(Realm::Gateway, None, What::Settings(after, revision), vec![event]);
         Ok(())
     }
@@ -249,7 +251,7 @@ impl Planned {
             What::Create(key) | What::Revive(key) => format!("c{:?}", key.version),
             What::Replace(key, revision) => format!("r{:?}{}", key.version, revision.0),
             What::Delete(_, revision, _) => format!("d{}", revision.0),
-            What::Events => String::new(),
+            What::Events | What::Expect(..) => String::new(),
         };
         self.mark.extend_from_slice(format!("{kind}{id:?}\n").as_bytes());
         self.writes.push(Write { realm, what, events });

@@ -43,7 +43,8 @@ impl Keyring {
                 return Ok(SettingsDone { settings: Arc::new(after), version: stored.revision, revision: None });
             }
             self.confirm(&stored.value, &after, change.confirm).await?;
-            if let Some(done) = self.write_settings(&stored, after, caller).await? {
+            let besides = self.somebody_left_under(&stored.value, &after).await?;
+            if let Some(done) = self.write_settings(&stored, after, (caller, besides)).await? {
                 return Ok(done);
             }
         }
@@ -61,7 +62,7 @@ impl Keyring {
                 after.prefixes.push(prefix.clone());
             }
             let is_written = stored.revision.0 > 0 && after == stored.value;
-            if is_written || self.write_settings(&stored, after, caller).await?.is_some() {
+            if is_written || self.write_settings(&stored, after, (caller, None)).await?.is_some() {
                 return Ok(());
             }
         }
@@ -78,7 +79,7 @@ impl Keyring {
         &self,
         stored: &Stored<Settings>,
         after: Settings,
-        caller: &Caller,
+        (caller, besides): (&Caller, Option<Write>),
     ) -> Result<Option<SettingsDone>, Denied> {
         let now = self.0.parts.clock.now();
         let is_first = stored.revision.0 == 0;
@@ -94,7 +95,8 @@ impl Keyring {
             after: Some(Facts::Settings(SettingsFacts::of(&after))),
         };
         let what = What::Settings(after.clone(), stored.revision);
-        match self.commit(Write { realm: Realm::Gateway, what, events: vec![event] }).await {
+        let write = Write { realm: Realm::Gateway, what, events: vec![event] };
+        match self.commit_all(std::iter::once(write).chain(besides).collect()).await {
             Ok(revision) => {
                 Ok(Some(SettingsDone { settings: Arc::new(after), version: revision, revision: Some(revision) }))
             }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use crate::domain::{Actor, ApiKey, KeyId, Outcome, Realm, Settings, Span, Timestamp, transition};
+use crate::domain::{ApiKey, KeyId, Outcome, Realm, Settings, Span, Timestamp, transition};
 use crate::store::{Conflict, KeyRef, StoreError, Stored, Write};
 use crate::usage::FirstUse;
 
@@ -147,7 +147,7 @@ impl Settler {
         let passed = passing(&outcome.key);
         outcome.steps.extend(passed.steps);
         outcome.key = passed.key;
-        keyring.write_steps(realm, &stored, &outcome, &itself()).await?;
+        keyring.write_steps(realm, &stored, &outcome, (&Caller::relevo(), None)).await?;
         for step in &outcome.steps {
             info!(key = %id, action = step.action.name(realm), at = %step.at, "renewal settled");
         }
@@ -199,7 +199,7 @@ impl Settler {
             Some((stored, Outcome { key, ..outcome }))
         });
         let write = |(stored, outcome): (Stored<Arc<ApiKey>>, Outcome)| {
-            self.keyring.write(first.realm, &stored, &outcome, &itself())
+            self.keyring.write(first.realm, &stored, &outcome, &Caller::relevo())
         };
         used.map(write).transpose()
     }
@@ -212,8 +212,4 @@ impl Settler {
             }
         }
     }
-}
-
-fn itself() -> Caller {
-    Caller { actor: Actor::relevo(), address: None }
 }

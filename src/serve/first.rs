@@ -8,7 +8,7 @@ use std::path::Path;
 use tracing::warn;
 
 use crate::config::Config;
-use crate::domain::{Actor, Edit, Lifetime, Prefix, Realm, Secret, Settings, Status};
+use crate::domain::{Edit, Lifetime, Permission, Prefix, Realm, Secret, Settings, Status};
 use crate::keyring::{Caller, Denied, Keyring, Material, NewKey};
 use crate::store::{Store, StoreError, private};
 
@@ -20,9 +20,6 @@ pub(super) const TOKEN_FILE: &str = "admin.token";
 const TOKEN_VARIABLE: &str = "RELEVO_ADMIN_TOKEN";
 /// The first administrator's name.
 pub(super) const ROOT: &str = "root";
-/// Everything that an administrator may do.
-const PERMISSIONS: [&str; 7] =
-    ["keys:read", "keys:write", "keys:renew", "settings:write", "audit:read", "metrics:read", "admins:write"];
 
 /// The token that the environment gives for the first administrator.
 pub(super) fn given_token() -> Result<Option<Secret>, StartError> {
@@ -47,7 +44,7 @@ pub(super) async fn establish(
         on_expiry: tokens.on_expiry,
         prefixes: vec![tokens.prefix.clone(), Prefix::administrators()],
     };
-    keyring.establish_settings(first, &itself()).await?;
+    keyring.establish_settings(first, &Caller::relevo()).await?;
     if store.count(Realm::Admin).await? > 0 {
         if given.is_some() {
             warn!("{TOKEN_VARIABLE} is ignored: this store has its administrators already");
@@ -68,7 +65,7 @@ async fn create_root(keyring: &Keyring, store: &Path, given: Option<Secret>) -> 
         warn!(file = %file.display(), "the administrator root was created; move his token from this file to a safe place");
         secret
     };
-    match keyring.create(Realm::Admin, root(Material::Import(secret))?, &itself()).await {
+    match keyring.create(Realm::Admin, root(Material::Import(secret))?, &Caller::relevo()).await {
         Ok(_) | Err(Denied::NameTaken) => Ok(()),
         Err(error) => Err(error.into()),
     }
@@ -76,11 +73,11 @@ async fn create_root(keyring: &Keyring, store: &Path, given: Option<Secret>) -> 
 
 fn root(material: Material) -> Result<NewKey, StoreError> {
     let wrong = |reason: crate::domain::Invalid| StoreError::Corrupt(format!("a built-in name {reason}"));
-    let roles = PERMISSIONS.iter().map(|permission| permission.parse()).collect::<Result<_, _>>().map_err(wrong)?;
+    let roles = Permission::ALL
+        .iter()
+        .map(|permission| permission.as_str().parse())
+        .collect::<Result<_, _>>()
+        .map_err(wrong)?;
     let attributes = Edit { roles: Some(roles), duration: Some(Some(Lifetime::Never)), ..Edit::default() };
     Ok(NewKey { name: ROOT.parse().map_err(wrong)?, attributes, status: Status::Active, material })
-}
-
-fn itself() -> Caller {
-    Caller { actor: Actor::relevo(), address: None }
 }

@@ -42,6 +42,7 @@ pub(super) fn key(number: u64, name: &str) -> ApiKey {
         allowed_addresses: Vec::new(),
         created_at: NOW,
         limits: None,
+        limited_to_role: None,
         duration: None,
         version: Version::FIRST,
         tokens: Tokens::Single { current: token(number) },
@@ -293,6 +294,21 @@ pub(super) async fn a_commit_is_written_whole_or_not_at_all(store: impl Store) {
     assert_eq!(mirror.keys.keys().copied().collect::<Vec<_>>(), [(false, id(5))]);
     assert_eq!(mirror.resets, 1);
     assert_eq!(store.commit(Vec::new()).await.expect("nothing to do"), swapped);
+}
+
+pub(super) async fn a_commit_holds_only_while_what_it_expects_is_so(store: impl Store) {
+    let (first, second) = (key(1, "first"), key(2, "second"));
+    let revision = store.commit(vec![create(&first)]).await.expect("committed");
+    let expected =
+        |revision| Write { realm: Realm::Gateway, what: What::Expect(first.id, revision), events: Vec::new() };
+    let stale = Revision(revision.0 + 7);
+    assert_eq!(conflict(&store, vec![create(&second), expected(stale)]).await, Conflict::Revision);
+    assert_eq!(store.load(Realm::Gateway, by_name("second")).await.expect("read"), None);
+    let last = store.commit(vec![create(&second), expected(revision)]).await.expect("it is so");
+    let found = store.load(Realm::Gateway, by_name("second")).await.expect("read").expect("there");
+    assert_eq!(found.revision, last, "an expectation takes no revision");
+    store.commit(vec![delete(&first, revision)]).await.expect("deleted");
+    assert_eq!(conflict(&store, vec![create(&key(3, "third")), expected(revision)]).await, Conflict::Revision);
 }
 
 pub(super) async fn each_event_takes_a_revision_and_the_record_the_last_of_them(store: impl Store) {

@@ -66,6 +66,8 @@ pub enum What {
     Revive(ApiKey),
     /// Nothing but the events, which get revisions after this one.
     Raise(Revision),
+    /// Nothing at all, and no revision is taken: a key must be there, of this revision, or nothing else is written.
+    Expect(KeyId, Revision),
 }
 
 /// Which events are asked for. Ascending by revision.

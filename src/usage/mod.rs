@@ -78,6 +78,12 @@ impl Usage {
         self.0.first_uses.try_send(first).is_ok()
     }
 
+    /// Notes one use at once: for the few calls of a place that has no [`Tally`].
+    pub fn note(&self, used: Use<'_>) {
+        let (noted, caller) = tally::single(used);
+        self.known().take_in(&self.0.clock, std::iter::once((used.token, noted)), caller.into_iter());
+    }
+
     /// When `token` was last used, to the second, up to the last fold of each worker.
     pub fn last_used(&self, token: TokenId) -> Option<Timestamp> {
         let known = self.known().seen(token);

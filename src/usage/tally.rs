@@ -72,9 +72,20 @@ pub(super) struct NotedCaller {
 }
 
 impl NotedCaller {
+    fn of(token: TokenId, at: Timestamp, by: By<'_>) -> Self {
+        let user_agent = by.user_agent.map(Box::from);
+        Self { token, address: by.address, user_agent, route: by.route.into(), at, requests: 1 }
+    }
+
     fn by(&self) -> By<'_> {
         By { address: self.address, user_agent: self.user_agent.as_deref(), route: &self.route }
     }
+}
+
+/// One use as it is told at once: by whom, during a renewal.
+pub(super) fn single(Use { token, slot, at, by }: Use<'_>) -> (Noted, Option<NotedCaller>) {
+    let caller = (slot != Slot::Current).then(|| NotedCaller::of(token, at, by));
+    (Noted { slot, at, requests: 1 }, caller)
 }
 
 impl Tally {
@@ -111,9 +122,8 @@ impl Tally {
             known.at = at;
             return;
         }
-        let user_agent = by.user_agent.map(Box::from);
         self.agent_bytes += by.user_agent.map_or(0, <[u8]>::len);
-        let noted = NotedCaller { token, address: by.address, user_agent, route: by.route.into(), at, requests: 1 };
+        let noted = NotedCaller::of(token, at, by);
         self.callers.insert_unique(hash(token, by), noted, |known| hash(known.token, known.by()));
         if self.callers.len() >= MOST_CALLERS || self.agent_bytes >= MOST_AGENT_BYTES {
             self.fold();

@@ -1,5 +1,6 @@
 //! Behaviour, over real sockets, and the order of the house.
 
+mod admins;
 mod authorization;
 mod balance;
 mod bringing;

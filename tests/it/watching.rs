@@ -100,6 +100,7 @@ fn administrator(held: &Held, name: &str, permissions: &[&str]) -> String {
         labels: [].into(),
         allowed_addresses: Vec::new(),
         limits: None,
+        limited_to_role: None,
         created_at: now,
         duration: Some(Lifetime::Never),
         version: Version::FIRST,

@@ -1,9 +1,9 @@
 //! What stands around every page: language, theme, who is signed in, where one is.
 
-use super::super::permission::Permission;
 use super::super::session::Administrator;
 use super::assets;
 use super::words::{Language, Words};
+use crate::domain::Permission;
 
 /// Light, dark, or as the system says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

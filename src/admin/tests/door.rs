@@ -9,38 +9,120 @@ use http::{Method, Request};
 use serde_json::{Value, json};
 
 use super::{Plane, administrator, answer};
-use crate::admin::permission::Permission::{
-    self, AuditRead, KeysRead, KeysRenew, KeysWrite, MetricsRead, SettingsWrite,
-};
 use crate::admin::{Probes, finished, probes_router};
+use crate::domain::Permission::{
+    self, AdminsWrite, AuditRead, KeysRead, KeysRenew, KeysWrite, MetricsRead, SettingsWrite,
+};
+
+/// Of every call the permissions of which one suffices, and those that it needs besides.
+const CALLS: [(&str, &str, &[Permission], &[Permission]); 32] = [
+    ("GET", "/v1/keys", &[KeysRead], &[]),
+    ("POST", "/v1/keys", &[KeysWrite], &[]),
+    ("GET", "/v1/keys/{key}", &[KeysRead], &[]),
+    ("PATCH", "/v1/keys/{key}", &[KeysWrite], &[]),
+    ("DELETE", "/v1/keys/{key}", &[KeysWrite], &[]),
+    ("POST", "/v1/keys/{key}/renew", &[KeysRenew], &[]),
+    ("PATCH", "/v1/keys/{key}/renewal", &[KeysRenew], &[]),
+    ("POST", "/v1/keys/{key}/delete-old", &[KeysRenew], &[]),
+    ("POST", "/v1/keys/{key}/undo", &[KeysRenew], &[]),
+    ("GET", "/v1/admins", &[AdminsWrite], &[]),
+    ("POST", "/v1/admins", &[AdminsWrite], &[]),
+    ("GET", "/v1/admins/{admin}", &[AdminsWrite], &[]),
+    ("PATCH", "/v1/admins/{admin}", &[AdminsWrite], &[]),
+    ("DELETE", "/v1/admins/{admin}", &[AdminsWrite], &[]),
+    ("POST", "/v1/admins/{admin}/renew", &[AdminsWrite], &[]),
+    ("PATCH", "/v1/admins/{admin}/renewal", &[AdminsWrite], &[]),
+    ("POST", "/v1/admins/{admin}/delete-old", &[AdminsWrite], &[]),
+    ("POST", "/v1/admins/{admin}/undo", &[AdminsWrite], &[]),
+    ("POST", "/v1/import", &[KeysWrite], &[]),
+    ("POST", "/v1/apply", &[KeysWrite], &[KeysRenew]),
+    ("GET", "/v1/backup", &[KeysRead], &[AdminsWrite]),
+    ("POST", "/v1/restore", &[KeysWrite], &[KeysRenew, SettingsWrite, AdminsWrite]),
+    ("GET", "/v1/audit", &[AuditRead], &[]),
+    ("GET", "/v1/audit/export", &[AuditRead], &[]),
+    ("GET", "/v1/events", &[AuditRead], &[]),
+    ("GET", "/v1/settings", &[KeysRead, SettingsWrite], &[]),
+    ("PATCH", "/v1/settings", &[SettingsWrite], &[]),
+    ("GET", "/v1/status", &[KeysRead], &[]),
+    ("POST", "/v1/reload", &[SettingsWrite], &[]),
+    ("GET", "/metrics", &[MetricsRead], &[]),
+    ("GET", "/livez", &Permission::ALL, &[]),
+    ("GET", "/readyz", &Permission::ALL, &[]),
+];
+
+/// Every method and path of the route table, as it is written there.
+fn routes() -> BTreeSet<(String, String)> {
+    let mut routes = BTreeSet::new();
+    for line in include_str!("../mod.rs").lines().filter_map(|line| line.trim().strip_prefix(".route(\"")) {
+        let (path, handlers) = line.split_once("\", ").expect("a path and its handlers");
+        for method in ["get", "post", "put", "patch", "delete"] {
+            if handlers.starts_with(&format!("{method}(")) || handlers.contains(&format!(").{method}(")) {
+                routes.insert((method.to_uppercase(), path.to_owned()));
+            }
+        }
+    }
+    routes
+}
 
 #[tokio::test]
-async fn every_call_wants_its_own_permission() {
+async fn whoever_lacks_a_permission_is_refused_by_every_call_that_needs_it_and_changes_nothing() {
+    let known: BTreeSet<_> = CALLS.iter().map(|(method, path, ..)| (method.to_string(), path.to_string())).collect();
+    let missing: Vec<_> = routes().into_iter().filter(|route| !known.contains(route)).collect();
+    assert!(missing.is_empty() && routes().len() > 25, "nobody says what these need: {missing:?}");
     let plane = Plane::new().await;
     plane.create("ci").await;
-    let table = [
-        (Method::GET, "/v1/keys", &[KeysRead][..]),
-        (Method::POST, "/v1/keys", &[KeysWrite]),
-        (Method::GET, "/v1/keys/ci", &[KeysRead]),
-        (Method::PATCH, "/v1/keys/ci", &[KeysWrite]),
-        (Method::DELETE, "/v1/keys/gone", &[KeysWrite]),
-        (Method::POST, "/v1/keys/ci/renew", &[KeysRenew]),
-        (Method::PATCH, "/v1/keys/ci/renewal", &[KeysRenew]),
-        (Method::POST, "/v1/keys/ci/delete-old", &[KeysRenew]),
-        (Method::POST, "/v1/keys/ci/undo", &[KeysRenew]),
-        (Method::GET, "/v1/audit", &[AuditRead]),
-        (Method::GET, "/v1/settings", &[KeysRead, SettingsWrite]),
-        (Method::PATCH, "/v1/settings", &[SettingsWrite]),
-        (Method::GET, "/v1/status", &[KeysRead]),
-        (Method::GET, "/metrics", &[MetricsRead]),
-    ];
-    for permission in Permission::ALL {
-        let token = administrator(&plane.admin, permission.as_str().replace(':', " ").as_str(), &[permission]).await;
-        for (method, path, wanted) in &table {
-            let request = Request::builder().method(method).uri(*path).header("host", "localhost");
+    plane.ask(Method::POST, "/v1/keys/ci/renew", Value::Null).await;
+    administrator(&plane.admin, "target", &[]).await;
+    plane.ask(Method::POST, "/v1/admins/target/renew", Value::Null).await;
+    let mut tokens = Vec::new();
+    for lacked in Permission::ALL {
+        let others: Vec<_> = Permission::ALL.into_iter().filter(|permission| *permission != lacked).collect();
+        let name = format!("all but {}", lacked.as_str().replace(':', " "));
+        tokens.push((lacked, administrator(&plane.admin, &name, &others).await));
+    }
+    let nothing = administrator(&plane.admin, "nothing", &[]).await;
+    let before = plane.admin.keyring.revision();
+    for (method, path, one_of, besides) in
+        CALLS.iter().filter(|(_, path, ..)| path.starts_with("/v1") || *path == "/metrics")
+    {
+        let path = path.replace("{key}", "ci").replace("{admin}", "target");
+        let call = |token: &str| {
+            let request = Request::builder().method(*method).uri(&path).header("host", "localhost");
+            let request = request.header("authorization", format!("Bearer {token}"));
+            request.header("content-type", "application/json").body(Body::empty()).expect("a request")
+        };
+        assert_eq!(plane.send(call(&nothing)).await.code(), (403, "forbidden"), "{method} {path}");
+        for (lacked, token) in &tokens {
+            let is_needed = *one_of == [*lacked] || besides.contains(lacked);
+            if is_needed {
+                let refused = plane.send(call(token)).await;
+                assert_eq!(refused.code(), (403, "forbidden"), "{method} {path} without {lacked:?}");
+                assert!(refused.body["detail"].as_str().expect("text").contains(lacked.as_str()), "{}", refused.body);
+            }
+        }
+    }
+    assert_eq!(plane.admin.keyring.revision(), before, "nothing was changed");
+}
+
+#[tokio::test]
+async fn a_call_is_made_with_the_permission_it_needs_and_with_no_other() {
+    let plane = Plane::new().await;
+    plane.create("ci").await;
+    administrator(&plane.admin, "target", &[]).await;
+    let single = |besides: &[Permission]| besides.is_empty();
+    // A stream of events has no end to wait for.
+    let calls = CALLS.iter().filter(|(_, path, _, besides)| single(besides) && *path != "/v1/events");
+    for (method, path, one_of, _) in calls.filter(|(_, path, ..)| path.starts_with("/v1") || *path == "/metrics") {
+        for permission in Permission::ALL {
+            let name = format!("{method} {} {permission:?}", path.replace('/', " "));
+            let name = name.trim_matches(['{', '}']).replace(['{', '}'], "");
+            let token = administrator(&plane.admin, &name, &[permission]).await;
+            // Of nobody, so that nothing is changed on the way.
+            let path = path.replace("{key}", "gone").replace("{admin}", "gone");
+            let request = Request::builder().method(*method).uri(&path).header("host", "localhost");
             let request = request.header("authorization", format!("Bearer {token}")).body(Body::empty());
             let answer = plane.send(request.expect("a request")).await;
-            assert_eq!(answer.status == 403, !wanted.contains(&permission), "{method} {path} {permission:?}");
+            assert_eq!(answer.status == 403, !one_of.contains(&permission), "{method} {path} {permission:?}");
             assert_ne!(answer.status, 401, "{method} {path}");
         }
     }

@@ -1,5 +1,6 @@
 //! The admin plane as a whole, on a store of its own, without a socket.
 
+mod admins;
 mod door;
 mod keys;
 mod lists;
@@ -18,11 +19,11 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use super::guard::Hosts;
-use super::permission::Permission;
 use super::{Admin, Operations, ReloadRefused, Streams, router};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
-use crate::domain::{Actor, Edit, Lifetime, Prefix, Realm, Secret, Settings, Span, Status, Timestamp};
+use crate::domain::Permission;
+use crate::domain::{Edit, Lifetime, Prefix, Realm, Secret, Settings, Span, Status, Timestamp};
 use crate::index::Index;
 use crate::keyring::{Caller, Follower, Keyring, Material, NewKey, Parts, follow};
 use crate::observe::{Health, Metrics};
@@ -82,7 +83,7 @@ impl Plane {
         });
         let follower = Follower { keys: keys_writer, admins: admins_writer };
         tokio::spawn(follow(keyring.clone(), follower, feed));
-        let caller = Caller { actor: Actor::relevo(), address: None };
+        let caller = Caller::relevo();
         keyring.establish_settings(Settings::default(), &caller).await.expect("settings");
         let hosts = Hosts::of("127.0.0.1:8081".parse().expect("an address"), &[]);
         let operations = Arc::new(Process(clock.now()));
@@ -160,7 +161,7 @@ async fn administrator(admin: &Admin, name: &str, permissions: &[Permission]) ->
     let attributes = Edit { roles: Some(roles), duration: Some(Some(Lifetime::Never)), ..Edit::default() };
     let name = name.parse().expect("a name");
     let new = NewKey { name, attributes, status: Status::Active, material: Material::Mint };
-    let caller = Caller { actor: Actor::relevo(), address: None };
+    let caller = Caller::relevo();
     let done = admin.keyring.create(Realm::Admin, new, &caller).await.expect("an administrator");
     done.secret.as_ref().map(Secret::reveal).expect("a token").to_owned()
 }

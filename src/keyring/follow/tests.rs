@@ -106,6 +106,7 @@ fn key(number: u8) -> ApiKey {
         allowed_addresses: Vec::new(),
         created_at: AT,
         limits: None,
+        limited_to_role: None,
         duration: None,
         version: Version::FIRST,
         tokens: Tokens::Single { current: token },

@@ -49,6 +49,11 @@ async fn a_commit_is_written_whole_or_not_at_all() {
 }
 
 #[tokio::test]
+async fn a_commit_holds_only_while_what_it_expects_is_so() {
+    contract::a_commit_holds_only_while_what_it_expects_is_so(fresh()).await;
+}
+
+#[tokio::test]
 async fn each_event_takes_a_revision_and_the_record_the_last_of_them() {
     contract::each_event_takes_a_revision_and_the_record_the_last_of_them(fresh()).await;
 }

@@ -20,6 +20,10 @@ pub(super) fn apply(tables: &mut Tables<WriteTable<'_>>, writes: Vec<Write>) -> 
     let mut commit = Commit { state: tables.state()?, chain: tables.chain()?, tables };
     let mut notices = Vec::with_capacity(writes.len());
     for Write { realm, what, events } in writes {
+        if let What::Expect(id, revision) = what {
+            commit.expect(realm, id, revision)?;
+            continue;
+        }
         if let What::Raise(least) = &what {
             commit.state.last = commit.state.last.max(*least);
         }
@@ -65,7 +69,7 @@ impl Commit<'_, '_> {
             What::Delete(id, expected, at) => self.delete(realm, id, (expected, at), revision),
             What::Settings(settings, expected) => self.set(settings, expected, revision),
             What::Revive(key) => self.revive(realm, key, revision),
-            What::Events | What::Raise(_) => return Ok(None),
+            What::Events | What::Raise(_) | What::Expect(..) => return Ok(None),
         };
         notice.map(Some)
     }

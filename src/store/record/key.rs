@@ -122,6 +122,7 @@ impl TryFrom<KeyV1> for ApiKey {
             labels: labels?,
             allowed_addresses: addresses?,
             limits: None,
+            limited_to_role: None,
             created_at: Timestamp::from_millis(record.created_at_ms),
             duration: record.duration.map(TryInto::try_into).transpose()?,
             version: Version(record.version),
@@ -131,7 +132,7 @@ impl TryFrom<KeyV1> for ApiKey {
     }
 }
 
-fn parsed<T: FromStr<Err = Invalid>>(field: &str, text: &str) -> Result<T, Damaged> {
+pub(super) fn parsed<T: FromStr<Err = Invalid>>(field: &str, text: &str) -> Result<T, Damaged> {
     text.parse().map_err(|why| Damaged::field(field, &why))
 }
 

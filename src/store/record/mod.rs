@@ -6,6 +6,7 @@
 //! goes through the domain's own constructors. A version that is not known is never guessed at.
 //! Deliberately does not: know where a record is kept. `docs/store-format.md` is its description.
 
+mod administrator;
 mod key;
 mod limits;
 mod settings;
@@ -20,6 +21,8 @@ use crate::domain::{ApiKey, Event, KeyId, RecordHash, Settings};
 const V1: u8 = 1;
 /// Of keys that have limits of their own, and of events, which hold the hash of the one before.
 const V2: u8 = 2;
+/// Of administrators who are limited to a role.
+const V3: u8 = 3;
 const CHECK_BYTES: usize = 4;
 
 /// Why bytes are not a record.
@@ -40,9 +43,10 @@ impl Damaged {
 
 /// The record of `key`: about 120 bytes for a plain key.
 pub fn encode_key(key: &ApiKey) -> Vec<u8> {
-    match &key.limits {
-        None => frame(postcard_of(V1, &key::KeyV1::from(key))),
-        Some(limits) => frame(postcard_of(V2, &limits::KeyV2::of(key, limits))),
+    match (&key.limits, &key.limited_to_role) {
+        (None, None) => frame(postcard_of(V1, &key::KeyV1::from(key))),
+        (Some(limits), None) => frame(postcard_of(V2, &limits::KeyV2::of(key, limits))),
+        (_, Some(role)) => frame(postcard_of(V3, &administrator::KeyV3::of(key, role))),
     }
 }
 
@@ -51,7 +55,8 @@ pub fn decode_key(record: &[u8]) -> Result<ApiKey, Damaged> {
     match unframe(record)? {
         (V1, body) => from_postcard::<key::KeyV1>(body)?.try_into(),
         (V2, body) => from_postcard::<limits::KeyV2>(body)?.try_into(),
-        (version, _) => Err(unknown(version, V2)),
+        (V3, body) => from_postcard::<administrator::KeyV3>(body)?.try_into(),
+        (version, _) => Err(unknown(version, V3)),
     }
 }
 

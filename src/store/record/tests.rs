@@ -106,6 +106,7 @@ prop_compose! {
         labels in btree_map("[a-z]{1,9}".prop_map(|text| text.parse::<Label>().expect("legal")), remark(), 0..4),
         allowed_addresses in vec(network(), 0..4),
         limits in option::of(limits()),
+        limited_to_role in option::of("[a-z][a-z0-9:._-]{0,63}".prop_map(|text| text.parse::<Role>().expect("legal"))),
         created_at in instant(),
         duration in option::of(lifetime()),
         version in any::<u64>(),
@@ -114,7 +115,7 @@ prop_compose! {
     ) -> ApiKey {
         let status = if active { Status::Active } else { Status::Inactive };
         let (id, version) = (KeyId::from_bits(id), Version(version));
-        ApiKey { id, name, roles, status, owner, note, labels, allowed_addresses, limits, created_at, duration, version, tokens, ended }
+        ApiKey { id, name, roles, limited_to_role, status, owner, note, labels, allowed_addresses, limits, created_at, duration, version, tokens, ended }
     }
 }
 
@@ -210,6 +211,7 @@ fn plain_key() -> ApiKey {
         allowed_addresses: Vec::new(),
         created_at: now,
         limits: None,
+        limited_to_role: None,
         duration: None,
         version: Version::FIRST,
         tokens: Tokens::Single { current: token },
@@ -258,9 +260,9 @@ fn version_1_of_a_key_has_not_changed() {
 fn a_version_of_the_future_is_named_and_not_guessed_at() {
     let mut record = encode_key(&plain_key());
     record.truncate(record.len() - CHECK_BYTES);
-    record[0] = 3;
+    record[0] = 4;
     let damage = decode_key(&seal(record)).expect_err("unknown");
-    assert_eq!(damage.to_string(), "its format version is 3, and 2 is the newest that is known here");
+    assert_eq!(damage.to_string(), "its format version is 4, and 3 is the newest that is known here");
 }
 
 #[test]
@@ -312,4 +314,18 @@ fn version_2_of_an_event_is_version_1_with_the_hash_of_the_one_before_behind() {
     for wrong in ["", "{", "[]", "}"] {
         assert!(chain_event(&seal([&[V1], wrong.as_bytes()].concat()), previous).is_err(), "{wrong}");
     }
+}
+
+#[test]
+fn version_3_of_a_key_is_version_2_with_the_role_that_limits_an_administrator_behind() {
+    let role = Some("a".parse().expect("legal"));
+    let limited = ApiKey { limited_to_role: role, ..plain_key() };
+    let (plain, record) = (encode_key(&plain_key()), encode_key(&limited));
+    let body = plain.len() - CHECK_BYTES;
+    assert_eq!((record[0], &record[1..body]), (3, &plain[1..body]));
+    // No rate, no quota, no bound at once; no limits of its own; the role.
+    assert_eq!(hex::encode(&record[body..record.len() - CHECK_BYTES]), "000000000161");
+    assert_eq!(decode_key(&record), Ok(limited.clone()));
+    let both = ApiKey { limits: Some(Limits::default()), ..limited };
+    assert_eq!(decode_key(&encode_key(&both)), Ok(both));
 }

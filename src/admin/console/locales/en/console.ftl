@@ -204,6 +204,10 @@ trouble-not-found-title = There is nothing here
 trouble-not-found-advice = The address may be mistyped, or the page has moved.
 trouble-key-not-found-title = There is no such key
 trouble-key-not-found-advice = It may have been deleted. Search for it in the list.
+trouble-admin-not-found-title = There is no such administrator
+trouble-admin-not-found-advice = It may have been deleted. Look at the list.
+trouble-last-administrator-title = Nobody else could do this again
+trouble-last-administrator-advice = One administrator must be left who can write all others. Give another one that permission first.
 trouble-forbidden-title = You may not do that
 trouble-forbidden-advice = Your permissions do not cover it. Ask an administrator who can grant them.
 trouble-unauthenticated-title = You are no longer signed in
@@ -309,6 +313,15 @@ action-token-superseded-use = Replaced token tried
 action-admin-created = Administrator created
 action-admin-edited = Administrator edited
 action-admin-deleted = Administrator deleted
+action-admin-activated = Administrator activated
+action-admin-deactivated = Administrator deactivated
+action-admin-renewal-opened = Renewal of an administrator opened
+action-admin-renewal-plan-changed = Plan of an administrator’s renewal changed
+action-admin-renewal-adopted = Administrator’s new token used for the first time
+action-admin-renewal-held = Renewal of an administrator held
+action-admin-renewal-completed = Administrator’s old token deleted
+action-admin-renewal-undone = Renewal of an administrator undone
+action-admin-restored = Administrator restored
 
 # Overview
 nav-overview = Overview

@@ -204,6 +204,10 @@ trouble-not-found-title = Aquí no hay nada
 trouble-not-found-advice = Puede que la dirección esté mal escrita o que la página se haya movido.
 trouble-key-not-found-title = No existe esa clave
 trouble-key-not-found-advice = Puede que se haya eliminado. Búsquela en la lista.
+trouble-admin-not-found-title = No existe ese administrador
+trouble-admin-not-found-advice = Puede que se haya eliminado. Mire la lista.
+trouble-last-administrator-title = Nadie más podría volver a hacerlo
+trouble-last-administrator-advice = Debe quedar un administrador que pueda modificar a todos los demás. Dé antes ese permiso a otro.
 trouble-forbidden-title = No tiene permiso para eso
 trouble-forbidden-advice = Sus permisos no lo incluyen. Pídalo a un administrador que pueda concederlos.
 trouble-unauthenticated-title = La sesión ha terminado
@@ -309,6 +313,15 @@ action-token-superseded-use = Intento con un token reemplazado
 action-admin-created = Administrador creado
 action-admin-edited = Administrador editado
 action-admin-deleted = Administrador eliminado
+action-admin-activated = Administrador activado
+action-admin-deactivated = Administrador desactivado
+action-admin-renewal-opened = Renovación de un administrador abierta
+action-admin-renewal-plan-changed = Plan de renovación de un administrador cambiado
+action-admin-renewal-adopted = Token nuevo de un administrador usado por primera vez
+action-admin-renewal-held = Renovación de un administrador retenida
+action-admin-renewal-completed = Token antiguo de un administrador eliminado
+action-admin-renewal-undone = Renovación de un administrador deshecha
+action-admin-restored = Administrador restaurado
 
 # Overview
 nav-overview = Resumen

@@ -204,6 +204,10 @@ trouble-not-found-title = Não há nada aqui
 trouble-not-found-advice = O endereço pode estar errado, ou a página mudou de lugar.
 trouble-key-not-found-title = Essa chave não existe
 trouble-key-not-found-advice = Ela pode ter sido excluída. Procure-a na lista.
+trouble-admin-not-found-title = Esse administrador não existe
+trouble-admin-not-found-advice = Pode ter sido excluído. Veja a lista.
+trouble-last-administrator-title = Ninguém mais poderia fazer isso de novo
+trouble-last-administrator-advice = Deve restar um administrador que possa alterar todos os outros. Dê antes essa permissão a outro.
 trouble-forbidden-title = Você não pode fazer isso
 trouble-forbidden-advice = Suas permissões não incluem isso. Peça a um administrador que possa concedê-las.
 trouble-unauthenticated-title = A sessão terminou
@@ -309,6 +313,15 @@ action-token-superseded-use = Tentativa com um token substituído
 action-admin-created = Administrador criado
 action-admin-edited = Administrador editado
 action-admin-deleted = Administrador excluído
+action-admin-activated = Administrador ativado
+action-admin-deactivated = Administrador desativado
+action-admin-renewal-opened = Renovação de um administrador aberta
+action-admin-renewal-plan-changed = Plano de renovação de um administrador alterado
+action-admin-renewal-adopted = Token novo de um administrador usado pela primeira vez
+action-admin-renewal-held = Renovação de um administrador retida
+action-admin-renewal-completed = Token antigo de um administrador excluído
+action-admin-renewal-undone = Renovação de um administrador desfeita
+action-admin-restored = Administrador restaurado
 
 # Overview
 nav-overview = Visão geral

@@ -1,11 +1,12 @@
 //! What HTTP/2 lets through and HTTP/1.1 would not, settled before anything else looks at a request.
 //!
 //! Promises: afterwards a request of HTTP/2 has one `Host`, one `Cookie`, a path that begins with `/`, and values that
-//! HTTP/1.1 would read as they are.
+//! HTTP/1.1 would read as they are; CONNECT for a WebSocket (RFC 8441) is the GET that it is in HTTP/1.1.
 //! Deliberately does not: judge the host or the path; that is done alike for both.
 
-use http::header::{COOKIE, HOST};
-use http::{HeaderMap, HeaderValue, Request, Version};
+use http::header::{CONNECTION, COOKIE, HOST, UPGRADE};
+use http::{HeaderMap, HeaderValue, Method, Request, Version};
+use hyper::ext::Protocol;
 
 use super::refusal::Refusal;
 
@@ -36,7 +37,19 @@ pub(super) fn settle<B>(request: &mut Request<B>, most: usize) -> Result<(), Ref
         request.headers_mut().insert(HOST, host);
     }
     join_cookies(request.headers_mut());
+    if is_for_websocket(request) {
+        *request.method_mut() = Method::GET;
+        // Nobody else can have said so: in HTTP/2 both are malformed (RFC 9113 §8.2.2).
+        request.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        request.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
+    }
     Ok(())
+}
+
+/// RFC 8441 §4
+fn is_for_websocket<B>(request: &Request<B>) -> bool {
+    let protocol = request.extensions().get::<Protocol>();
+    request.method() == Method::CONNECT && protocol.is_some_and(|protocol| protocol.as_str() == "websocket")
 }
 
 /// A cookie may come in crumbs; HTTP/1.1 knows one line only (RFC 9113 §8.2.3).
@@ -72,6 +85,22 @@ mod tests {
         let request = settled("https://a.example:8443/x?y", &crumbs).expect("legal");
         assert_eq!(request.headers()[HOST], "a.example:8443");
         assert_eq!(request.headers().get_all(COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=2; c=3"]);
+    }
+
+    #[test]
+    fn connect_for_a_websocket_is_a_get_that_asks_for_it_and_no_other_connect_is() {
+        for (protocol, method) in
+            [(Some("websocket"), Method::GET), (Some("bytes"), Method::CONNECT), (None, Method::CONNECT)]
+        {
+            let mut request = Request::builder().version(Version::HTTP_2).method(Method::CONNECT).uri("https://a/x");
+            if let Some(protocol) = protocol {
+                request = request.extension(Protocol::from_static(protocol));
+            }
+            let mut request = request.body(()).expect("a request");
+            settle(&mut request, 4).expect("legal");
+            assert_eq!(request.method(), method);
+            assert_eq!(request.headers().contains_key(UPGRADE), method == Method::GET);
+        }
     }
 
     #[test]

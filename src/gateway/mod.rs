@@ -201,7 +201,7 @@ impl Worker {
         let (mut head, body) = request.into_parts();
         let (route, target) = site.route(&head)?;
         exchange.on_route(route, || target.clone());
-        let ask = Ask::of(route, &head, || !body.is_end_stream());
+        let ask = Ask::of(route, &mut head, || !body.is_end_stream(), || self.entropy())?;
         let permit = self.judge(exchange, route, &mut head)?;
         self.note_use(&permit, exchange, (route, &head.headers));
         self.limit(&permit, exchange)?;
@@ -212,7 +212,7 @@ impl Worker {
             rewrite.request(&mut headers);
         }
         if let Some(ask) = &ask {
-            ask.tell(&mut headers);
+            ask.put(&mut headers);
         }
         let upstream = site.upstream(route);
         let asked = Instant::now();
@@ -232,6 +232,9 @@ impl Worker {
         let forwarded = forward::forward(&permit, upstream, request, (upload, ask.as_deref()), asked);
         let reply = vigil::watched(vigil.as_deref(), forwarded).await?;
         exchange.answered_by(&reply.endpoint, asked.elapsed());
+        if ask.as_ref().is_some_and(|ask| !ask.can_be_answered_by(reply.response.status())) {
+            return Err(Refusal::UpstreamFailed);
+        }
         let turns_stream = stream.is_none() && self::is_stream(&reply.response);
         let vigil = if turns_stream { begin(None) } else { vigil };
         let stream = stream.or_else(|| turns_stream.then(|| self.stream(client, site)));

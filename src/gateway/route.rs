@@ -64,7 +64,7 @@ pub struct RouteTable {
 }
 
 /// What is taken where no route names methods.
-const EVERY_METHOD: HeaderValue = HeaderValue::from_static("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
+pub(super) const EVERY_METHOD: HeaderValue = HeaderValue::from_static("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
 
 /// Refuses the methods that no route takes, whatever it says: a tunnel and an echo of credentials are not offered.
 /// To be asked before the path is read: that of CONNECT is none.

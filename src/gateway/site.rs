@@ -9,7 +9,7 @@ use std::sync::Arc;
 use http::{Method, Uri, request};
 use tracing::error;
 
-use crate::config::{self, Config, Credentials, Speech};
+use crate::config::{self, Config, Credentials, Speech, UpgradeName};
 use crate::net::deadline::Wheel;
 use crate::net::dial::Connector;
 use crate::net::guard::HeadBounds;
@@ -33,6 +33,7 @@ pub(super) struct Setup {
     pub(super) config: Arc<Config>,
     routes: RouteTable,
     has_preflights: bool,
+    has_websockets: bool,
     upstreams: Vec<Arc<Shared>>,
     /// How TLS is spoken with each upstream, where it is.
     pub(super) connectors: Vec<Option<Connector>>,
@@ -50,7 +51,16 @@ impl Setup {
         let upstreams = config.upstreams.iter().map(shared).collect();
         let connectors = connectors(&config, before);
         let has_preflights = config.routes.iter().any(|route| route.preflight);
-        Self { routes: RouteTable::new(&config), has_preflights, upstreams, connectors, addresses, config }
+        let has_websockets = config.routes.iter().flat_map(|route| &route.upgrade).any(UpgradeName::is_websocket);
+        Self {
+            routes: RouteTable::new(&config),
+            has_preflights,
+            has_websockets,
+            upstreams,
+            connectors,
+            addresses,
+            config,
+        }
     }
 
     /// Every upstream, with what all workers share of it.
@@ -174,6 +184,7 @@ impl Site {
             idle: limits.keep_alive,
             stall: limits.write_stall,
             life: limits.connection_life.mul_f64(0.9 + f64::from(spread) / 255.0 / 5.0),
+            extended_connect: self.setup.has_websockets,
         }
     }
 

@@ -44,6 +44,8 @@ pub struct Bounds {
     pub stall: Duration,
     /// How old the connection may grow.
     pub life: Duration,
+    /// Whether a stream may be made a tunnel by CONNECT with a protocol (RFC 8441).
+    pub extended_connect: bool,
 }
 
 /// Serves `stream` until the client leaves, a deadline passes, or `drain` has been called and the last reply is out.
@@ -58,7 +60,7 @@ where
 {
     let streams = Streams::new(bounds.stall);
     let watched = Watched { service, streams: streams.clone() };
-    let mut connection = pin!(builder(&bounds.limits, streams.clone()).serve_connection(TokioIo::new(stream), watched));
+    let mut connection = pin!(builder(bounds, streams.clone()).serve_connection(TokioIo::new(stream), watched));
     tokio::select! {
         biased;
         ended = connection.as_mut() => return ended,
@@ -74,8 +76,12 @@ where
     }
 }
 
-fn builder(limits: &Http2Limits, streams: Streams) -> http2::Builder<Streams> {
+fn builder(bounds: &Bounds, streams: Streams) -> http2::Builder<Streams> {
+    let limits = &bounds.limits;
     let mut builder = http2::Builder::new(streams);
+    if bounds.extended_connect {
+        builder.enable_connect_protocol();
+    }
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)

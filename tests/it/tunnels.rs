@@ -1,6 +1,7 @@
 //! Upgraded connections: who gets one, what passes through it, and what ends it.
 
 mod ends;
+mod http2;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -4,43 +4,77 @@
 //! Deliberately does not: refuse. A request that asks for what is not allowed is one that does not ask.
 
 use http::header::{CONNECTION, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, request};
+use hyper::upgrade::OnUpgrade;
 
 use crate::config::UpgradeName;
-use crate::gateway::route::Route;
+use crate::gateway::refusal::Refusal;
+use crate::gateway::route::{EVERY_METHOD, Route};
+
+use super::key::Key;
 
 /// The protocol that a request may change its connection to.
-#[derive(Clone, Debug)]
 pub(in crate::gateway) struct Ask {
     pub(super) name: UpgradeName,
+    /// The stream of HTTP/2 on which it is asked, if it is: there the gateway shakes hands with the backend by itself.
+    pub(super) stream: Option<(OnUpgrade, Key)>,
 }
 
 impl Ask {
-    /// Of a request with this head, on `route`; `None`: it asks for nothing that is allowed.
+    /// Of a request with this head, on `route`; `None`: it asks for nothing that is allowed. On HTTP/2 there is nothing else
+    /// that such a request can be, and it is refused.
     pub(in crate::gateway) fn of(
         route: &Route,
-        head: &request::Parts,
+        head: &mut request::Parts,
         has_body: impl FnOnce() -> bool,
-    ) -> Option<Box<Self>> {
-        if route.upgrade.is_empty() || head.method != Method::GET || head.version != Version::HTTP_11 || has_body() {
+        entropy: impl FnOnce() -> [u8; 24],
+    ) -> Result<Option<Box<Self>>, Refusal> {
+        let is_connect = head.version == Version::HTTP_2 && head.headers.contains_key(UPGRADE);
+        let name = Self::allowed(route, head, has_body);
+        if !is_connect {
+            return Ok(name.map(|name| Box::new(Self { name, stream: None })));
+        }
+        let stream = head.extensions.remove().map(|stream| (stream, Key::of(entropy())));
+        let (Some(name), Some(stream)) = (name, stream) else {
+            return Err(Refusal::MethodNotAllowed { allow: EVERY_METHOD });
+        };
+        Ok(Some(Box::new(Self { name, stream: Some(stream) })))
+    }
+
+    fn allowed(route: &Route, head: &request::Parts, has_body: impl FnOnce() -> bool) -> Option<UpgradeName> {
+        if route.upgrade.is_empty() || head.method != Method::GET || head.version == Version::HTTP_10 || has_body() {
             return None;
         }
         if !lists(&head.headers, CONNECTION, "upgrade") {
             return None;
         }
         let known = |offered: &str| route.upgrade.iter().find(|name| offered.eq_ignore_ascii_case(name.as_str()));
-        members(&head.headers, UPGRADE).find_map(known).cloned().map(|name| Box::new(Self { name }))
+        members(&head.headers, UPGRADE).find_map(known).cloned()
+    }
+
+    /// Asks the backend for it.
+    pub(in crate::gateway) fn put(&self, headers: &mut HeaderMap) {
+        self.tell(headers);
+        if let Some((_, key)) = &self.stream {
+            key.put(headers);
+        }
     }
 
     /// Whether a reply with status 101 and these headers grants it.
     pub(in crate::gateway) fn is_granted(&self, headers: &HeaderMap) -> bool {
         let mut granted = members(headers, UPGRADE);
         let is_it = granted.next().is_some_and(|name| name.eq_ignore_ascii_case(self.name.as_str()));
-        is_it && granted.next().is_none() && lists(headers, CONNECTION, "upgrade")
+        let is_shaken = self.stream.as_ref().is_none_or(|(_, key)| key.is_accepted(headers));
+        is_it && granted.next().is_none() && lists(headers, CONNECTION, "upgrade") && is_shaken
+    }
+
+    /// Whether a reply with another status can be passed on: on HTTP/2 any success would grant what was asked.
+    pub(in crate::gateway) fn can_be_answered_by(&self, status: StatusCode) -> bool {
+        self.stream.is_none() || !status.is_success()
     }
 
     /// Says in a message that this is spoken next on its connection.
-    pub(in crate::gateway) fn tell(&self, headers: &mut HeaderMap) {
+    pub(super) fn tell(&self, headers: &mut HeaderMap) {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         if let Ok(name) = HeaderValue::from_str(self.name.as_str()) {
             headers.insert(UPGRADE, name); // a token is a legal value
@@ -85,8 +119,9 @@ mod tests {
     fn asked(method: Method, version: Version, lines: &[(&str, &str)]) -> Option<String> {
         let mut request = Request::builder().method(method).version(version).body(()).expect("a request");
         *request.headers_mut() = headers(lines);
-        let (table, head) = (table(), request.into_parts().0);
-        Ask::of(&table.routes()[0], &head, || false).map(|ask| ask.name.to_string())
+        let (table, mut head) = (table(), request.into_parts().0);
+        let asked = Ask::of(&table.routes()[0], &mut head, || false, || [0; 24]).expect("no refusal");
+        asked.map(|ask| ask.name.to_string())
     }
 
     #[test]
@@ -111,7 +146,7 @@ mod tests {
 
     #[test]
     fn granted_is_what_was_asked_for_and_nothing_else() {
-        let ask = Ask { name: "websocket".parse().expect("a name") };
+        let ask = Ask { name: "websocket".parse().expect("a name"), stream: None };
         let grants = |lines: &[(&str, &str)]| ask.is_granted(&headers(lines));
         assert!(grants(&[("connection", "Upgrade"), ("upgrade", "WebSocket")]));
         assert!(!grants(&[("connection", "upgrade"), ("upgrade", "echo/1")]));

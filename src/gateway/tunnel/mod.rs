@@ -9,6 +9,7 @@
 mod ask;
 mod flow;
 mod frames;
+mod key;
 
 use std::future::poll_fn;
 use std::io;
@@ -17,11 +18,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
-use http::{Method, Response};
+use http::header::{CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT};
+use http::{Method, Response, StatusCode};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tracing::debug;
 
+use crate::config::UpgradeName;
 use crate::net::deadline::{Tick, Ticks, Timer};
 use crate::net::stream::Stream;
 
@@ -122,8 +125,21 @@ impl Worker {
             return refuse(Refusal::UpstreamFailed, &Method::GET, exchange);
         };
         head.headers_mut().remove(CONTENT_LENGTH);
-        ask.tell(head.headers_mut());
-        client.tunnel.set(Some(Box::new(Tunnel::new(self, &ask, (exchange, vigil), backend))));
+        let mut tunnel = Box::new(Tunnel::new(self, &ask.name, (exchange, vigil), backend));
+        if let Some((stream, _)) = ask.stream {
+            // RFC 8441 §5: nothing but the status tells.
+            *head.status_mut() = StatusCode::OK;
+            tunnel.exchange.status = StatusCode::OK;
+            head.headers_mut().remove(SEC_WEBSOCKET_ACCEPT);
+            tokio::task::spawn_local(async move {
+                if let Ok(stream) = stream.await {
+                    tunnel.run(TokioIo::new(stream), Vec::new()).await;
+                }
+            });
+        } else {
+            ask.tell(head.headers_mut());
+            client.tunnel.set(Some(tunnel));
+        }
         head.map(|()| ReplyBody::of_tunnel())
     }
 }
@@ -132,11 +148,11 @@ impl Tunnel {
     /// What becomes of an exchange in which a backend has granted what was asked.
     fn new(
         worker: &Rc<Worker>,
-        ask: &Ask,
+        name: &UpgradeName,
         (exchange, vigil): (Exchange, Option<Rc<Vigil>>),
         (backend, early, in_flight): (Stream, Bytes, InFlight),
     ) -> Self {
-        let is_websocket = ask.name.is_websocket();
+        let is_websocket = name.is_websocket();
         let frames = is_websocket.then(Frames::default);
         let (wheel, times) = (&worker.wheel, exchange.site.times());
         let clocks = Clocks {

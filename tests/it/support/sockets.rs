@@ -5,8 +5,13 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use http::HeaderMap;
+use http::{HeaderMap, Method};
+use http_body_util::Empty;
+use hyper::client::conn::http2;
+use hyper::ext::Protocol;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
@@ -15,6 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async, client_async};
 
@@ -163,6 +169,34 @@ impl Socket {
             connector.connect(ServerName::try_from("localhost").expect("a name"), stream).await.expect("a handshake")
         });
         Self::over(runtime, Box::new(stream), target, token)
+    }
+
+    /// The same on a stream of HTTP/2 with prior knowledge, by CONNECT (RFC 8441).
+    pub(crate) fn open_over_http2(address: SocketAddr, target: &str, token: &str) -> Result<Self, u16> {
+        let runtime = runtime();
+        let opened = runtime.block_on(async {
+            let stream = TcpStream::connect(address).await.expect("connected");
+            let shaken = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
+            let (mut sender, connection) = shaken.expect("a connection");
+            tokio::spawn(connection);
+            let request = |method: Method| {
+                let request = http::Request::builder().method(method).uri(format!("http://localhost{target}"));
+                request.header("authorization", format!("Bearer {token}"))
+            };
+            // By then it is known what the gateway allows.
+            let first = sender.send_request(request(Method::TRACE).body(Empty::<Bytes>::new()).expect("a request"));
+            assert_eq!(first.await.expect("an answer").status(), 405);
+            let request = request(Method::CONNECT).extension(Protocol::from_static("websocket"));
+            let request = request.header("sec-websocket-version", "13").header("sec-websocket-protocol", "echo");
+            let answer = sender.send_request(request.body(Empty::new()).expect("a request")).await.expect("an answer");
+            if answer.status() != 200 {
+                return Err(answer.status().as_u16());
+            }
+            let headers = answer.headers().clone();
+            let stream: Box<dyn Carrier> = Box::new(TokioIo::new(hyper::upgrade::on(answer).await.expect("a stream")));
+            Ok((WebSocketStream::from_raw_socket(stream, Role::Client, None).await, headers))
+        });
+        opened.map(|(stream, answer)| Self { runtime, stream, answer })
     }
 
     /// The same over `stream`, which lives in `runtime`.

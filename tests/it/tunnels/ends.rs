@@ -204,8 +204,11 @@ fn a_drain_tells_websockets_to_go_and_a_reload_leaves_them_alone() {
     let backend = EchoBackend::in_clear();
     let folder = tempfile::tempdir().expect("a folder");
     let process = Process::serve(folder.path(), &configuration(backend.address(), "20s", ""));
-    let open = || Socket::open(process.gateway, "/", "none").expect("a socket");
-    let mut sockets: Vec<_> = std::iter::repeat_with(open).take(8).collect();
+    let open = |place| match place % 2 {
+        0 => Socket::open(process.gateway, "/", "none").expect("a socket"),
+        _ => Socket::open_over_http2(process.gateway, "/", "none").expect("a socket"),
+    };
+    let mut sockets: Vec<_> = (0..8).map(open).collect();
     let next = configuration(
         backend.address(),
         "20s",

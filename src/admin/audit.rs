@@ -78,8 +78,8 @@ impl Admin {
         };
         let tells_of_his = |facts: &Facts| match facts {
             Facts::Key(key) => authority.is_within(realm, &key.roles, key.limited_to_role.as_ref()),
-            Facts::Settings(_) => true,
-            Facts::Token(_) => is_of_his(),
+            Facts::Settings(_) | Facts::Pruned(_) => true,
+            Facts::Token(_) | Facts::Refused(_) => is_of_his(),
         };
         let mut told = event.before.iter().chain(&event.after).peekable();
         authority.limited_to.is_none() || (if told.peek().is_some() { told.all(tells_of_his) } else { is_of_his() })

@@ -20,6 +20,7 @@ use super::fields::Fields;
 use super::json;
 use super::problem::{Code, Problem};
 use super::query::Query;
+use super::refused::Signed;
 use super::session::{self, Administrator, Pledge, Rejected};
 use crate::domain::{Digest, Permission, Realm};
 use crate::keyring::Caller;
@@ -67,6 +68,9 @@ impl FromRequest<Admin> for Call {
         // A segment that is not UTF-8 is no key's id or name, and no administrator's.
         let params = RawPathParams::from_request_parts(&mut parts, admin).await;
         let subject = params.ok().and_then(|params| params.iter().next().map(|(_, subject)| subject.to_owned()));
+        if let Some(signed) = parts.extensions.get::<Signed>() {
+            signed.tell(&administrator.name, address, subject.as_deref());
+        }
         Ok(Self { administrator, address, parts, subject, body })
     }
 }

@@ -21,6 +21,7 @@ pub mod keys;
 pub mod list;
 pub mod problem;
 pub mod query;
+mod refused;
 pub mod renewal;
 pub mod server;
 pub mod session;
@@ -142,6 +143,7 @@ pub fn router(admin: Admin) -> Router {
         .route("/livez", get(status::livez))
         .route("/readyz", get(status::readyz));
     let hosts = admin.hosts.clone();
+    let calls = calls.layer(from_fn_with_state(admin.clone(), refused::recorded));
     let calls = finished(calls, admin.clone());
     let pages = console::router(admin, calls.clone());
     calls.merge(within_reason(pages)).layer(from_fn_with_state(hosts, guarded)).layer(from_fn(uncached))

@@ -142,6 +142,11 @@ impl Code {
         self.row().0
     }
 
+    /// Whether it says no to what was asked, rather than that nobody is known to ask or that Relevo could not.
+    pub fn is_refusal(self) -> bool {
+        !matches!(self, Self::Unauthenticated | Self::Internal | Self::StoreUnavailable)
+    }
+
     /// The status that goes with it.
     pub const fn status(self) -> StatusCode {
         self.row().1
@@ -352,6 +357,7 @@ fn of_store(error: &StoreError) -> Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let Case { code, detail, errors, tokens, in_use, header } = *self.0;
+        let kind = code;
         let (code, status, title) = code.row();
         let body = Body {
             r#type: format!("urn:relevo:problem:{code}"),
@@ -367,6 +373,7 @@ impl IntoResponse for Problem {
         let text = serde_json::to_string(&body).unwrap_or_default();
         let media_type = HeaderValue::from_static("application/problem+json");
         let mut response = (status, [(CONTENT_TYPE, media_type)], text).into_response();
+        response.extensions_mut().insert(kind); // for whoever counts refusals on their way out
         if let Some((name, value)) = header {
             response.headers_mut().insert(name, value);
         }

@@ -125,6 +125,7 @@ fn judge(terminal: &mut Terminal, reader: Reader, outcome: Outcome) -> Result<()
         let told = match &outcome {
             Ok(verified) => json!({
                 "whole": true, "records": verified.records, "first_revision": verified.first, "head": verified.head,
+                "head_removed": verified.removed,
             }),
             Err(broken) => json!({"whole": false, "revision": broken.revision(), "detail": broken.to_string()}),
         };
@@ -132,10 +133,13 @@ fn judge(terminal: &mut Terminal, reader: Reader, outcome: Outcome) -> Result<()
     }
     let verified = outcome.map_err(|broken| Failure::failed(format!("the audit log is broken: {broken}")))?;
     if reader == Reader::Person {
-        let Verified { records, first, head } = verified;
+        let Verified { records, first, head, removed } = verified;
         let from = first.map_or_else(String::new, |first| format!(", revisions {} to {}", first.0, head.revision.0));
         terminal.answer(&format!("whole: {records} records{from}"))?;
         terminal.answer(&format!("head: {head}"))?;
+        if let Some(Revision(removed)) = removed {
+            terminal.note(&format!("Revision {removed} was removed for its age: that head proves nothing any more."));
+        }
         terminal.note("Keep the head elsewhere: with --head it shows later whether the end of the log was removed.");
     }
     Ok(())

@@ -26,8 +26,10 @@ use super::ListenAddress;
 use super::file::{self, File};
 use super::mistake::Findings;
 use super::written::{At, Switched, Text};
-use super::{AccessLog, Config, Credentials, Detail, Drain, Errors, Gateway, Log, Pair, Paths, Probes, Store, Tokens};
-use crate::domain::{OnExpiry, Prefix, Span};
+use super::{
+    AccessLog, Audit, Config, Credentials, Detail, Drain, Errors, Gateway, Log, Pair, Paths, Probes, Store, Tokens,
+};
+use crate::domain::{Lifetime, OnExpiry, Prefix, Span};
 
 /// Judges the whole file; `None` says that there were mistakes.
 pub(super) fn check(file: &File, findings: &mut Findings) -> Option<Config> {
@@ -36,6 +38,7 @@ pub(super) fn check(file: &File, findings: &mut Findings) -> Option<Config> {
     let probes = probes(&file.probes, findings);
     addresses(file, findings);
     let store = store(&file.store, findings);
+    let audit = audit(&file.audit, findings);
     let tokens = tokens(&file.tokens, findings);
     let credentials = credentials(&file.credentials, findings);
     let log = log(&file.log, findings);
@@ -50,6 +53,7 @@ pub(super) fn check(file: &File, findings: &mut Findings) -> Option<Config> {
         admin: admin?,
         probes: probes?,
         store: store?,
+        audit: audit?,
         tokens: tokens?,
         credentials: credentials?,
         log: log?,
@@ -115,6 +119,14 @@ fn store(file: &file::Store, findings: &mut Findings) -> Option<Store> {
         return None;
     }
     Some(Store { path: PathBuf::from(&file.path.value) })
+}
+
+fn audit(file: &file::Audit, findings: &mut Findings) -> Option<Audit> {
+    let retain = parsed::<Lifetime>("audit.retain", &file.retain, findings)?;
+    if retain.span().is_some_and(|span| span < Span::days(1)) {
+        findings.push("audit.retain", &file.retain.span, "is shorter than a day");
+    }
+    Some(Audit { retain })
 }
 
 fn tokens(file: &file::Tokens, findings: &mut Findings) -> Option<Tokens> {

@@ -40,6 +40,7 @@ fn file(config: &Config) -> File {
             metrics: config.probes.as_ref().is_some_and(|probes| probes.metrics).into(),
         },
         store: file::Store { kind: "embedded".into(), path: text(config.store.path.display()) },
+        audit: file::Audit { retain: text(config.audit.retain) },
         tokens: tokens(config),
         credentials: credentials(&config.credentials),
         log: file::Log { access: access(&config.log.access).into() },

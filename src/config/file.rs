@@ -25,6 +25,8 @@ pub(super) struct File {
     pub(super) probes: Probes,
     /// Where keys and the audit trail are kept.
     pub(super) store: Store,
+    /// How long the audit log reaches back.
+    pub(super) audit: Audit,
     /// How tokens look and how long they live.
     pub(super) tokens: Tokens,
     /// In which forms a token may be presented.
@@ -126,6 +128,13 @@ pub(super) struct Store {
     pub(super) kind: Text,
     /// The embedded store's file.
     pub(super) path: Text,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Audit {
+    /// How long events are kept, or "never": none is removed.
+    pub(super) retain: Text,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -430,6 +439,12 @@ impl Default for Admin {
 impl Default for Store {
     fn default() -> Self {
         Self { kind: "embedded".into(), path: "relevo-data/relevo.redb".into() }
+    }
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { retain: "never".into() }
     }
 }
 

@@ -93,6 +93,8 @@ pub struct Config {
     pub probes: Option<Probes>,
     /// Where the durable truth lies.
     pub store: Store,
+    /// How long the audit log reaches back.
+    pub audit: Audit,
     /// How tokens look and, on an empty store, how long they live.
     pub tokens: Tokens,
     /// In which forms a token may be presented.
@@ -197,6 +199,13 @@ pub struct Probes {
 pub struct Store {
     /// The file of the embedded store.
     pub path: PathBuf,
+}
+
+/// `[audit]`
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Audit {
+    /// How long events are kept.
+    pub retain: Lifetime,
 }
 
 /// `[tokens]`

@@ -84,11 +84,15 @@ pub enum Action {
     TokenExpired,
     /// A token that was replaced is still being tried.
     TokenSupersededUse,
+    /// A command was refused to somebody who was signed in.
+    CommandRefused,
+    /// The oldest events were removed for their age.
+    AuditPruned,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Created,
         Self::Edited,
         Self::Activated,
@@ -105,6 +109,8 @@ impl Action {
         Self::TokenExpiring,
         Self::TokenExpired,
         Self::TokenSupersededUse,
+        Self::CommandRefused,
+        Self::AuditPruned,
     ];
 
     /// The action's name in events, for a subject of `realm`.
@@ -126,6 +132,8 @@ impl Action {
             Self::TokenExpiring => ("token.expiring", "admin.token_expiring"),
             Self::TokenExpired => ("token.expired", "admin.token_expired"),
             Self::TokenSupersededUse => ("token.superseded_use", "admin.token_superseded_use"),
+            Self::CommandRefused => ("command.refused", "command.refused"),
+            Self::AuditPruned => (super::chain::PRUNED, super::chain::PRUNED),
         };
         match realm {
             Realm::Gateway => key,
@@ -334,6 +342,28 @@ pub struct TokenNotice {
     pub uses: Option<u64>,
 }
 
+/// What an event tells of a command that was refused.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RefusedFacts {
+    /// The method and the pattern of the path; nothing that was sent.
+    pub command: String,
+    /// The problem's code.
+    pub code: String,
+    /// How many more were refused since the last such event without one of their own.
+    pub unrecorded: u64,
+}
+
+/// What an event tells of events that were removed for their age.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PrunedFacts {
+    /// The last of them.
+    pub through: Revision,
+    /// Its hash, which the oldest event that is left holds.
+    pub hash: RecordHash,
+    /// How many they were.
+    pub records: u64,
+}
+
 /// What an event shows of its subject, before or after.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -344,6 +374,10 @@ pub enum Facts {
     Settings(SettingsFacts),
     /// One token.
     Token(Box<TokenNotice>),
+    /// A command that was refused.
+    Refused(RefusedFacts),
+    /// Events that were removed.
+    Pruned(PrunedFacts),
 }
 
 /// An event before the store has given it a revision.

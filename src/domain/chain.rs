@@ -206,7 +206,7 @@ pub(super) const PRUNED: &str = "audit.pruned";
 /// Goes along a log, record by record.
 #[derive(Clone, Debug)]
 pub struct Verifier {
-    /// What is known to have been in the log.
+    /// What is known to have been in the log, and has not been met yet.
     known: Vec<Head>,
     lines: u64,
     /// The first record's revision and what it holds.
@@ -227,6 +227,8 @@ pub struct Verified {
     pub first: Option<Revision>,
     /// The log's end: what to keep elsewhere.
     pub head: Head,
+    /// A head that was to be met, and whose record was removed for its age since: it proves nothing any more.
+    pub removed: Option<Revision>,
 }
 
 impl Verifier {
@@ -238,7 +240,7 @@ impl Verifier {
 
     /// Expects the record at this head in place of those before.
     pub fn expect(&mut self, head: Head) {
-        self.known = vec![head];
+        self.known = if head == self.last { Vec::new() } else { vec![head] };
     }
 
     /// Takes the next record's line.
@@ -260,7 +262,9 @@ impl Verifier {
         }
         self.begins |= self.first.map(|first| first.hash) == told.anchor();
         self.last = Head { revision: told.revision, hash: RecordHash::of(line) };
-        let is_other = |known: &Head| known.revision == self.last.revision && known.hash != self.last.hash;
+        let last = self.last;
+        self.known.retain(|known| *known != last);
+        let is_other = |known: &Head| known.revision == last.revision;
         if self.gap.is_none() && self.known.iter().any(is_other) {
             return Err(Break::OtherHead(told.revision));
         }
@@ -276,16 +280,21 @@ impl Verifier {
     pub fn finish(&self) -> Result<Verified, Break> {
         self.gap.clone().map_or(Ok(()), Err)?;
         let last = self.last.revision;
-        if self.known.iter().any(|known| known.revision == last && known.hash != self.last.hash) {
-            return Err(Break::OtherHead(last));
-        }
         if let Some(known) = self.known.iter().find(|known| known.revision > last) {
             return Err(Break::NoEnd { last, known: known.revision });
         }
-        match self.first {
-            Some(first) if !self.begins => Err(Break::NoBeginning(first.revision)),
-            first => Ok(Verified { records: self.lines, first: first.map(|first| first.revision), head: self.last }),
+        let first = self.first.map(|first| first.revision);
+        if let Some(first) = first.filter(|_| !self.begins) {
+            return Err(Break::NoBeginning(first));
         }
+        let is_left = |known: &&Head| first.is_none_or(|first| known.revision >= first);
+        if let Some(missing) = self.known.iter().find(is_left) {
+            return Err(Break::OtherHead(missing.revision));
+        }
+        // The oldest record that is left holds the hash of the last one removed.
+        let anchor = self.first.map(|first| first.hash);
+        let removed = self.known.iter().find(|known| Some(known.hash) != anchor).map(|known| known.revision);
+        Ok(Verified { records: self.lines, first, head: self.last, removed })
     }
 }
 
@@ -321,7 +330,7 @@ mod tests {
     fn a_log_that_is_whole_is_found_so_and_its_head_told() {
         let lines = log(&[1, 2, 5, 9]);
         let end = head(&lines, 3, 9);
-        let whole = Verified { records: 4, first: Some(Revision(1)), head: end };
+        let whole = Verified { records: 4, first: Some(Revision(1)), head: end, removed: None };
         assert_eq!(verify(&lines, vec![]), Ok(whole));
         assert_eq!(verify(&lines, vec![end, head(&lines, 1, 2)]), Ok(whole));
         assert_eq!(verify(&[], vec![]).map(|verified| verified.head), Ok(Head::of_nothing()));
@@ -372,6 +381,8 @@ mod tests {
         let mut lines = lines;
         lines[3] = lines[3].replace("key.edited", "key.erased");
         assert_eq!(verify(&lines, vec![end]), Err(Break::OtherHead(Revision(4))));
+        let inside = Head { revision: Revision(3), ..end };
+        assert_eq!(verify(&log(&[1, 2, 4]), vec![inside]), Err(Break::OtherHead(Revision(3))), "no record has it");
         let forged = log(&[1, 3, 4]);
         assert_eq!(verify(&forged, vec![end]), Err(Break::OtherHead(Revision(4))));
     }
@@ -385,6 +396,9 @@ mod tests {
         lines.push(pruned.replace("key.edited", PRUNED));
         assert!(verify(&lines, vec![]).is_ok());
         assert!(verify(&lines[2..], vec![]).is_ok());
+        let removed = |known| verify(&lines[2..], vec![known]).map(|verified| verified.removed);
+        assert_eq!(removed(head(&lines, 1, 2)), Ok(None), "the last one removed is what the oldest one left holds");
+        assert_eq!(removed(head(&lines, 0, 1)), Ok(Some(Revision(1))), "of one before it nothing is left to tell");
         assert_eq!(verify(&lines[3..], vec![]), Err(Break::NoBeginning(Revision(4))));
         assert_eq!(verify(&lines[1..], vec![]), Err(Break::NoBeginning(Revision(2))));
         lines[4] = pruned; // another action tells of nothing

@@ -235,6 +235,14 @@ pub enum Lifetime {
 }
 
 impl Lifetime {
+    /// How long it lasts; `None`: it never ends.
+    pub fn span(self) -> Option<Span> {
+        match self {
+            Self::Never => None,
+            Self::For(span) => Some(span),
+        }
+    }
+
     /// The instant at which something created at `created_at` ends, if it ever does.
     pub fn end(self, created_at: Timestamp) -> Option<Timestamp> {
         match self {

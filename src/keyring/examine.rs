@@ -1,7 +1,8 @@
-//! Goes along the audit log's chain while the gateway runs.
+//! Goes along the audit log's chain while the gateway runs, and removes what is older than it is to be kept.
 //!
 //! Promises: every record is looked at after a start and once a day, each new one soon after it was written; where the
-//! chain is broken is reported by name until it is looked at again. Work is done in slices with pauses between them.
+//! chain is broken is reported by name until it is looked at again; a broken log is not cut. Work is done in slices with
+//! pauses between them.
 //! Deliberately does not: mend the chain, or refuse changes because of it.
 
 use std::sync::Arc;
@@ -10,11 +11,11 @@ use std::time::Duration;
 use tracing::{error, warn};
 
 use crate::domain::chain::Verifier;
-use crate::domain::{Head, Revision, Span, Timestamp};
+use crate::domain::{Action, Actor, EventDraft, EventId, Head, Lifetime, Revision, Span, Timestamp};
 use crate::observe::Condition;
 use crate::store::{Record, StoreError};
 
-use super::{Denied, Keyring};
+use super::{Denied, Keyring, entropy};
 
 /// How many records are read at once.
 const SLICE: usize = 512;
@@ -44,8 +45,10 @@ pub struct Examined {
 pub struct Examiner {
     keyring: Keyring,
     condition: Condition,
+    retain: Lifetime,
     verifier: Verifier,
-    begun: Timestamp,
+    /// When the last look at the whole log began.
+    begun: Option<Timestamp>,
 }
 
 /// How a walk along the log ended.
@@ -72,22 +75,27 @@ impl Keyring {
 }
 
 impl Examiner {
-    /// An examiner of the log of `keyring` that reports to `condition`.
-    pub fn new(keyring: Keyring, condition: Condition) -> Self {
-        Self { keyring, condition, verifier: Verifier::knowing(Vec::new()), begun: Timestamp::EPOCH }
+    /// An examiner of the log of `keyring` that reports to `condition` and removes what is older than `retain`.
+    pub fn new(keyring: Keyring, condition: Condition, retain: Lifetime) -> Self {
+        Self { keyring, condition, retain, verifier: Verifier::knowing(Vec::new()), begun: None }
     }
 
     /// Looks for ever. To be begun when every key is known.
     pub async fn run(mut self) {
         loop {
-            if self.now().since(self.begun) >= WHOLE {
-                self.begun = self.now();
+            let begins = self.is_to_begin();
+            if begins {
+                self.begun = Some(self.now());
                 self.verifier = Verifier::knowing(Vec::new());
             }
             let reached = self.keyring.revision();
             match self.walk().await {
                 Walk::Whole => {
                     self.report(None);
+                    if begins {
+                        self.prune().await;
+                        continue;
+                    }
                     let more = tokio::time::timeout(LOOK, self.keyring.after(reached)).await;
                     if more.is_ok() {
                         tokio::time::sleep(GATHER).await;
@@ -96,7 +104,7 @@ impl Examiner {
                 Walk::Broken(revision, why) => {
                     error!(revision = revision.0, why, "the audit log is not what was written");
                     self.report(Some((revision, why)));
-                    while self.now().since(self.begun) < WHOLE {
+                    while !self.is_to_begin() {
                         tokio::time::sleep(LOOK).await;
                     }
                 }
@@ -106,6 +114,10 @@ impl Examiner {
                 }
             }
         }
+    }
+
+    fn is_to_begin(&self) -> bool {
+        self.begun.is_none_or(|begun| self.now().since(begun) >= WHOLE)
     }
 
     /// Goes along the log from where the last walk ended.
@@ -141,6 +153,34 @@ impl Examiner {
         self.verifier = verifier;
         outcome.map_err(|broken| Walk::Broken(broken.revision(), broken.to_string()))?;
         Ok(count)
+    }
+
+    /// Removes what is older than it is to be kept.
+    async fn prune(&self) {
+        let (Some(retain), true) = (self.retain.span(), self.keyring.0.parts.clock.is_trusted()) else { return };
+        loop {
+            let now = self.now();
+            match self.prune_some(now, now.minus(retain)).await {
+                Ok(true) => tokio::time::sleep(REST).await,
+                Ok(false) => return,
+                Err(error) => return warn!(%error, "old events could not be removed; trying again tomorrow"),
+            }
+        }
+    }
+
+    async fn prune_some(&self, now: Timestamp, before: Timestamp) -> Result<bool, StoreError> {
+        let told = EventDraft {
+            id: EventId::new(now, entropy()?),
+            at: now,
+            written_at: now,
+            actor: Actor::relevo(),
+            address: None,
+            action: Action::AuditPruned,
+            key: None,
+            before: None,
+            after: None,
+        };
+        self.keyring.0.parts.store.prune_events(before, told).await
     }
 
     fn report(&self, broken: Option<(Revision, String)>) {

@@ -12,6 +12,7 @@ mod examine;
 mod follow;
 mod notices;
 mod order;
+mod refused;
 mod renewals;
 mod restore;
 mod settings;
@@ -43,6 +44,7 @@ pub use examine::{Examined, Examiner};
 pub use follow::{Follower, follow};
 pub use notices::Teller;
 pub use order::{Caller, Denied, Done, Material, NewKey, Order, SettingsChange, SettingsDone};
+pub use refused::RefusedCommand;
 pub use renewals::{RenewalRow, Renewals};
 pub use restore::{Administrators, Backup, Newer, Restoration, Restored};
 pub use settle::Settler;
@@ -85,6 +87,8 @@ struct Shared {
     in_force: watch::Sender<Option<Revision>>,
     /// What is known of the audit log's chain.
     examined: ArcSwap<Examined>,
+    /// Refused commands that wait to be written down.
+    refusals: refused::Refusals,
 }
 
 impl Keyring {
@@ -97,6 +101,7 @@ impl Keyring {
             settings: ArcSwap::from_pointee(settings),
             in_force: watch::Sender::new(None),
             examined: ArcSwap::default(),
+            refusals: refused::Refusals::default(),
         }))
     }
 

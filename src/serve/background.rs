@@ -132,8 +132,9 @@ impl Work {
             keyring.loaded().await;
             loaded.ok();
             let teller = Teller::new(keyring.clone(), Some(config.store.path.with_file_name(SURVEY_FILE)));
-            let examiner = Examiner::new(keyring.clone(), audit_whole);
-            tokio::join!(settler.run(), teller.run(), examiner.run());
+            let examiner = Examiner::new(keyring.clone(), audit_whole, config.audit.retain);
+            let refused = keyring.clone().write_refused();
+            tokio::join!(settler.run(), teller.run(), examiner.run(), refused);
         };
         tokio::join!(
             follow(keyring.clone(), follower, feed),

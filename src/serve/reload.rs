@@ -152,6 +152,7 @@ fn needs_restart(before: &Config, after: &Config) -> Vec<&'static str> {
         ("admin", before.admin != after.admin),
         ("probes", before.probes != after.probes),
         ("store", before.store != after.store),
+        ("audit", before.audit != after.audit),
         ("tokens", before.tokens != after.tokens),
         ("log", before.log != after.log),
     ];

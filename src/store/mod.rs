@@ -162,6 +162,10 @@ pub trait Store: Send + Sync {
     /// Where the audit log's chain ends.
     async fn head(&self) -> Result<Head, StoreError>;
 
+    /// Removes the oldest events of the audit log, of those written before `before`: a bounded number of them, in one
+    /// transaction with the event `told`, whose `after` becomes what was removed. Answers whether there were any.
+    async fn prune_events(&self, before: Timestamp, told: EventDraft) -> Result<bool, StoreError>;
+
     /// How many keys live in `realm`: what an index reserves room for.
     async fn count(&self, realm: Realm) -> Result<u64, StoreError>;
 

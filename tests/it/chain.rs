@@ -259,3 +259,106 @@ fn a_settlement_tells_when_it_fell_due_and_when_it_was_written() {
     assert_eq!(event["at"], json!(opened.plus(Span::minutes(5))));
     assert_eq!(event["written_at"], json!(opened.plus(Span::hours(1))));
 }
+
+/// What the audit log says of refused commands, once it says so many.
+fn refused(gateway: &TestGateway, count: usize) -> Vec<Value> {
+    let all = || events(&gateway.admin("GET", "/v1/audit?action=command.refused", None).json).to_vec();
+    wait_until("refused commands are written down", || all().len() >= count);
+    all()
+}
+
+#[test]
+fn commands_refused_to_whoever_is_signed_in_are_told_and_hold_nothing_that_was_sent() {
+    let backend = Backend::answering("hello");
+    let gateway = TestGateway::in_front_of(&backend).start();
+    let old = gateway.create_key("ci").done();
+    let before = gateway.admin("GET", "/v1/keys/ci", None).json;
+    let secret = "rlv_cAnArYcAnArYcAnArYcAnArYcAnArYcAnArYcAnAr000000";
+    assert_eq!(gateway.admin("POST", "/v1/keys", Some(&json!({"name": "ci", "note": secret}))).status, 409);
+    assert_eq!(gateway.undo(&old).status, 409);
+    assert_eq!(gateway.admin("DELETE", &format!("/v1/keys/{secret}"), None).status, 404);
+    assert_eq!(gateway.admin("PATCH", "/v1/keys/ci", Some(&json!({(secret): secret}))).status, 400);
+    // What only reads, what nobody has sent, and what is done are not told of.
+    assert_eq!(gateway.admin("GET", "/v1/keys/none", None).status, 404);
+    let nobody = crate::support::request::request("DELETE", "/v1/keys/ci").token("rlva_nobody");
+    assert_eq!(gateway.admin_raw(&nobody).status, 401);
+    assert_eq!(gateway.admin("PATCH", "/v1/keys/ci", Some(&json!({"note": "x"}))).status, 200);
+    let told = refused(&gateway, 4);
+    let row = |event: &Value| {
+        let after = &event["after"];
+        assert_eq!(
+            (&event["actor"], &event["address"], &event["before"]),
+            (&json!("root"), &json!("127.0.0.1"), &Value::Null)
+        );
+        (after["command"].clone(), after["code"].clone(), event["key"].clone(), after["unrecorded"].clone())
+    };
+    let id = json!(old.id);
+    let expected = [
+        (json!("POST /v1/keys"), json!("name_taken"), Value::Null, json!(0)),
+        (json!("POST /v1/keys/{key}/undo"), json!("no_old_token"), id.clone(), json!(0)),
+        (json!("DELETE /v1/keys/{key}"), json!("key_not_found"), Value::Null, json!(0)),
+        (json!("PATCH /v1/keys/{key}"), json!("invalid_request"), id, json!(0)),
+    ];
+    assert_eq!(told.iter().map(row).collect::<Vec<_>>(), expected);
+    assert!(!json!(told).to_string().contains("cAnArY"));
+    let after = gateway.admin("GET", "/v1/keys/ci", None).json;
+    assert_eq!(before["version"].as_u64().map(|version| version + 1), after["version"].as_u64(), "the one edit");
+}
+
+#[test]
+fn of_many_refusals_in_a_second_ten_are_told_and_the_rest_counted_into_the_next() {
+    let backend = Backend::answering("hello");
+    let gateway = TestGateway::in_front_of(&backend).start();
+    let refuse = || assert_eq!(gateway.admin("POST", "/v1/keys/none/undo", None).status, 404);
+    (0..25).for_each(|_| refuse()); // the clock stands still
+    assert_eq!(refused(&gateway, 10).len(), 10);
+    gateway.clock.advance(Span::seconds(1));
+    refuse();
+    let told = refused(&gateway, 11);
+    let unrecorded: Vec<_> = told.iter().filter_map(|event| event["after"]["unrecorded"].as_u64()).collect();
+    assert_eq!(unrecorded, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 15]);
+}
+
+#[test]
+fn events_older_than_they_are_kept_are_removed_and_the_chain_is_proved_as_before() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let backend = Backend::answering("hello");
+    let start = |clock| {
+        let setup = TestGateway::in_front_of(&backend).kept_in(folder.path()).clock(clock);
+        setup.settings("[audit]\nretain = \"30d\"").start()
+    };
+    let gateway = start(relevo::clock::Clock::manual(relevo::domain::Timestamp::from_millis(1_795_435_200_000)));
+    for number in 0..3 {
+        gateway.create_key(&format!("old {number}")).done();
+    }
+    let (clock, page) = (gateway.clock.clone(), gateway.admin("GET", "/v1/audit", None).json);
+    let kept = page["chain"].clone();
+    drop(gateway);
+    clock.advance(Span::days(20));
+    let gateway = start(clock.clone());
+    gateway.create_key("young").done();
+    drop(gateway);
+    clock.advance(Span::days(11));
+    let gateway = start(clock);
+    let pruned = || gateway.admin("GET", "/v1/audit?action=audit.pruned", None).json;
+    wait_until("the old events are removed", || !events(&pruned()).is_empty());
+    let told = pruned()["events"][0].clone();
+    assert_eq!((&told["actor"], &told["after"]["through"]), (&json!("relevo"), &kept["revision"]));
+    assert_eq!((&told["after"]["hash"], &told["after"]["records"]), (&kept["hash"], &json!(events(&page).len())));
+    let left = gateway.admin("GET", "/v1/audit", None).json;
+    let actions: Vec<_> = events(&left).iter().map(|event| event["action"].clone()).collect();
+    assert_eq!(actions, ["key.created", "audit.pruned"]);
+    assert_eq!(left["events"][0]["previous"], kept["hash"]);
+    gateway.create_key("younger").done();
+    drop(gateway);
+    let config = folder.path().join("relevo.toml");
+    let text = format!("[store]\npath = '{}'\n", folder.path().join("relevo.redb").display());
+    std::fs::write(&config, text).expect("written");
+    let head = format!("{}:{}", kept["revision"], kept["hash"].as_str().expect("text"));
+    let arguments = ["audit", "verify", "--json", "--config", config.to_str().expect("text"), "--head", &head];
+    let (code, said) = run(folder.path(), &arguments, "");
+    assert_eq!(
+        (code, &said["whole"], &said["records"], &said["head_removed"]),
+        (Some(0), &json!(true), &json!(3), &Value::Null)
+    );
+}

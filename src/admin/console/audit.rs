@@ -26,7 +26,7 @@ const MOST: u64 = 500;
 const HISTORY: usize = 12;
 
 /// The actions that can be looked for.
-const ACTIONS: [&str; 12] = [
+const ACTIONS: [&str; 14] = [
     "key.created",
     "key.edited",
     "key.activated",
@@ -39,6 +39,8 @@ const ACTIONS: [&str; 12] = [
     "renewal.completed",
     "renewal.undone",
     "settings.changed",
+    "command.refused",
+    "audit.pruned",
 ];
 
 #[derive(Deserialize)]
@@ -209,7 +211,8 @@ impl Line {
             |name: &str| [&event.after, &event.before].into_iter().flatten().find_map(|facts| facts[name].as_str());
         let is_of_key = event.action.starts_with("key.")
             || event.action.starts_with("renewal.")
-            || event.action.starts_with("token.");
+            || event.action.starts_with("token.")
+            || event.action == "command.refused";
         let key = event.key.clone().filter(|_| is_of_key);
         let tone = match event.action.as_str() {
             "renewal.opened" | "renewal.held" | "renewal.plan_changed" => "old",
@@ -240,6 +243,9 @@ fn changes(event: &Event, page: &Page) -> Vec<(String, String, String)> {
         ("duration", "token-duration"),
         ("on_expiry", "on-expiry"),
     ];
+    if let (None, Some(facts), "command.refused") = (&event.before, &event.after, event.action.as_str()) {
+        return vec![(page.t("audit-command"), plain(&facts["command"]), plain(&facts["code"]))];
+    }
     let (Some(before), Some(after)) = (&event.before, &event.after) else { return Vec::new() };
     let differs = |(field, _): &(&str, &str)| before[field] != after[field];
     let told = |(field, label): (&str, &str)| (page.t(label), plain(&before[field]), plain(&after[field]));

@@ -11,6 +11,7 @@ mod fault;
 mod listing;
 mod older;
 mod open;
+mod prune;
 mod row;
 mod table;
 mod transaction;
@@ -39,7 +40,7 @@ use self::open::Opener;
 use self::table::{Tables, nth};
 use super::feed::{Changes, LocalFeed};
 use super::{EventPage, EventQuery, Feed, KeyRef, Record, Store, StoreError, Stored, Write};
-use crate::domain::{ApiKey, Digest, Head, Realm, Revision, Settings, Timestamp};
+use crate::domain::{ApiKey, Digest, EventDraft, Head, Realm, Revision, Settings, Timestamp};
 
 /// The store in a file. Cheap to clone; it is closed when the last clone and the last feed are gone.
 #[derive(Clone)]
@@ -111,6 +112,14 @@ impl Store for EmbeddedStore {
 
     async fn head(&self) -> Result<Head, StoreError> {
         self.engine.read(Tables::chain).await
+    }
+
+    async fn prune_events(&self, before: Timestamp, told: EventDraft) -> Result<bool, StoreError> {
+        if !self.engine.read(move |tables| prune::is_due(tables, before)).await? {
+            return Ok(false);
+        }
+        self.engine.commit(move |tables| prune::prune(tables, before, told)).await?;
+        Ok(true)
     }
 
     async fn count(&self, realm: Realm) -> Result<u64, StoreError> {

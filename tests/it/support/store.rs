@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use relevo::domain::{Digest, Head, Realm, Revision, Settings, Timestamp};
+use relevo::domain::{Digest, EventDraft, Head, Realm, Revision, Settings, Timestamp};
 use relevo::store::{EventPage, EventQuery, Feed, KeyRef, Notice, Record, Store, StoreError, Stored, Write};
 
 type Key = Stored<Arc<relevo::domain::ApiKey>>;
@@ -73,6 +73,10 @@ impl<C: Conduct> Store for Misbehaving<C> {
 
     async fn head(&self) -> Result<Head, StoreError> {
         self.answering()?.head().await
+    }
+
+    async fn prune_events(&self, before: Timestamp, told: EventDraft) -> Result<bool, StoreError> {
+        self.answering()?.prune_events(before, told).await
     }
 
     async fn count(&self, realm: Realm) -> Result<u64, StoreError> {

@@ -4,6 +4,7 @@ mod admins;
 mod authorization;
 mod balance;
 mod bringing;
+mod calls;
 mod chain;
 mod console;
 mod crowd;

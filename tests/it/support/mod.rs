@@ -6,6 +6,7 @@
 pub(crate) mod backend;
 pub(crate) mod browser;
 pub(crate) mod client;
+pub(crate) mod desk;
 pub(crate) mod frames;
 pub(crate) mod gateway;
 pub(crate) mod modern;

@@ -58,6 +58,7 @@ pub(crate) fn key(number: u64) -> ApiKey {
         note: None,
         labels: BTreeMap::new(),
         allowed_addresses: Vec::new(),
+        self_service: false,
         created_at: made,
         limits: None,
         limited_to_role: None,

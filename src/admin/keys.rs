@@ -146,6 +146,11 @@ pub(super) fn take_attributes(realm: Realm, fields: &mut Fields) -> Edit {
             .take_list::<Network>("allowed_addresses", MOST_ADDRESSES)
             .map(|networks| networks.into_iter().map(|Network(network)| network).collect()),
         limits: if realm == Realm::Gateway { take_limits(fields) } else { None },
+        self_service: if realm == Realm::Gateway {
+            fields.take("self_service", |value| value.as_bool().ok_or_else(|| "is neither true nor false".into()))
+        } else {
+            None
+        },
         duration: fields.take_nullable::<Lifetime>("duration", text),
         ..Edit::default()
     }

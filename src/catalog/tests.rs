@@ -25,6 +25,7 @@ fn key(number: u128, name: &str) -> ApiKey {
         note: None,
         labels: BTreeMap::new(),
         allowed_addresses: Vec::new(),
+        self_service: false,
         created_at: at,
         limits: None,
         limited_to_role: None,

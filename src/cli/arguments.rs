@@ -183,6 +183,9 @@ pub(super) struct Attributes {
     pub(super) allowed_addresses: Vec<ipnet::IpNet>,
     #[command(flatten)]
     pub(super) limits: OwnLimits,
+    /// It may see and renew itself, with its own tokens, where the gateway offers that
+    #[arg(long)]
+    pub(super) self_service: bool,
 }
 
 /// What the key may ask for, in the place of what the configuration says.
@@ -278,6 +281,9 @@ pub(super) struct Edit {
     pub(super) any_address: bool,
     #[command(flatten)]
     pub(super) limits: NewLimits,
+    /// It may see and renew itself, with its own tokens, where the gateway offers that
+    #[arg(long, group = "change", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(super) self_service: Option<bool>,
     /// The change may end and revive so many tokens: the counts that the refusal named
     #[arg(long, value_name = "ENDS,REVIVES", value_parser = affected)]
     pub(super) confirm: Option<Affected>,

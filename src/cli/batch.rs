@@ -107,8 +107,8 @@ fn difference(change: &Change) -> String {
 }
 
 /// What an export tells of a key: all that `import` and `apply` take but its token.
-const EXPORTED: [&str; 9] =
-    ["name", "status", "roles", "owner", "note", "labels", "allowed_addresses", "duration", "limits"];
+const EXPORTED: [&str; 10] =
+    ["name", "status", "roles", "owner", "note", "labels", "allowed_addresses", "duration", "limits", "self_service"];
 
 /// `relevo keys export`
 pub(super) async fn export(session: &mut Session, export: &Export) -> Result<(), Failure> {
@@ -149,8 +149,13 @@ pub(super) async fn export(session: &mut Session, export: &Export) -> Result<(),
 
 fn exported(row: &Map<String, Value>) -> Map<String, Value> {
     let field = |name: &&str| row.get_key_value(*name).map(|(name, value)| (name.clone(), value.clone()));
-    let is_something =
-        |value: &Value| !value.is_null() && *value != json!([]) && *value != json!({}) && *value != json!("active");
+    let is_something = |value: &Value| {
+        !value.is_null()
+            && *value != json!(false)
+            && *value != json!([])
+            && *value != json!({})
+            && *value != json!("active")
+    };
     EXPORTED.iter().filter_map(field).filter(|(_, value)| is_something(value)).collect()
 }
 

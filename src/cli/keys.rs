@@ -71,13 +71,15 @@ async fn list(session: &mut Session, list: List) -> Result<(), Failure> {
 }
 
 async fn create(session: &mut Session, create: Create) -> Result<(), Failure> {
-    let Create { name, attributes: Attributes { roles, labels, allowed_addresses, limits }, .. } = &create;
+    let Create { name, attributes: Attributes { roles, labels, allowed_addresses, limits, self_service }, .. } =
+        &create;
     let mut body = Map::from_iter([("name".to_owned(), json!(name))]);
     let mut put = |name: &str, value: Option<Value>| body.extend(value.map(|value| (name.to_owned(), value)));
     put("roles", (!roles.is_empty()).then(|| json!(roles)));
     put("labels", (!labels.is_empty()).then(|| label_map(labels)));
     put("allowed_addresses", (!allowed_addresses.is_empty()).then(|| json!(allowed_addresses)));
     put("limits", limits.given().map(|limits| json!(limits)));
+    put("self_service", self_service.then(|| json!(true)));
     put("duration", create.duration.map(|duration| json!(duration)));
     put("owner", create.owner.as_ref().map(|owner| json!(owner)));
     put("note", create.note.as_ref().map(|note| json!(note)));
@@ -115,6 +117,7 @@ fn changes(edit: &Edit) -> Value {
     let addresses = &edit.allowed_addresses;
     put("allowed_addresses", (edit.any_address || !addresses.is_empty()).then(|| json!(addresses)));
     put("limits", edit.limits.field());
+    put("self_service", edit.self_service.map(|may| json!(may)));
     put("duration", edit.duration.map(own_duration));
     put("confirm", edit.confirm.map(|confirm| json!(confirm)));
     Value::Object(body)
@@ -199,11 +202,11 @@ mod tests {
     fn a_new_key_is_sent_as_written_and_its_token_is_alone_on_stdout() {
         locally(async {
             let double = Double::saying([Answer::Says(201, json!({"key": renewing(), "token": "rlv_x"}))]).await;
-            let words =
-                "create ci --role b --role a --duration never --owner me --label team=x --allow-address 10.0.0.0/8";
+            let words = "create ci --role b --role a --duration never --owner me --label team=x --allow-address 10.0.0.0/8 \
+                 --self-service";
             done(&double, Reader::Person, words).await.expect("created");
             let body = json!({"name": "ci", "roles": ["b", "a"], "duration": "never", "owner": "me",
-                "labels": {"team": "x"}, "allowed_addresses": ["10.0.0.0/8"]});
+                "labels": {"team": "x"}, "allowed_addresses": ["10.0.0.0/8"], "self_service": true});
             double.with(0, |asked| assert_eq!(asked.body, body));
             assert_eq!(double.out.text(), "rlv_x\n");
         });
@@ -229,6 +232,8 @@ mod tests {
                         "quota": {"requests": 5, "per": "day"}, "concurrent": 3}}),
                 ),
                 ("edit ci --no-limits", json!({"limits": {}})),
+                ("edit ci --self-service", json!({"self_service": true})),
+                ("edit ci --self-service=false --note x", json!({"self_service": false, "note": "x"})),
                 ("edit ci --default-limits", json!({"limits": null})),
                 ("activate ci", json!({"status": "active"})),
                 ("deactivate ci", json!({"status": "inactive"})),

@@ -195,6 +195,7 @@ fn cell_value(name: &str, cell: &str) -> Result<Value, String> {
             let pair = |pair: &str| pair.split_once('=').map(|(name, value)| (name.to_owned(), json!(value)));
             Value::Object(pairs.map(pair).collect::<Option<_>>().ok_or("labels are not name=value")?)
         }
+        "self_service" => json!(cell.parse::<bool>().map_err(|_| "self_service is neither true nor false")?),
         "limits" => json::read(cell.as_bytes()).map_err(|message| format!("limits {message}"))?,
         _ => json!(cell),
     })

@@ -28,6 +28,8 @@ pub(super) struct Key {
     pub(super) allowed_addresses: Vec<String>,
     #[serde(default)]
     pub(super) limits: Option<crate::domain::Limits>,
+    #[serde(default)]
+    pub(super) self_service: bool,
     pub(super) created_at: Timestamp,
     #[serde(default)]
     pub(super) duration: Option<String>,

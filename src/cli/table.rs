@@ -95,6 +95,7 @@ pub(super) fn key(key: &Key, now: Timestamp) -> String {
         lines.push(("allowed from", listed(&key.allowed_addresses)));
     }
     lines.extend(key.limits.map(|limits| ("limits", limited(&limits))));
+    lines.extend(key.self_service.then(|| ("self-service", "it may see and renew itself".into())));
     if let Some(renewal) = &key.renewal {
         lines.push(("renewal", opened(renewal)));
         lines.push(("old token", plan(renewal, now)));

@@ -71,7 +71,12 @@ fn gateway(file: &file::Gateway, findings: &mut Findings) -> Option<Gateway> {
     let listeners = listener::check(file, findings);
     let trusted_proxies = all("gateway.trusted_proxies", &file.trusted_proxies, findings, network);
     let workers = number("gateway.workers", &file.workers, 0..=1024, findings);
-    Some(Gateway { listeners: listeners?, workers: cores_if_zero(workers?), trusted_proxies: trusted_proxies? })
+    Some(Gateway {
+        listeners: listeners?,
+        workers: cores_if_zero(workers?),
+        trusted_proxies: trusted_proxies?,
+        self_service: file.self_service,
+    })
 }
 
 fn cores_if_zero(workers: usize) -> usize {

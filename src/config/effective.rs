@@ -33,6 +33,7 @@ fn file(config: &Config) -> File {
             listeners: with_more(config),
             workers: (config.gateway.workers as u64).into(),
             trusted_proxies: texts(&config.gateway.trusted_proxies),
+            self_service: config.gateway.self_service,
         },
         admin: admin(&config.admin),
         probes: file::Probes {

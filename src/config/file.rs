@@ -60,6 +60,8 @@ pub(super) struct Gateway {
     pub(super) workers: At<u64>,
     /// The networks whose X-Forwarded-* and X-Request-Id are believed.
     pub(super) trusted_proxies: Vec<Text>,
+    /// Whether keys that carry the flag may look after themselves, at `/.relevo/self`.
+    pub(super) self_service: bool,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -426,6 +428,7 @@ impl Default for Gateway {
             listeners: Vec::new(),
             workers: 0.into(),
             trusted_proxies: Vec::new(),
+            self_service: false,
         }
     }
 }

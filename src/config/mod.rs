@@ -126,6 +126,8 @@ pub struct Gateway {
     pub workers: usize,
     /// From whom the forwarded family and request ids are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether keys that carry the flag may look after themselves, at `/.relevo/self`.
+    pub self_service: bool,
 }
 
 /// One of `gateway.listen`, or of `[[gateway.listeners]]`.

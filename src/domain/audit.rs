@@ -254,6 +254,9 @@ pub struct KeyFacts {
     /// How much it may ask for; null, and absent in older events: as its role or the default says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
+    /// Whether it may see and renew itself; absent where it may not, and in older events.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub self_service: bool,
     /// How long its tokens live; null: as the settings say.
     pub duration: Option<Lifetime>,
     /// Counts its changes.
@@ -288,6 +291,7 @@ impl KeyFacts {
             labels: key.labels.clone(),
             allowed_addresses: key.allowed_addresses.clone(),
             limits: key.limits,
+            self_service: key.self_service,
             duration: key.duration,
             version,
             tokens,

@@ -127,6 +127,8 @@ pub struct ApiKey {
     pub allowed_addresses: Vec<IpNet>,
     /// How much it may ask for; `None`: as its role or the default of the configuration says.
     pub limits: Option<Limits>,
+    /// Whether it may see and renew itself, with its own tokens.
+    pub self_service: bool,
     /// When it was created.
     pub created_at: Timestamp,
     /// How long its tokens live; `None`: as the settings say.

@@ -175,6 +175,7 @@ impl Life {
             note: None,
             labels: std::collections::BTreeMap::new(),
             allowed_addresses: Vec::new(),
+            self_service: false,
             created_at: at(BIRTH),
             limits: None,
             limited_to_role: None,

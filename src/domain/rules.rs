@@ -53,6 +53,7 @@ impl Bench {
             note: None,
             labels: BTreeMap::new(),
             allowed_addresses: Vec::new(),
+            self_service: false,
             created_at: BIRTH,
             limits: None,
             limited_to_role: None,

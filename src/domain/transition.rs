@@ -62,6 +62,8 @@ pub struct Edit {
     pub allowed_addresses: Option<Vec<IpNet>>,
     /// Limits of the key's own, or its role's.
     pub limits: Option<Option<Limits>>,
+    /// Whether it may see and renew itself.
+    pub self_service: Option<bool>,
     /// A duration of the key's own, or the settings'.
     pub duration: Option<Option<Lifetime>>,
     /// The counts that the caller has seen and accepts.
@@ -266,6 +268,7 @@ fn apply_edit(
         labels,
         allowed_addresses,
         limits,
+        self_service,
         duration,
         confirm,
     } = edit;
@@ -278,6 +281,7 @@ fn apply_edit(
         labels: labels.unwrap_or_else(|| key.labels.clone()),
         allowed_addresses: allowed_addresses.unwrap_or_else(|| key.allowed_addresses.clone()),
         limits: limits.unwrap_or(key.limits),
+        self_service: self_service.unwrap_or(key.self_service),
         duration: duration.unwrap_or(key.duration),
         ..key.clone()
     };

@@ -20,6 +20,7 @@ pub mod headers;
 mod http2;
 mod lane;
 mod limit;
+mod own;
 pub mod path;
 mod redirect;
 pub mod refusal;
@@ -74,6 +75,7 @@ use vigil::Vigil;
 use worker::Worker;
 
 pub use entrance::{Door, Entrance, Purpose};
+pub use own::{Denied, Inquiry, SelfService, Told, What};
 pub use worker::{Workers, start};
 
 const RELEVO_TOKEN: HeaderName = HeaderName::from_static("relevo-token");
@@ -90,6 +92,7 @@ pub struct Plane {
     clock: Clock,
     metrics: Metrics,
     access: AccessLog,
+    own: Arc<dyn SelfService>,
     failures: Failures,
     connections: Arc<AtomicUsize>,
     handshakes: Arc<AtomicUsize>,
@@ -111,16 +114,18 @@ pub struct Parts {
     pub metrics: Metrics,
     /// Where requests are written down.
     pub access: AccessLog,
+    /// What does what keys ask about themselves.
+    pub own: Arc<dyn SelfService>,
 }
 
 impl Plane {
     /// A data plane of `parts`.
     pub fn new(parts: Parts) -> Self {
-        let Parts { config, index, usage, limiter, clock, metrics, access } = parts;
+        let Parts { config, index, usage, limiter, clock, metrics, access, own } = parts;
         let failures = Failures::new(config.limits.failures);
         let setup = ArcSwap::from_pointee(Setup::new(config, None, Addresses::default()));
         let (connections, handshakes, changing) = Default::default();
-        Self { setup, changing, index, usage, limiter, clock, metrics, access, failures, connections, handshakes }
+        Self { setup, changing, index, usage, limiter, clock, metrics, access, own, failures, connections, handshakes }
     }
 
     /// Routes and forwards by `config` from the next request on.
@@ -170,8 +175,11 @@ impl Worker {
             Purpose::Redirect => return redirect::to_https(&request, exchange),
             Purpose::Authorize => return self.authorize(request, exchange),
         }
-        exchange.is_grpc = grpc::is_grpc(request.method(), request.headers());
         let site = Rc::clone(&exchange.site);
+        if settled.is_ok() && site.is_own(request.uri().path()) {
+            return Box::pin(self.answer_itself(request, exchange)).await;
+        }
+        exchange.is_grpc = grpc::is_grpc(request.method(), request.headers());
         let method = request.method().clone();
         let passed = match settled {
             Ok(()) => self.pass(client, &site, request, &mut exchange).await,

@@ -13,6 +13,8 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use crate::config::Detail;
 use crate::limiter::{Exceeded, Standing};
 
+use super::own::Denied;
+
 /// Why a request is not forwarded, or its reply not delivered.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Refusal {
@@ -71,6 +73,8 @@ pub enum Refusal {
     UpstreamTimeout,
     /// A defect of the gateway.
     Internal,
+    /// The key asked something about itself.
+    SelfService(Denied),
 }
 
 /// What is fixed of a problem (RFC 9457 §3.1).
@@ -85,7 +89,7 @@ pub(super) struct Problem {
 }
 
 impl Problem {
-    const fn new(status: StatusCode, code: &'static str, title: &'static str, detail: &'static str) -> Self {
+    pub(super) const fn new(status: StatusCode, code: &'static str, title: &'static str, detail: &'static str) -> Self {
         Self { status, code, title, detail, body: OnceLock::new() }
     }
 
@@ -234,6 +238,7 @@ impl Refusal {
                 Some(format!("The request carries more than one credential: {first} and {second}."))
             }
             Self::BadRequest(reason) => Some(format!("{reason}.")),
+            Self::SelfService(Denied::Invalid { path, message }) => Some(format!("{path} {message}")),
             Self::NotReady
             | Self::CredentialMissing
             | Self::CredentialInvalid
@@ -253,8 +258,20 @@ impl Refusal {
             | Self::UpstreamUnavailable
             | Self::Overloaded
             | Self::UpstreamTimeout
-            | Self::Internal => None,
+            | Self::Internal
+            | Self::SelfService(_) => None,
         }
+    }
+
+    /// The body of the reply that tells it; `None`: the fixed one.
+    pub(super) fn own_body(&self) -> Option<String> {
+        let mut body = self.problem().body_with(&self.own_detail()?);
+        if let Self::SelfService(Denied::Invalid { path, message }) = self {
+            let errors = serde_json::json!([{ "path": path, "message": message }]);
+            body.truncate(body.len() - 1);
+            body.extend([",\"errors\":", &errors.to_string(), "}"]);
+        }
+        Some(body)
     }
 
     /// The sentence for people.
@@ -274,13 +291,16 @@ impl Refusal {
             Self::CredentialInvalid | Self::TokenSuperseded | Self::TokenExpired => {
                 Some((WWW_AUTHENTICATE, INVALID_TOKEN))
             }
-            Self::RoleMissing => Some((WWW_AUTHENTICATE, INSUFFICIENT_SCOPE)),
+            Self::RoleMissing | Self::SelfService(Denied::NotAllowed) => Some((WWW_AUTHENTICATE, INSUFFICIENT_SCOPE)),
             Self::RateLimited(exceeded) => Some((RETRY_AFTER, HeaderValue::from(exceeded.retry_after_seconds))),
             Self::TooManyFailures { retry_after_seconds } => {
                 Some((RETRY_AFTER, HeaderValue::from(*retry_after_seconds)))
             }
             Self::MethodNotAllowed { allow } => Some((ALLOW, allow.clone())),
-            Self::NotReady | Self::UpstreamUnavailable | Self::Overloaded => Some((RETRY_AFTER, ONE_SECOND)),
+            Self::NotReady
+            | Self::UpstreamUnavailable
+            | Self::Overloaded
+            | Self::SelfService(Denied::StoreUnavailable) => Some((RETRY_AFTER, ONE_SECOND)),
             Self::CredentialAmbiguous { .. }
             | Self::BadRequest(_)
             | Self::HeadTooLarge
@@ -291,7 +311,8 @@ impl Refusal {
             | Self::UnknownHost
             | Self::UpstreamFailed
             | Self::UpstreamTimeout
-            | Self::Internal => None,
+            | Self::Internal
+            | Self::SelfService(_) => None,
         }
     }
 
@@ -328,7 +349,8 @@ impl Refusal {
             | Self::UpstreamFailed
             | Self::UpstreamUnavailable
             | Self::Overloaded
-            | Self::UpstreamTimeout => false,
+            | Self::UpstreamTimeout
+            | Self::SelfService(_) => false,
         }
     }
 
@@ -356,6 +378,7 @@ impl Refusal {
             Self::Overloaded => &OVERLOADED,
             Self::UpstreamTimeout => &UPSTREAM_TIMEOUT,
             Self::Internal => &INTERNAL,
+            Self::SelfService(denied) => denied.problem(),
         }
     }
 }
@@ -406,6 +429,9 @@ pub(super) mod tests {
             Refusal::Overloaded,
             Refusal::UpstreamTimeout,
             Refusal::Internal,
+            Refusal::SelfService(Denied::NotAllowed),
+            Refusal::SelfService(Denied::Invalid { path: "body", message: "has \"fields\"".to_owned() }),
+            Refusal::SelfService(Denied::StoreUnavailable),
         ]
     }
 
@@ -435,6 +461,9 @@ pub(super) mod tests {
             ("overloaded", 503),
             ("upstream_timeout", 504),
             ("internal", 500),
+            ("self_service_not_allowed", 403),
+            ("invalid_request", 400),
+            ("store_unavailable", 503),
         ];
         assert_eq!(table, expected);
     }

@@ -47,16 +47,13 @@ pub fn reply(refusal: Refusal, method: &Method, detail: Detail) -> Response<Byte
 
 /// The body of the reply that tells it.
 pub(super) fn body(refusal: &Refusal) -> Bytes {
-    let problem = refusal.problem();
-    match refusal.own_detail() {
-        Some(detail) => problem.body_with(&detail).into(),
-        None => Bytes::from_static(problem.fixed_body()),
-    }
+    refusal.own_body().map_or_else(|| Bytes::from_static(refusal.problem().fixed_body()), Bytes::from)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::Denied;
     use crate::gateway::refusal::tests::every;
 
     #[test]
@@ -64,13 +61,16 @@ mod tests {
         for refusal in every() {
             let reply = reply(refusal.clone(), &Method::GET, Detail::Full);
             let body: serde_json::Value = serde_json::from_slice(reply.body()).expect("a body of JSON");
-            let expected = serde_json::json!({
+            let mut expected = serde_json::json!({
                 "type": format!("urn:relevo:problem:{}", refusal.code()),
                 "title": refusal.title(),
                 "status": refusal.status().as_u16(),
                 "detail": refusal.detail(),
                 "code": refusal.code(),
             });
+            if let Refusal::SelfService(Denied::Invalid { path, message }) = &refusal {
+                expected["errors"] = serde_json::json!([{ "path": path, "message": message }]);
+            }
             assert_eq!(body, expected);
             assert_eq!(reply.status(), refusal.status());
             assert_eq!(reply.headers()[CONTENT_TYPE], "application/problem+json");

@@ -19,6 +19,7 @@ use crate::observe::Metrics;
 use crate::observe::metrics::{NO_ROUTE, RouteMetrics};
 
 use super::headers;
+use super::own;
 use super::path::{self, Normalised, PathPolicy};
 use super::refusal::Refusal;
 use super::rewrite::Rewrite;
@@ -32,6 +33,8 @@ use super::verdict::asked_by_preflight;
 pub(super) struct Setup {
     pub(super) config: Arc<Config>,
     routes: RouteTable,
+    /// That of requests to Relevo itself, where they are answered.
+    own: Option<Route>,
     has_preflights: bool,
     has_websockets: bool,
     upstreams: Vec<Arc<Shared>>,
@@ -54,6 +57,7 @@ impl Setup {
         let has_websockets = config.routes.iter().flat_map(|route| &route.upgrade).any(UpgradeName::is_websocket);
         Self {
             routes: RouteTable::new(&config),
+            own: own::route(&config),
             has_preflights,
             has_websockets,
             upstreams,
@@ -132,7 +136,7 @@ impl Site {
                 .zip(&setup.connectors)
                 .map(upstream)
                 .collect(),
-            routes: setup.routes.routes().iter().map(|route| metrics.route(&route.label)).collect(),
+            routes: setup.routes.routes().iter().chain(&setup.own).map(|route| metrics.route(&route.label)).collect(),
             no_route: metrics.route(NO_ROUTE),
             pace: Pace::from(&setup.config.limits),
             setup,
@@ -211,11 +215,29 @@ impl Site {
         path: &'p str,
         query: Option<&str>,
     ) -> Result<(&Route, Normalised<'p>), Refusal> {
-        let policy = PathPolicy { semicolons: self.config().paths.semicolons };
-        let path = policy.normalise(path)?;
+        let path = self.normalise(path)?;
         query.map_or(Ok(()), path::judge_query)?;
+        if self.setup.own.is_some() && own::is_here(&path) {
+            return Err(Refusal::NoRoute); // whoever came for it was answered before, and no backend is
+        }
         let route = self.setup.routes.choose(host, &path, method)?;
         Ok((route, path))
+    }
+
+    /// The path in its one spelling.
+    pub(super) fn normalise<'p>(&self, path: &'p str) -> Result<Normalised<'p>, Refusal> {
+        let policy = PathPolicy { semicolons: self.config().paths.semicolons };
+        Ok(policy.normalise(path)?)
+    }
+
+    /// The route of requests to Relevo itself, where they are answered.
+    pub(super) fn own(&self) -> Option<&Route> {
+        self.setup.own.as_ref()
+    }
+
+    /// Whether a request for `path` is answered by Relevo itself.
+    pub(super) fn is_own(&self, path: &str) -> bool {
+        self.setup.own.is_some() && own::may_be_here(path) && self.normalise(path).is_ok_and(|path| own::is_here(&path))
     }
 
     /// Whether requests of `route` may go without the engine.
@@ -252,7 +274,7 @@ impl Site {
     }
 
     pub(super) fn route_label(&self, route: usize) -> &str {
-        self.setup.routes.routes().get(route).map_or(NO_ROUTE, |route| &route.label)
+        self.setup.routes.routes().get(route).or(self.setup.own.as_ref()).map_or(NO_ROUTE, |route| &route.label)
     }
 
     /// Closes upstream connections that have been idle too long.

@@ -26,6 +26,7 @@ fn key(tokens: Tokens) -> ApiKey {
         note: None,
         labels: BTreeMap::new(),
         allowed_addresses: Vec::new(),
+        self_service: false,
         created_at: BIRTH,
         limits: None,
         limited_to_role: None,

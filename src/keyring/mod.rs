@@ -142,6 +142,7 @@ impl Keyring {
             labels: attributes.labels.unwrap_or_default(),
             allowed_addresses: attributes.allowed_addresses.unwrap_or_default(),
             limits: attributes.limits.flatten(),
+            self_service: attributes.self_service.unwrap_or_default(),
             created_at: now,
             duration: attributes.duration.flatten(),
             version: Version::FIRST,

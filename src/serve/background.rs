@@ -87,6 +87,11 @@ impl Background {
         self.runtime.spawn(work);
     }
 
+    /// Where things are done besides.
+    pub(super) fn runtime(&self) -> Handle {
+        self.runtime.clone()
+    }
+
     /// Ends the thread after a last flush.
     pub(super) fn stop(self) {
         self.stop.cancel();

@@ -8,6 +8,7 @@ mod announce;
 mod background;
 mod failure;
 mod first;
+mod own;
 mod reload;
 mod running;
 mod watch;
@@ -231,6 +232,12 @@ impl Ground {
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
             access: self.access.clone(),
+            own: Arc::new(own::Keys::new(
+                keys.keyring.clone(),
+                keys.usage.clone(),
+                self.clock.clone(),
+                &keys.background,
+            )),
         }
     }
 

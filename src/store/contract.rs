@@ -40,6 +40,7 @@ pub(super) fn key(number: u64, name: &str) -> ApiKey {
         note: None,
         labels: BTreeMap::new(),
         allowed_addresses: Vec::new(),
+        self_service: false,
         created_at: NOW,
         limits: None,
         limited_to_role: None,

@@ -24,6 +24,7 @@ mod late;
 mod limits;
 mod mistakes;
 mod overload;
+mod own;
 mod paths;
 mod problems;
 mod proxies;

@@ -69,7 +69,7 @@ pub(crate) fn problem_of(answer: &RawResponse) -> (u16, String) {
 }
 
 /// The published codes of the gateway.
-const GATEWAYS: [&str; 22] = [
+const GATEWAYS: [&str; 32] = [
     "head_too_large",
     "uri_too_long",
     "not_ready",
@@ -92,6 +92,16 @@ const GATEWAYS: [&str; 22] = [
     "upstream_unavailable",
     "overloaded",
     "upstream_timeout",
+    "self_service_not_allowed",
+    "new_token_needed",
+    "old_token_needed",
+    "renewal_open",
+    "no_old_token",
+    "old_token_expired",
+    "digest_in_use",
+    "invalid_request",
+    "unsupported_media_type",
+    "store_unavailable",
 ];
 
 /// The published codes of the admin port.
@@ -130,9 +140,9 @@ const DEFECTS: [&str; 3] = ["internal", "head_too_large", "uri_too_long"];
 
 /// The codes that stand in the gateway's source: the first text of each `Problem::new`.
 fn gateways_own() -> BTreeSet<&'static str> {
-    let source = include_str!("../../src/gateway/refusal.rs");
-    let texts = source.split("Problem::new(").skip(1).map(|rest| rest.split('"').nth(1).expect("a code"));
-    texts.collect()
+    let sources = [include_str!("../../src/gateway/refusal.rs"), include_str!("../../src/gateway/own/denied.rs")];
+    let texts = sources.into_iter().flat_map(|source| source.split("Problem::new(").skip(1));
+    texts.map(|rest| rest.split('"').nth(1).expect("a code")).collect()
 }
 
 /// Every code of `source` has a case, unless it is a defect; every published one has, unless `source` lacks it.

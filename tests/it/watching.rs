@@ -101,6 +101,7 @@ fn administrator(held: &Held, name: &str, permissions: &[&str]) -> String {
         allowed_addresses: Vec::new(),
         limits: None,
         limited_to_role: None,
+        self_service: false,
         created_at: now,
         duration: Some(Lifetime::Never),
         version: Version::FIRST,

@@ -17,6 +17,8 @@ pub(super) struct Key {
     pub(super) allowed_addresses: Vec<String>,
     #[serde(default)]
     pub(super) limits: Option<Limits>,
+    #[serde(default)]
+    pub(super) self_service: bool,
     pub(super) created_at: Timestamp,
     pub(super) duration: Option<Lifetime>,
     pub(super) version: u64,

@@ -233,13 +233,14 @@ impl Line {
 
 /// The attributes that an edit has changed.
 fn changes(event: &Event, page: &Page) -> Vec<(String, String, String)> {
-    const FIELDS: [(&str, &str); 8] = [
+    const FIELDS: [(&str, &str); 9] = [
         ("name", "key-identification"),
         ("roles", "roles"),
         ("owner", "owner"),
         ("note", "note"),
         ("labels", "labels"),
         ("allowed_addresses", "addresses"),
+        ("self_service", "self-service"),
         ("duration", "token-duration"),
         ("on_expiry", "on-expiry"),
     ];

@@ -25,6 +25,7 @@ struct Draft {
     owner: String,
     note: String,
     addresses: String,
+    self_service: bool,
     /// `settings`, `own` or `never`.
     duration: String,
     /// The key's own.
@@ -92,6 +93,7 @@ impl Draft {
             owner: text("owner"),
             note: text("note"),
             addresses: text("addresses"),
+            self_service: form.is_ticked("self_service"),
             duration: text("duration"),
             span: text("span"),
             version: form.text("version").parse().ok(),
@@ -111,6 +113,7 @@ impl Draft {
             owner: key.owner.clone().unwrap_or_default(),
             note: key.note.clone().unwrap_or_default(),
             addresses: key.allowed_addresses.join(" "),
+            self_service: key.self_service,
             duration: duration.into(),
             span,
             version: Some(key.version),
@@ -135,6 +138,7 @@ impl Draft {
             ("owner", given(&self.owner)),
             ("note", given(&self.note)),
             ("allowed_addresses", words(&self.addresses).into()),
+            ("self_service", self.self_service.into()),
             ("duration", duration),
         ];
         fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()

@@ -42,7 +42,7 @@ async fn a_key_is_created_renewed_undone_renewed_and_completed() {
 }
 
 /// The fields of a key that is being renewed, in the order of the published example.
-const FIELDS: [&str; 45] = [
+const FIELDS: [&str; 46] = [
     "id",
     "name",
     "roles",
@@ -52,6 +52,7 @@ const FIELDS: [&str; 45] = [
     "labels",
     "allowed_addresses",
     "limits",
+    "self_service",
     "created_at",
     "duration",
     "version",

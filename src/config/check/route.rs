@@ -31,6 +31,10 @@ fn one(key: &str, at: &At<file::Route>, file: &File, findings: &mut Findings) ->
     let route = &at.value;
     let path = findings.required(format!("{key}.path"), route.path.as_ref(), &at.span);
     let path = path.and_then(|text| findings.keep(format!("{key}.path"), &text.span, path::prefix(&text.value)));
+    let is_own = path.as_deref().is_some_and(|path| path == "/.relevo" || path.starts_with("/.relevo/"));
+    if let Some(text) = route.path.as_ref().filter(|_| is_own && file.gateway.self_service) {
+        findings.push(format!("{key}.path"), &text.span, "is Relevo's own: gateway.self_service is on");
+    }
     let hosts = all(&format!("{key}.hosts"), &route.hosts, findings, host::pattern);
     let methods = methods(key, route, findings);
     let auth = findings.keep(format!("{key}.auth"), &route.auth.span, auth(&route.auth.value));

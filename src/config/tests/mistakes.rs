@@ -45,6 +45,10 @@ fn a_port_that_cannot_be_is_told_with_its_line() {
             "[[gateway.listeners]]\naddress = \"fd:a\"\ntls = []",
             "3 gateway.listeners[0].tls: names no certificate: leave it out to listen in clear",
         ),
+        (
+            "[gateway]\nself_service = true\n[[upstreams]]\nname = \"a\"\nendpoints = [\"http://a\"]\n[[routes]]\npath = \"/.relevo/x\"\nupstream = \"a\"",
+            "7 routes[0].path: is Relevo's own: gateway.self_service is on",
+        ),
         ("[gateway]\nlisten = 5", "2 gateway.listen: invalid type: integer `5`, expected a list"),
         ("gateway = 5", "1 gateway: invalid type: integer `5`, expected a table"),
         (

@@ -63,6 +63,9 @@ impl Worker {
             Some((path, query)) => (path, query.get(1..)),
             None => (head.target, None),
         };
+        if site.is_own(path) {
+            return None;
+        }
         let routed = match site.choose(&head.method, &host, path, query) {
             Err(Refusal::BadRequest(_)) => return None,
             Ok((route, _)) if !site.lane_takes(route) => return None,

@@ -104,6 +104,7 @@ fn key(number: u8) -> ApiKey {
         note: None,
         labels: BTreeMap::new(),
         allowed_addresses: Vec::new(),
+        self_service: false,
         created_at: AT,
         limits: None,
         limited_to_role: None,

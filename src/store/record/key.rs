@@ -123,6 +123,7 @@ impl TryFrom<KeyV1> for ApiKey {
             allowed_addresses: addresses?,
             limits: None,
             limited_to_role: None,
+            self_service: false,
             created_at: Timestamp::from_millis(record.created_at_ms),
             duration: record.duration.map(TryInto::try_into).transpose()?,
             version: Version(record.version),

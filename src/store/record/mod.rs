@@ -9,6 +9,7 @@
 mod administrator;
 mod key;
 mod limits;
+mod own;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,8 @@ const V1: u8 = 1;
 const V2: u8 = 2;
 /// Of administrators who are limited to a role.
 const V3: u8 = 3;
+/// Of keys that may look after themselves.
+const V4: u8 = 4;
 const CHECK_BYTES: usize = 4;
 
 /// Why bytes are not a record.
@@ -44,6 +47,7 @@ impl Damaged {
 /// The record of `key`: about 120 bytes for a plain key.
 pub fn encode_key(key: &ApiKey) -> Vec<u8> {
     match (&key.limits, &key.limited_to_role) {
+        _ if key.self_service => frame(postcard_of(V4, &own::KeyV4::from(key))),
         (None, None) => frame(postcard_of(V1, &key::KeyV1::from(key))),
         (Some(limits), None) => frame(postcard_of(V2, &limits::KeyV2::of(key, limits))),
         (_, Some(role)) => frame(postcard_of(V3, &administrator::KeyV3::of(key, role))),
@@ -56,7 +60,8 @@ pub fn decode_key(record: &[u8]) -> Result<ApiKey, Damaged> {
         (V1, body) => from_postcard::<key::KeyV1>(body)?.try_into(),
         (V2, body) => from_postcard::<limits::KeyV2>(body)?.try_into(),
         (V3, body) => from_postcard::<administrator::KeyV3>(body)?.try_into(),
-        (version, _) => Err(unknown(version, V3)),
+        (V4, body) => from_postcard::<own::KeyV4>(body)?.try_into(),
+        (version, _) => Err(unknown(version, V4)),
     }
 }
 

@@ -105,7 +105,7 @@ prop_compose! {
         (owner, note) in (option::of(remark()), option::of(remark())),
         labels in btree_map("[a-z]{1,9}".prop_map(|text| text.parse::<Label>().expect("legal")), remark(), 0..4),
         allowed_addresses in vec(network(), 0..4),
-        limits in option::of(limits()),
+        (limits, self_service) in (option::of(limits()), any::<bool>()),
         limited_to_role in option::of("[a-z][a-z0-9:._-]{0,63}".prop_map(|text| text.parse::<Role>().expect("legal"))),
         created_at in instant(),
         duration in option::of(lifetime()),
@@ -115,7 +115,7 @@ prop_compose! {
     ) -> ApiKey {
         let status = if active { Status::Active } else { Status::Inactive };
         let (id, version) = (KeyId::from_bits(id), Version(version));
-        ApiKey { id, name, roles, limited_to_role, status, owner, note, labels, allowed_addresses, limits, created_at, duration, version, tokens, ended }
+        ApiKey { id, name, roles, limited_to_role, status, owner, note, labels, allowed_addresses, limits, self_service, created_at, duration, version, tokens, ended }
     }
 }
 
@@ -209,6 +209,7 @@ fn plain_key() -> ApiKey {
         note: None,
         labels: BTreeMap::new(),
         allowed_addresses: Vec::new(),
+        self_service: false,
         created_at: now,
         limits: None,
         limited_to_role: None,
@@ -260,9 +261,9 @@ fn version_1_of_a_key_has_not_changed() {
 fn a_version_of_the_future_is_named_and_not_guessed_at() {
     let mut record = encode_key(&plain_key());
     record.truncate(record.len() - CHECK_BYTES);
-    record[0] = 4;
+    record[0] = 5;
     let damage = decode_key(&seal(record)).expect_err("unknown");
-    assert_eq!(damage.to_string(), "its format version is 4, and 3 is the newest that is known here");
+    assert_eq!(damage.to_string(), "its format version is 5, and 4 is the newest that is known here");
 }
 
 #[test]
@@ -328,4 +329,19 @@ fn version_3_of_a_key_is_version_2_with_the_role_that_limits_an_administrator_be
     assert_eq!(decode_key(&record), Ok(limited.clone()));
     let both = ApiKey { limits: Some(Limits::default()), ..limited };
     assert_eq!(decode_key(&encode_key(&both)), Ok(both));
+}
+
+#[test]
+fn version_4_of_a_key_is_version_1_with_all_that_it_may_have_besides_behind() {
+    let own = ApiKey { self_service: true, ..plain_key() };
+    let (plain, record) = (encode_key(&plain_key()), encode_key(&own));
+    let body = plain.len() - CHECK_BYTES;
+    assert_eq!((record[0], &record[1..body]), (4, &plain[1..body]));
+    assert_eq!(hex::encode(&record[body..record.len() - CHECK_BYTES]), "000001");
+    assert_eq!(decode_key(&record), Ok(own.clone()));
+    let rate = Some("100/1s/200".parse().expect("legal"));
+    let limited = ApiKey { limits: Some(Limits { rate, quota: None, concurrent: None }), ..own };
+    let record = encode_key(&limited);
+    assert_eq!(hex::encode(&record[body..record.len() - CHECK_BYTES]), "010164e807c80100000001");
+    assert_eq!(decode_key(&record), Ok(limited));
 }

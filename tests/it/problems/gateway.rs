@@ -2,11 +2,12 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use relevo::domain::Span;
-use relevo::store::Notice;
+use relevo::store::{Notice, StoreError};
 use serde_json::json;
 
 use super::{Case, problem_of};
@@ -18,7 +19,7 @@ use crate::support::store::{Conduct, Misbehaving};
 
 const INVALID: &str = "Bearer realm=\"relevo\", error=\"invalid_token\"";
 
-pub(super) const CASES: [Case; 19] = [
+pub(super) const CASES: [Case; 29] = [
     Case::new("not_ready", 503, not_ready).with("retry-after", "1"),
     Case::new("credential_ambiguous", 400, credential_ambiguous),
     Case::new("credential_missing", 401, || ask("", "", &get("/"))).with("www-authenticate", "Bearer realm=\"relevo\""),
@@ -41,6 +42,35 @@ pub(super) const CASES: [Case; 19] = [
     Case::new("upstream_unavailable", 503, upstream_unavailable).with("retry-after", "1"),
     Case::new("overloaded", 503, overloaded).with("retry-after", "1"),
     Case::new("upstream_timeout", 504, upstream_timeout),
+    Case::new("self_service_not_allowed", 403, || of_itself("GET", "", None, |_, _| {}))
+        .with("www-authenticate", "Bearer realm=\"relevo\", error=\"insufficient_scope\""),
+    Case::new("new_token_needed", 409, || of_itself("POST", "/delete-old", None, |gateway, key| renewed(gateway, key))),
+    Case::new("old_token_needed", 409, || {
+        of_itself("POST", "/undo", None, |gateway, key| {
+            allow(gateway, key);
+            key.token = gateway.renew(key).done().token;
+        })
+    }),
+    Case::new("renewal_open", 409, || of_itself("POST", "/renew", None, |gateway, key| renewed(gateway, key))),
+    Case::new("no_old_token", 409, || of_itself("POST", "/undo", None, |gateway, key| allow(gateway, key))),
+    Case::new("old_token_expired", 409, old_token_expired),
+    Case::new("digest_in_use", 409, || {
+        let digest = json!(format!("sha256:{}", "ab".repeat(32)));
+        of_itself("POST", "/renew", Some(&json!({ "digest": digest })), |gateway, key| {
+            allow(gateway, key);
+            let other = json!({ "name": "other", "digest": digest });
+            assert_eq!(gateway.admin("POST", "/v1/keys", Some(&other)).status, 201);
+        })
+    }),
+    Case::new("invalid_request", 400, || {
+        of_itself("POST", "/renew", Some(&json!({ "delete_old": "now" })), |gateway, key| allow(gateway, key))
+    }),
+    Case::new("unsupported_media_type", 415, || {
+        let (_backend, gateway, key) = with_own_key();
+        allow(&gateway, &key);
+        gateway.ask(&request("POST", "/.relevo/self/renew").token(&key.token).body("{}"))
+    }),
+    Case::new("store_unavailable", 503, store_unavailable).with("retry-after", "1"),
 ];
 
 fn get(target: &str) -> Request {
@@ -326,4 +356,68 @@ fn a_connection_too_many_is_told_so_as_a_problem() {
         next.send(&get("/").bytes());
         next.try_read_response().is_ok_and(|answer| answer.status == 200)
     });
+}
+
+/// A gateway that lets keys look after themselves, and a key that may not yet.
+fn with_own_key() -> (Backend, TestGateway, Holder) {
+    let backend = Backend::answering("hello");
+    let gateway = TestGateway::in_front_of(&backend).gateway("gateway.self_service = true\n").start();
+    let key = gateway.create_key("ci").done();
+    (backend, gateway, key)
+}
+
+fn allow(gateway: &TestGateway, key: &Holder) {
+    let may = json!({ "self_service": true });
+    assert_eq!(gateway.admin("PATCH", &format!("/v1/keys/{}", key.id), Some(&may)).status, 200);
+}
+
+fn renewed(gateway: &TestGateway, key: &Holder) {
+    allow(gateway, key);
+    gateway.renew(key).done();
+}
+
+/// What a key is answered that calls this of itself, after `prepare`.
+fn of_itself(
+    method: &str,
+    call: &str,
+    body: Option<&serde_json::Value>,
+    prepare: impl FnOnce(&TestGateway, &mut Holder),
+) -> RawResponse {
+    let (_backend, gateway, mut key) = with_own_key();
+    prepare(&gateway, &mut key);
+    let asked = request(method, &format!("/.relevo/self{call}")).token(&key.token);
+    gateway.ask(&match body {
+        Some(body) => asked.header("Content-Type", "application/json").body(body.to_string()),
+        None => asked,
+    })
+}
+
+fn old_token_expired() -> RawResponse {
+    let (_backend, gateway, _) = with_own_key();
+    let key = gateway.create_key("short").with("duration", json!("1h")).with("self_service", json!(true)).done();
+    gateway.clock.advance(Span::minutes(30));
+    let new = gateway.renew(&key).done();
+    gateway.clock.advance(Span::minutes(30));
+    gateway.ask(&request("POST", "/.relevo/self/undo").token(&new.token))
+}
+
+fn store_unavailable() -> RawResponse {
+    let conduct = Arc::new(Broken::default());
+    let broken = Arc::clone(&conduct);
+    let backend = Backend::answering("hello");
+    let gateway = TestGateway::in_front_of(&backend).gateway("gateway.self_service = true\n");
+    let gateway = gateway.store(move |store| Misbehaving::store(store, &broken)).start();
+    let key = gateway.create_key("ci").with("self_service", json!(true)).done();
+    conduct.0.store(true, Ordering::Relaxed);
+    gateway.ask(&request("GET", "/.relevo/self").token(&key.token))
+}
+
+/// A store that fails once it is told to.
+#[derive(Default)]
+struct Broken(AtomicBool);
+
+impl Conduct for Broken {
+    fn failure(&self) -> Option<StoreError> {
+        self.0.load(Ordering::Relaxed).then(|| StoreError::Unavailable("/var/lib/relevo.redb is full".into()))
+    }
 }

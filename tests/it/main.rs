@@ -44,5 +44,6 @@ mod tls;
 mod tunnels;
 mod upstream;
 mod usage;
+mod volume;
 mod watch;
 mod watching;

@@ -54,16 +54,21 @@ impl FromRequest<Admin> for Call {
         let address =
             parts.extensions.get().map(|ConnectInfo(peer): &ConnectInfo<SocketAddr>| peer.ip().to_canonical());
         let now = admin.clock.now();
-        let admitted = if let Some(Presented(digest)) = parts.extensions.get() {
+        let presented = parts.extensions.get().map(|Presented(digest)| *digest);
+        let admitted = if let Some(digest) = &presented {
             session::admit_bearer_of(&admin.admins, digest, address, now)
         } else {
             let token = bearer(&parts.headers).ok_or_else(Problem::unauthenticated)?;
             session::admit(&admin.admins, token, address, now)
         };
-        let administrator = admitted.map_err(|rejected| match rejected {
-            Rejected::NotLoaded => Problem::store_unavailable("the administrators are not loaded yet"),
-            Rejected::Token => Problem::unauthenticated(),
-        })?;
+        let administrator = match admitted {
+            Ok(administrator) => administrator,
+            Err(Rejected::NotLoaded) => {
+                return Err(Problem::store_unavailable("the administrators are not loaded yet"));
+            }
+            Err(Rejected::Token) if presented.is_some() => return Err(Problem::unauthenticated()), // a session's end
+            Err(Rejected::Token) => return Err(admin.sign_ins.failed(address, now).await.into()),
+        };
         note_use(admin, &administrator, address, &parts);
         // A segment that is not UTF-8 is no key's id or name, and no administrator's.
         let params = RawPathParams::from_request_parts(&mut parts, admin).await;

@@ -26,6 +26,7 @@ pub mod renewal;
 pub mod server;
 pub mod session;
 pub mod settings;
+pub mod sign_ins;
 pub mod sorted;
 pub mod status;
 pub mod view;
@@ -58,6 +59,7 @@ pub use console::Console;
 pub use events::Streams;
 pub use guard::Hosts;
 use problem::{Problem, method_not_allowed, not_found};
+pub use sign_ins::SignIns;
 
 /// The header that tells the revision of a change.
 pub const RELEVO_REVISION: &str = "relevo-revision";
@@ -112,6 +114,8 @@ pub struct Admin {
     pub streams: Streams,
     /// Who is signed in to the console.
     pub console: Console,
+    /// Who has failed to sign in.
+    pub sign_ins: SignIns,
 }
 
 /// The admin port's calls.

@@ -60,6 +60,8 @@ pub enum Code {
     BodyTooLarge,
     /// The body is not `application/json`.
     UnsupportedMediaType,
+    /// Too many tokens from this address were refused within a minute.
+    TooManyFailures,
     /// As many streams of events are open as there may be.
     TooManyStreams,
     /// Relevo failed; the log says why.
@@ -70,7 +72,7 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::InvalidRequest,
         Self::Unauthenticated,
         Self::Forbidden,
@@ -93,6 +95,7 @@ impl Code {
         Self::VersionMismatch,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
+        Self::TooManyFailures,
         Self::TooManyStreams,
         Self::Internal,
         Self::StoreUnavailable,
@@ -126,6 +129,9 @@ impl Code {
             Self::BodyTooLarge => ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
             Self::UnsupportedMediaType => {
                 ("unsupported_media_type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is not JSON")
+            }
+            Self::TooManyFailures => {
+                ("too_many_failures", StatusCode::TOO_MANY_REQUESTS, "Too many tokens were refused")
             }
             Self::TooManyStreams => {
                 ("too_many_streams", StatusCode::TOO_MANY_REQUESTS, "Too many streams of events are open")
@@ -244,6 +250,13 @@ impl Problem {
         let challenge = HeaderValue::from_static("Bearer realm=\"relevo admin\"");
         Self::new(Code::Unauthenticated, "send Authorization: Bearer with an administrator's token")
             .with(WWW_AUTHENTICATE, challenge)
+    }
+
+    /// Too many tokens from there were refused.
+    pub fn too_many_failures(retry_after_seconds: u64) -> Self {
+        let detail =
+            "too many tokens from this address were refused within a minute; one that is accepted is let in at once";
+        Self::new(Code::TooManyFailures, detail).with(RETRY_AFTER, HeaderValue::from(retry_after_seconds))
     }
 
     /// There is no such key or administrator, or the name could be nobody's.

@@ -9,7 +9,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::roster::Form;
 use super::values::{KeyReference, LabelPair, OwnDuration, affected};
-use crate::domain::{Affected, Head, KeyName, Lifetime, Limits, OnExpiry, Prefix, Quota, Rate, Remark, Role, Span};
+use crate::domain::{
+    Affected, Head, KeyName, Lifetime, Limits, OnExpiry, Permission, Prefix, Quota, Rate, Remark, Role, Span,
+};
 
 const OPERATOR: &str = "Talking to a gateway";
 
@@ -77,6 +79,9 @@ pub(super) enum ClientCommand {
     /// List, create and change API keys
     #[command(subcommand)]
     Keys(Keys),
+    /// List, create and change administrators, and renew their tokens
+    #[command(subcommand)]
+    Admins(Admins),
     /// Give a key a new token; the old one goes on working until the plan says otherwise
     Renew(Renew),
     /// Change what becomes of the old token
@@ -136,9 +141,91 @@ pub(super) enum Keys {
     Export(Export),
 }
 
+#[derive(Subcommand, Debug)]
+pub(super) enum Admins {
+    /// List the administrators, newest first
+    List(List),
+    /// Create an administrator and print his token, which is shown this once
+    Create(Appoint),
+    /// Show an administrator and his tokens
+    Show(Named),
+    /// Change an administrator's name, permissions, limit, duration or remarks
+    Edit(Box<Reappoint>),
+    /// Accept his tokens again
+    Activate(Named),
+    /// Refuse his tokens until he is activated again
+    Deactivate(Named),
+    /// Delete an administrator: his tokens are refused from now on, and he cannot be brought back
+    Delete(Close),
+    /// Give an administrator a new token; the old one goes on working until the plan says otherwise
+    Renew(Renew),
+    /// Change what becomes of the old token
+    Plan(Plan),
+    /// Close a renewal in favour of the new token
+    DeleteOld(End),
+    /// Close a renewal in favour of the old token
+    Undo(End),
+    /// On the gateway's machine, while it is stopped: a new token for root, when all others are lost
+    Rescue(Configured),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Appoint {
+    /// His name
+    pub(super) name: KeyName,
+    /// What he may do, such as keys:read; may be given several times
+    #[arg(long = "permission", value_name = "PERMISSION")]
+    pub(super) permissions: Vec<Permission>,
+    /// He sees and changes only keys that carry this role
+    #[arg(long, value_name = "ROLE")]
+    pub(super) limited_to: Option<Role>,
+    /// A label, as name=value; may be given several times
+    #[arg(long = "label", value_name = "NAME=VALUE")]
+    pub(super) labels: Vec<LabelPair>,
+    /// A network from which his tokens are accepted; may be given several times
+    #[arg(long = "allow-address", value_name = "CIDR")]
+    pub(super) allowed_addresses: Vec<ipnet::IpNet>,
+    /// How long his tokens live, such as 90d; without it they do not end
+    #[arg(long)]
+    pub(super) duration: Option<Lifetime>,
+    /// Who answers for him
+    #[arg(long)]
+    pub(super) owner: Option<Remark>,
+    /// A remark
+    #[arg(long)]
+    pub(super) note: Option<Remark>,
+}
+
+#[derive(Args, Debug)]
+#[command(group(clap::ArgGroup::new("change").required(true).multiple(true)))]
+pub(super) struct Reappoint {
+    /// His id or name
+    pub(super) key: KeyReference,
+    /// The permissions in place of those he has; may be given several times
+    #[arg(long = "permission", value_name = "PERMISSION", group = "change")]
+    pub(super) permissions: Vec<Permission>,
+    /// No permissions
+    #[arg(long, group = "change", conflicts_with = "permissions")]
+    pub(super) no_permissions: bool,
+    /// He sees and changes only keys that carry this role
+    #[arg(long, value_name = "ROLE", group = "change")]
+    pub(super) limited_to: Option<Role>,
+    /// He sees and changes all keys
+    #[arg(long, group = "change", conflicts_with = "limited_to")]
+    pub(super) unlimited: bool,
+    /// How long his tokens live: such as 90d, or never
+    #[arg(long, group = "change")]
+    pub(super) duration: Option<Lifetime>,
+    #[command(flatten)]
+    pub(super) remarks: NewRemarks,
+    /// The change may end and revive so many tokens: the counts that the refusal named
+    #[arg(long, value_name = "ENDS,REVIVES", value_parser = affected)]
+    pub(super) confirm: Option<Affected>,
+}
+
 #[derive(Args, Debug)]
 pub(super) struct Named {
-    /// The key's id or name
+    /// The id or name
     pub(super) key: KeyReference,
 }
 
@@ -244,14 +331,37 @@ impl NewLimits {
     }
 }
 
+/// What a key and an administrator are told apart and described by, from now on.
 #[derive(Args, Debug)]
-#[command(group(clap::ArgGroup::new("change").required(true).multiple(true)))]
-pub(super) struct Edit {
-    /// The key's id or name
-    pub(super) key: KeyReference,
+pub(super) struct NewRemarks {
     /// Another name
     #[arg(long, group = "change")]
     pub(super) name: Option<KeyName>,
+    /// Who answers for it; empty: nobody
+    #[arg(long, group = "change")]
+    pub(super) owner: Option<Remark>,
+    /// A remark; empty: none
+    #[arg(long, group = "change")]
+    pub(super) note: Option<Remark>,
+    /// The labels in place of those there are; may be given several times
+    #[arg(long = "label", value_name = "NAME=VALUE", group = "change")]
+    pub(super) labels: Vec<LabelPair>,
+    /// No labels
+    #[arg(long, group = "change", conflicts_with = "labels")]
+    pub(super) no_labels: bool,
+    /// The networks from which the tokens are accepted; may be given several times
+    #[arg(long = "allow-address", value_name = "CIDR", group = "change")]
+    pub(super) allowed_addresses: Vec<ipnet::IpNet>,
+    /// Accept the tokens from anywhere
+    #[arg(long, group = "change", conflicts_with = "allowed_addresses")]
+    pub(super) any_address: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(group(clap::ArgGroup::new("change").required(true).multiple(true)))]
+pub(super) struct Edit {
+    /// The id or name
+    pub(super) key: KeyReference,
     /// The roles in place of those it carries; may be given several times
     #[arg(long = "role", value_name = "ROLE", group = "change")]
     pub(super) roles: Vec<Role>,
@@ -261,24 +371,8 @@ pub(super) struct Edit {
     /// How long its tokens live: such as 90d, never, or default (the setting counts)
     #[arg(long, group = "change")]
     pub(super) duration: Option<OwnDuration>,
-    /// Whose key it is; empty: nobody's
-    #[arg(long, group = "change")]
-    pub(super) owner: Option<Remark>,
-    /// A remark; empty: none
-    #[arg(long, group = "change")]
-    pub(super) note: Option<Remark>,
-    /// The labels in place of those it carries; may be given several times
-    #[arg(long = "label", value_name = "NAME=VALUE", group = "change")]
-    pub(super) labels: Vec<LabelPair>,
-    /// No labels
-    #[arg(long, group = "change", conflicts_with = "labels")]
-    pub(super) no_labels: bool,
-    /// The networks from which its tokens are accepted; may be given several times
-    #[arg(long = "allow-address", value_name = "CIDR", group = "change")]
-    pub(super) allowed_addresses: Vec<ipnet::IpNet>,
-    /// Accept its tokens from anywhere
-    #[arg(long, group = "change", conflicts_with = "allowed_addresses")]
-    pub(super) any_address: bool,
+    #[command(flatten)]
+    pub(super) remarks: NewRemarks,
     #[command(flatten)]
     pub(super) limits: NewLimits,
     /// It may see and renew itself, with its own tokens, where the gateway offers that
@@ -291,7 +385,7 @@ pub(super) struct Edit {
 
 #[derive(Args, Debug)]
 pub(super) struct Renew {
-    /// The key's id or name
+    /// The id or name
     pub(super) key: KeyReference,
     /// When to delete the old token: later (by hand), or now (as soon as the new one is printed)
     #[arg(long, value_name = "WHEN", conflicts_with_all = ["after", "when_quiet"])]
@@ -322,7 +416,7 @@ pub(super) struct Conditions {
 
 #[derive(Args, Debug)]
 pub(super) struct Plan {
-    /// The key's id or name
+    /// The id or name
     pub(super) key: KeyReference,
     /// By hand, some day
     #[arg(required_unless_present_any = ["after", "when_quiet"], conflicts_with_all = ["after", "when_quiet"])]
@@ -333,7 +427,7 @@ pub(super) struct Plan {
 
 #[derive(Args, Debug)]
 pub(super) struct End {
-    /// The key's id or name
+    /// The id or name
     pub(super) key: KeyReference,
     /// Refuse if the token that would go has been used within this time (10m, 24h)
     #[arg(long, value_name = "TIME")]
@@ -345,7 +439,7 @@ pub(super) struct End {
 
 #[derive(Args, Debug)]
 pub(super) struct Close {
-    /// The key's id or name
+    /// The id or name
     pub(super) key: KeyReference,
     /// Do not ask
     #[arg(long)]
@@ -577,10 +671,38 @@ mod tests {
             "man keys create",
             "schema",
         ] {
-            let words: Vec<_> = line.split(' ').collect();
-            if let Err(error) = parsed(&words) {
-                panic!("{line}: {error}");
-            }
+            assert_understood(line);
+        }
+    }
+
+    #[test]
+    fn every_documented_line_about_administrators_is_understood() {
+        for line in [
+            "admins list --limit 10",
+            "admins create ana --permission keys:read --permission keys:renew --limited-to a --duration 90d --note x",
+            "admins create ana --owner me --label team=a --allow-address 10.0.0.0/8",
+            "admins show ana",
+            "admins edit ana --permission audit:read --unlimited --duration never",
+            "admins edit ana --no-permissions --limited-to a --name other --any-address",
+            "admins activate ana",
+            "admins deactivate ana",
+            "admins delete ana --yes",
+            "admins renew ana --when-quiet 24h",
+            "admins renew ana --local",
+            "admins plan ana --after 7d",
+            "admins delete-old ana --unless-used-within 10m",
+            "admins undo ana --yes",
+            "admins rescue --config relevo.toml",
+        ] {
+            assert_understood(line);
+        }
+    }
+
+    #[track_caller]
+    fn assert_understood(line: &str) {
+        let words: Vec<_> = line.split(' ').collect();
+        if let Err(error) = parsed(&words) {
+            panic!("{line}: {error}");
         }
     }
 
@@ -607,6 +729,10 @@ mod tests {
             "keys show key_1",
             "keys edit ci",
             "keys edit ci --confirm 1,0",
+            "admins create ana --permission everything",
+            "admins create ana --role a",
+            "admins edit ana",
+            "admins edit ana --limited-to a --unlimited",
             "keys edit ci --role a --no-roles",
             "keys edit ci --name a --confirm 1",
             "keys list --limit 0",

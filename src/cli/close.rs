@@ -58,7 +58,7 @@ impl Favour {
 /// Closes the renewal of a key, after asking.
 pub(super) async fn run(session: &mut Session, end: End, favour: Favour) -> Result<(), Failure> {
     let within = end.unless_used_within.map(|within| within.to_string());
-    let mut call = Call::new(Method::POST, &["v1", "keys", end.key.as_str(), favour.path()]);
+    let mut call = Call::new(Method::POST, &["v1", session.subject.plural(), end.key.as_str(), favour.path()]);
     if let Some(within) = &within {
         call = call.with("unless_used_within", within);
     }

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::client::{AdminUrl, Client};
-use super::session::{Reader, Session};
+use super::session::{Reader, Session, Subject};
 use super::terminal::tests::Paper;
 use super::terminal::{Ask, Person, Terminal};
 use super::trust::Trust;
@@ -89,7 +89,7 @@ impl Double {
         let client =
             Client::new(AdminUrl::parse(&self.url).expect("legal"), root(), &Trust::default()).expect("a client");
         let clock = Clock::manual(Timestamp::from_millis(1_795_461_120_000)); // 2026-11-23T19:12:00Z
-        Session { client, terminal, reader, clock, program: "relevo" }
+        Session { client, terminal, reader, clock, program: "relevo", subject: Subject::Key }
     }
 
     /// A session with it, for a person who answers like this.

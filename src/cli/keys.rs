@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use super::arguments::{Attributes, Close, Create, Edit, Keys, List};
+use super::arguments::{Attributes, Close, Create, Edit, Keys, List, NewRemarks};
 use super::client::Call;
 use super::failure::Failure;
 use super::session::{Reader, Session};
@@ -17,6 +17,7 @@ use super::table;
 use super::terminal::{Consent, Person};
 use super::text::plain;
 use super::values::{KeyReference, LabelPair, OwnDuration};
+use crate::domain::{KeyName, Remark};
 
 /// How many keys are asked for at once: as many as the gateway gives.
 const PAGE: &str = "500";
@@ -39,12 +40,12 @@ pub(super) async fn run(session: &mut Session, command: Keys) -> Result<(), Fail
     }
 }
 
-async fn list(session: &mut Session, list: List) -> Result<(), Failure> {
+pub(super) async fn list(session: &mut Session, list: List) -> Result<(), Failure> {
     let limit = list.limit.map_or(PAGE.to_owned(), |limit| limit.to_string());
     let mut cursor = list.cursor;
     let mut keys = Vec::new();
     loop {
-        let mut call = Call::read(&["v1", "keys"]).with("limit", &limit);
+        let mut call = Call::read(&["v1", session.subject.plural()]).with("limit", &limit);
         if let Some(cursor) = &cursor {
             call = call.with("cursor", cursor);
         }
@@ -60,7 +61,8 @@ async fn list(session: &mut Session, list: List) -> Result<(), Failure> {
         }
     }
     if keys.is_empty() {
-        session.terminal.note(&format!("There are no keys. Create one: {}", session.command("keys create", "NAME")));
+        let (noun, create) = (session.subject.noun(), session.command("keys create", "NAME"));
+        session.terminal.note(&format!("There are no {noun}s. Create one: {create}"));
         return Ok(());
     }
     session.terminal.answer(&table::keys(&keys, session.clock.now()))?;
@@ -83,39 +85,52 @@ async fn create(session: &mut Session, create: Create) -> Result<(), Failure> {
     put("duration", create.duration.map(|duration| json!(duration)));
     put("owner", create.owner.as_ref().map(|owner| json!(owner)));
     put("note", create.note.as_ref().map(|note| json!(note)));
-    let outcome = session.send(Call::new(Method::POST, &["v1", "keys"]).body(Value::Object(body))).await;
+    self::issue(session, name, Value::Object(body)).await
+}
+
+/// Creates what `body` describes and prints its token.
+pub(super) async fn issue(session: &mut Session, name: &KeyName, body: Value) -> Result<(), Failure> {
+    let noun = session.subject.noun();
+    let outcome = session.send(Call::new(Method::POST, &["v1", session.subject.plural()]).body(body)).await;
     if let Err(Failure::Lost(_)) = outcome {
         let (show, renew) = (session.command("keys show", name.as_str()), session.command("renew", name.as_str()));
         session.terminal.note(&format!(
-            "Whether the key was created is not known: {show} tells. If it was, nobody has its token: {renew}"
+            "Whether the {noun} was created is not known: {show} tells. If it was, nobody has its token: {renew}"
         ));
     }
     let reply = outcome?;
     let Issued { key, token } = reply.read()?;
     let Some(token) = token else {
-        return Err(Failure::failed("the gateway created the key and sent no token: renew it to have one"));
+        return Err(Failure::failed(format!("the gateway created the {noun} and sent no token: renew it to have one")));
     };
     if session.reader == Reader::Person {
         session.terminal.note(&format!("The token of {}, shown this once:", plain(&key.name)));
     }
     session.tell(&reply, |_| Ok(token)).map_err(|failure| {
         let renew = session.command("renew", &key.name);
-        Failure::failed(format!("the key was created, but its token could not be printed ({failure}): {renew}"))
+        Failure::failed(format!("the {noun} was created, but its token could not be printed ({failure}): {renew}"))
     })
+}
+
+/// The fields of an edit that describe a key or an administrator: only those that are to change.
+pub(super) fn described(remarks: &NewRemarks) -> Map<String, Value> {
+    let NewRemarks { name, owner, note, labels, no_labels, allowed_addresses, any_address } = remarks;
+    let mut body = Map::new();
+    let mut put = |name: &str, value: Option<Value>| body.extend(value.map(|value| (name.to_owned(), value)));
+    let remark = |text: &Remark| if text.as_str().is_empty() { Value::Null } else { json!(text) };
+    put("name", name.as_ref().map(|name| json!(name)));
+    put("owner", owner.as_ref().map(remark));
+    put("note", note.as_ref().map(remark));
+    put("labels", (*no_labels || !labels.is_empty()).then(|| label_map(labels)));
+    put("allowed_addresses", (*any_address || !allowed_addresses.is_empty()).then(|| json!(allowed_addresses)));
+    body
 }
 
 /// The body of an edit: only what is to change.
 fn changes(edit: &Edit) -> Value {
-    let mut body = Map::new();
+    let mut body = described(&edit.remarks);
     let mut put = |name: &str, value: Option<Value>| body.extend(value.map(|value| (name.to_owned(), value)));
-    let remark = |text: &crate::domain::Remark| if text.as_str().is_empty() { Value::Null } else { json!(text) };
-    put("name", edit.name.as_ref().map(|name| json!(name)));
     put("roles", (edit.no_roles || !edit.roles.is_empty()).then(|| json!(edit.roles)));
-    put("owner", edit.owner.as_ref().map(remark));
-    put("note", edit.note.as_ref().map(remark));
-    put("labels", (edit.no_labels || !edit.labels.is_empty()).then(|| label_map(&edit.labels)));
-    let addresses = &edit.allowed_addresses;
-    put("allowed_addresses", (edit.any_address || !addresses.is_empty()).then(|| json!(addresses)));
     put("limits", edit.limits.field());
     put("self_service", edit.self_service.map(|may| json!(may)));
     put("duration", edit.duration.map(own_duration));
@@ -130,7 +145,7 @@ fn own_duration(duration: OwnDuration) -> Value {
     }
 }
 
-fn label_map(labels: &[LabelPair]) -> Value {
+pub(super) fn label_map(labels: &[LabelPair]) -> Value {
     labels
         .iter()
         .map(|pair| (pair.name.as_str(), pair.value.as_str()))
@@ -139,8 +154,9 @@ fn label_map(labels: &[LabelPair]) -> Value {
         .collect()
 }
 
-async fn change(session: &mut Session, key: &KeyReference, body: Value) -> Result<(), Failure> {
-    let outcome = session.send(Call::new(Method::PATCH, &["v1", "keys", key.as_str()]).body(body)).await;
+pub(super) async fn change(session: &mut Session, key: &KeyReference, body: Value) -> Result<(), Failure> {
+    let outcome =
+        session.send(Call::new(Method::PATCH, &["v1", session.subject.plural(), key.as_str()]).body(body)).await;
     super::settings::suggest_confirmation(session, &outcome);
     let reply = outcome?;
     let key: Key = reply.read()?;
@@ -148,12 +164,14 @@ async fn change(session: &mut Session, key: &KeyReference, body: Value) -> Resul
 }
 
 /// Deletes a key. A person is asked; a script has said what it wants.
-async fn delete(session: &mut Session, close: Close) -> Result<(), Failure> {
-    let call = |name| Call::new(Method::DELETE, &["v1", "keys", name]);
+pub(super) async fn delete(session: &mut Session, close: Close) -> Result<(), Failure> {
+    let call = |name| Call::new(Method::DELETE, &["v1", session.subject.plural(), name]);
     let mut call = call(close.key.as_str());
     if !close.yes && matches!(session.terminal.person(), Person::Present(_)) {
         let (key, _) = session.key(&close.key).await?;
-        match session.ask(&key, "", "Delete this key? Its tokens are refused from then on, and it cannot be undone.")? {
+        let noun = session.subject.noun();
+        let question = format!("Delete this {noun}? The tokens are refused from then on, and it cannot be undone.");
+        match session.ask(&key, "", &question)? {
             Consent::Given => call = call.if_match(key.etag()),
             Consent::Withheld => return Err(Failure::failed("nothing was deleted")),
         }

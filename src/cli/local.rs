@@ -1,4 +1,4 @@
-//! The commands that need no gateway to talk to: `serve`, `check`, `schema`, and the start of `demo`.
+//! The commands that need no gateway to talk to: `serve`, `check`, `schema`, `admins rescue`, and the start of `demo`.
 //!
 //! Promises: a wrong configuration is exit code 2, with every mistake on stderr.
 //! Deliberately does not: read TOML or open ports; `config` and `serve` do.
@@ -42,6 +42,19 @@ pub(super) fn check(path: Option<&Path>, terminal: &mut Terminal, reader: Reader
         Reader::Person => {
             terminal.answer("ok")?;
             terminal.answer(&config.effective())
+        }
+    }
+}
+
+/// `relevo admins rescue`
+pub(super) fn rescue(path: Option<&Path>, terminal: &mut Terminal, reader: Reader) -> Result<(), Failure> {
+    let serve::Rescued { file } = serve::rescue(&load(&Source::of_process(path.map(Path::to_owned)))?)?;
+    match reader {
+        Reader::Program => terminal.answer(&json!({ "token_file": file }).to_string()),
+        Reader::Person => {
+            let file = file.display();
+            terminal.note("root has a new token, every permission and no limit; his former tokens are refused.");
+            terminal.answer(&format!("{file}"))
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Promises: exit code 0 done, 1 refused or failed, 2 wrong usage or configuration; the answer on stdout, all else on stderr.
 //! Deliberately does not: change a store. Client commands ask the admin API, as anybody could with curl.
 
+mod admins;
 mod arguments;
 mod audit;
 mod backup;
@@ -35,11 +36,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use arguments::{Arguments, Audit, AuditCommand, ClientCommand, Command, Reach};
+use arguments::{Admins, Arguments, Audit, AuditCommand, ClientCommand, Command, Reach};
 use close::Favour;
 use failure::Failure;
 use find::Surroundings;
-use session::{Reader, Session};
+use session::{Reader, Session, Subject};
 use terminal::Terminal;
 
 use crate::clock::Clock;
@@ -80,6 +81,9 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         {
             proof::verify_here(&verify, &mut terminal, reader)?;
         }
+        Command::Client(ClientCommand::Admins(Admins::Rescue(configured))) => {
+            local::rescue(configured.config.as_deref(), &mut terminal, reader)?;
+        }
         Command::Client(command) => block_on(ask_gateway(reach, reader, terminal, command))??,
     }
     Ok(ExitCode::SUCCESS)
@@ -89,16 +93,19 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
 async fn ask_gateway(reach: Reach, reader: Reader, terminal: Terminal, command: ClientCommand) -> Result<(), Failure> {
     let surroundings = Surroundings::of_process();
     let program = surroundings.program();
-    if let ClientCommand::DeleteOld(close) | ClientCommand::Undo(close) = &command
+    if let ClientCommand::DeleteOld(close)
+    | ClientCommand::Undo(close)
+    | ClientCommand::Admins(Admins::DeleteOld(close) | Admins::Undo(close)) = &command
         && !close.yes
     {
         terminal.need_person()?; // before anything is asked of a gateway
     }
     let client = find::gateway(&reach, &surroundings).await?;
-    let mut session = Session { client, terminal, reader, clock: Clock::system(), program };
+    let mut session = Session { client, terminal, reader, clock: Clock::system(), program, subject: Subject::Key };
     let session = &mut session;
     match command {
         ClientCommand::Keys(command) => keys::run(session, command).await,
+        ClientCommand::Admins(command) => admins::run(session, command).await,
         ClientCommand::Renew(renew) => renew::renew(session, renew).await,
         ClientCommand::Plan(plan) => renew::plan(session, plan).await,
         ClientCommand::DeleteOld(close) => close::run(session, close, Favour::New).await,

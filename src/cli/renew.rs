@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::arguments::{Conditions, DeleteOld, OnUnused, Plan, Renew};
 use super::client::{Call, Reply};
 use super::failure::Failure;
-use super::session::{Reader, Session};
+use super::session::{Reader, Session, Subject};
 use super::shapes::{Issued, Key, Settings};
 use super::table;
 use super::text::plain;
@@ -34,7 +34,7 @@ pub(super) async fn renew(session: &mut Session, renew: Renew) -> Result<(), Fai
 /// `relevo plan`
 pub(super) async fn plan(session: &mut Session, plan: Plan) -> Result<(), Failure> {
     let body = json!({"delete_old": delete_old_value(plan.conditions)});
-    let call = Call::new(Method::PATCH, &["v1", "keys", plan.key.as_str(), "renewal"]).body(body);
+    let call = Call::new(Method::PATCH, &["v1", session.subject.plural(), plan.key.as_str(), "renewal"]).body(body);
     let reply = session.send(call).await?;
     let key = reply.read::<Issued>()?.key;
     session.tell(&reply, |session| Ok(format!("{}: the old token {}.", plain(&key.name), plan_of(session, &key))))
@@ -42,18 +42,18 @@ pub(super) async fn plan(session: &mut Session, plan: Plan) -> Result<(), Failur
 
 /// The gateway mints: its reply is the only place where the token is.
 async fn minted_there(session: &mut Session, renew: &Renew) -> Result<Key, Failure> {
-    let outcome = session.send(call(renew, None)).await;
+    let outcome = session.send(call(session.subject, renew, None)).await;
     if let Err(Failure::Lost(_)) = outcome {
         let show = session.command("keys show", renew.key.as_str());
         let undo = session.command("undo", renew.key.as_str());
         session.terminal.note(&format!(
-            "Whether the key was renewed is not known: {show} tells. If it was, nobody has the new token: {undo}, then renew again."
+            "Whether it was renewed is not known: {show} tells. If it was, nobody has the new token: {undo}, then renew again."
         ));
     }
     let reply = outcome?;
     let Issued { key, token } = reply.read()?;
     let Some(token) = token else {
-        return Err(Failure::failed("the gateway renewed the key and sent no token: undo the renewal"));
+        return Err(Failure::failed("the gateway renewed it and sent no token: undo the renewal"));
     };
     if session.reader == Reader::Person {
         session.terminal.note(&format!("The new token of {}, shown this once:", plain(&key.name)));
@@ -95,19 +95,18 @@ async fn minted_here(session: &mut Session, renew: &Renew) -> Result<Key, Failur
     };
     if session.reader == Reader::Program {
         let printed = session.terminal.answer(&reply.body);
-        printed.map_err(|failure| {
-            Failure::failed(format!("the key is renewed, its reply could not be printed ({failure})"))
-        })?;
+        printed
+            .map_err(|failure| Failure::failed(format!("it is renewed, its reply could not be printed ({failure})")))?;
     }
     Ok(reply.read::<Issued>()?.key)
 }
 
 /// Sends the digest, and once more if the connection is lost: a second time changes nothing.
 async fn send_digest(session: &mut Session, renew: &Renew, digest: Digest) -> Result<Reply, Failure> {
-    match session.send(call(renew, Some(digest))).await {
+    match session.send(call(session.subject, renew, Some(digest))).await {
         Err(Failure::Lost(_)) => {
             session.terminal.note("The connection was lost; trying once more.");
-            match session.send(call(renew, Some(digest))).await {
+            match session.send(call(session.subject, renew, Some(digest))).await {
                 // Nobody answers now, and what became of the first attempt is as unknown as before.
                 Err(Failure::Failed(error)) => Err(Failure::Lost(format!("{error:#}"))),
                 outcome => outcome,
@@ -122,6 +121,9 @@ async fn prefix(session: &mut Session, renew: &Renew) -> Result<Prefix, Failure>
     if let Some(prefix) = &renew.prefix {
         return Ok(prefix.clone());
     }
+    if session.subject == Subject::Administrator {
+        return Ok(Prefix::administrators());
+    }
     let settings: Settings = session.send(Call::read(&["v1", "settings"])).await?.read()?;
     settings.prefix.parse().map_err(|reason| Failure::failed(format!("the gateway's token prefix {reason}")))
 }
@@ -133,8 +135,8 @@ fn mint(prefix: &Prefix) -> Result<Secret, Failure> {
     Ok(Secret::mint(prefix, &mut rng))
 }
 
-fn call(renew: &Renew, digest: Option<Digest>) -> Call<'_> {
-    let call = Call::new(Method::POST, &["v1", "keys", renew.key.as_str(), "renew"]);
+fn call(subject: Subject, renew: &Renew, digest: Option<Digest>) -> Call<'_> {
+    let call = Call::new(Method::POST, &["v1", subject.plural(), renew.key.as_str(), "renew"]);
     let mut body = Map::new();
     if let plan @ Value::Object(_) = delete_old_value(renew.conditions) {
         body.insert("delete_old".to_owned(), plan);
@@ -165,7 +167,8 @@ async fn delete_old(session: &mut Session, key: &Key) -> Result<(), Failure> {
     let id =
         KeyReference::to_id(&key.id).map_err(|reason| Failure::failed(format!("the gateway's key id {reason}")))?;
     // Only this renewal: whoever has closed it since and opened another is not cut off.
-    let call = Call::new(Method::POST, &["v1", "keys", id.as_str(), "delete-old"]).if_match(key.etag());
+    let call =
+        Call::new(Method::POST, &["v1", session.subject.plural(), id.as_str(), "delete-old"]).if_match(key.etag());
     let outcome = session.client.send(call).await;
     let again = session.command("delete-old", &key.name);
     let told = match &outcome {
@@ -174,7 +177,7 @@ async fn delete_old(session: &mut Session, key: &Key) -> Result<(), Failure> {
             format!("Whether the old token was deleted is not known; the new one works. Delete it: {again}")
         }
         Err(Failure::Refused(_) | Failure::Failed(_) | Failure::Usage(_) | Failure::Closed) => {
-            format!("The key is renewed, but the old token was not deleted: both tokens work. Delete it: {again}")
+            format!("It is renewed, but the old token was not deleted: both tokens work. Delete it: {again}")
         }
     };
     if session.reader == Reader::Person || outcome.is_err() {

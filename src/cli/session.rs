@@ -21,6 +21,33 @@ pub(super) enum Reader {
     Program,
 }
 
+/// Whom a command is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Subject {
+    /// An API key.
+    Key,
+    /// An administrator.
+    Administrator,
+}
+
+impl Subject {
+    /// What paths and commands call several of them.
+    pub(super) fn plural(self) -> &'static str {
+        match self {
+            Self::Key => "keys",
+            Self::Administrator => "admins",
+        }
+    }
+
+    /// What a person calls one.
+    pub(super) fn noun(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Administrator => "administrator",
+        }
+    }
+}
+
 /// What a client command works with.
 pub(super) struct Session {
     /// The gateway.
@@ -33,6 +60,8 @@ pub(super) struct Session {
     pub(super) clock: Clock,
     /// How a person starts this program.
     pub(super) program: &'static str,
+    /// Whom the command is about.
+    pub(super) subject: Subject,
 }
 
 impl Session {
@@ -47,7 +76,7 @@ impl Session {
 
     /// The key as it is now.
     pub(super) async fn key(&mut self, key: &KeyReference) -> Result<(Key, Reply), Failure> {
-        let reply = self.send(Call::read(&["v1", "keys", key.as_str()])).await?;
+        let reply = self.send(Call::read(&["v1", self.subject.plural(), key.as_str()])).await?;
         Ok((reply.read()?, reply))
     }
 
@@ -69,7 +98,13 @@ impl Session {
 
     /// A command that could come next, as a person types it.
     pub(super) fn command(&self, words: &str, name: &str) -> String {
-        format!("{} {words} {}", self.program, quoted(name))
+        let (program, name) = (self.program, quoted(name));
+        match self.subject {
+            Subject::Key => format!("{program} {words} {name}"),
+            Subject::Administrator => {
+                format!("{program} admins {} {name}", words.strip_prefix("keys ").unwrap_or(words))
+            }
+        }
     }
 
     /// Shows the tokens of `key` and what is `told` besides, and asks `question`.

@@ -10,13 +10,18 @@ use serde_json::Value;
 
 use crate::domain::{Affected, Timestamp};
 
-/// An API key.
+/// An API key, or an administrator.
 #[derive(Deserialize, Debug, Clone)]
 pub(super) struct Key {
     pub(super) id: String,
     pub(super) name: String,
     #[serde(default)]
     pub(super) roles: Vec<String>,
+    /// An administrator's; a key has none.
+    #[serde(default)]
+    pub(super) permissions: Option<Vec<String>>,
+    #[serde(default)]
+    pub(super) limited_to_role: Option<String>,
     pub(super) status: String,
     #[serde(default)]
     pub(super) owner: Option<String>,
@@ -116,6 +121,7 @@ pub(super) struct TokenCaller {
 /// A page of keys.
 #[derive(Deserialize, Debug)]
 pub(super) struct KeyPage {
+    #[serde(alias = "admins")]
     pub(super) keys: Vec<Key>,
     #[serde(default)]
     pub(super) next_cursor: Option<String>,
@@ -124,6 +130,7 @@ pub(super) struct KeyPage {
 /// A key, and its new token where one was minted.
 #[derive(Deserialize)]
 pub(super) struct Issued {
+    #[serde(alias = "admin")]
     pub(super) key: Key,
     #[serde(default)]
     pub(super) token: Option<String>,

@@ -18,12 +18,14 @@ const NARROWEST: u16 = 18;
 /// The list of keys.
 pub(super) fn keys(keys: &[Key], now: Timestamp) -> String {
     let mut table = bare();
-    table.set_header(["NAME", "TOKEN ENDS", "ROLES", "CREATED", "LAST USED", "STATUS"]);
+    let is_of_administrators = keys.iter().any(|key| key.permissions.is_some());
+    let may = if is_of_administrators { "PERMISSIONS" } else { "ROLES" };
+    table.set_header(["NAME", "TOKEN ENDS", may, "CREATED", "LAST USED", "STATUS"]);
     for key in keys {
         table.add_row([
             plain(&key.name).into_owned(),
             each(key, |token| ends(key, token, now)),
-            listed(&key.roles),
+            listed(key.permissions.as_ref().unwrap_or(&key.roles)),
             day(key.created_at),
             each(key, |token| used(token, now)),
             status(key),
@@ -81,12 +83,14 @@ pub(super) fn key(key: &Key, now: Timestamp) -> String {
         ("name", plain(&key.name).into_owned()),
         ("id", plain(&key.id).into_owned()),
         ("status", status(key)),
-        ("roles", listed(&key.roles)),
+        key.permissions.as_ref().map_or_else(|| ("roles", listed(&key.roles)), |may| ("permissions", listed(may))),
         ("token duration", key.duration.as_deref().map_or("the setting's".into(), |own| plain(own).into_owned())),
         ("created", minute(key.created_at)),
     ];
     let remarks = [("owner", &key.owner), ("note", &key.note)];
     lines.extend(remarks.into_iter().filter_map(|(name, text)| Some((name, plain(text.as_deref()?).into_owned()))));
+    let limit = key.limited_to_role.as_deref();
+    lines.extend(limit.map(|role| ("limited to role", plain(role).into_owned())));
     if !key.labels.is_empty() {
         let labels = key.labels.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>();
         lines.push(("labels", listed(&labels)));

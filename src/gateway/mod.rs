@@ -54,14 +54,13 @@ use crate::clock::Clock;
 use crate::config::{Auth, Config};
 use crate::domain::Slot;
 use crate::index::Index;
-use crate::limiter::Limiter;
+use crate::limiter::{Limiter, failures::Failures};
 use crate::net::guard::Heads;
 use crate::observe::{AccessLog, Metrics};
 use crate::usage::{By, FirstUse, Usage, Use};
 
 use body::{ReplyBody, RequestBody};
 use exchange::Exchange;
-use failures::Failures;
 use forward::Reply;
 use headers::{Arrival, Lines, Peer, Scheme};
 use refusal::Refusal;
@@ -269,7 +268,9 @@ impl Worker {
             return Ok(permit);
         }
         let judge = |presented| verdict::judge(&presented, route, exchange.address, exchange.at, &self.plane.index);
-        presented.and_then(judge).map_err(|refusal| self.plane.failures.weigh(refusal, exchange.address, exchange.at))
+        presented
+            .and_then(judge)
+            .map_err(|refusal| failures::weigh(&self.plane.failures, refusal, exchange.address, exchange.at))
     }
 
     /// Notes who used which token; a first use is told to the keyring.

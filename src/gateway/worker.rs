@@ -24,9 +24,9 @@ use crate::usage::Tally;
 use super::Plane;
 use super::buffers::Buffers;
 use super::entrance::Entrance;
-use super::failures;
 use super::site::Site;
 use super::vigil::Vigils;
+use crate::limiter::failures::Sum;
 
 /// How often notes are folded and idle connections looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -173,7 +173,7 @@ impl Worker {
 
     /// Says of the minutes that are over what was not logged one by one.
     fn tell_failures(&self) {
-        for failures::Sum { source, refused } in self.plane.failures.sweep(self.plane.clock.now()) {
+        for Sum { source, refused } in self.plane.failures.sweep(self.plane.clock.now()) {
             warn!(client = %source, refused, "too many failed authentications in a minute");
         }
     }

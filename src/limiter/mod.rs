@@ -4,6 +4,7 @@
 //! costs nothing, and one that is idle soon costs nothing again; quotas outlive the process, but for its last ten seconds.
 //! Deliberately does not: know which limits a key has, or what is answered when they are reached.
 
+pub mod failures;
 mod file;
 mod quota;
 mod rate;

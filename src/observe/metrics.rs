@@ -93,6 +93,12 @@ const CONNECTIONS: Metric = gauge("relevo_connections", &[], "Client connections
 const CLOCK_STEPS: Metric =
     counter("relevo_clock_steps_total", &[], "Steps of the machine's clock by more than 5 s, adopted or not.");
 
+const SIGN_INS_FAILED: Metric = counter(
+    "relevo_admin_sign_ins_failed_total",
+    &["code"],
+    "Administrators' tokens that were refused on the admin port, by what was answered.",
+);
+
 const LATE: Metric = counter(
     "relevo_late_total",
     &["wait"],
@@ -120,6 +126,7 @@ pub const ALL: &[Metric] = &[
     CONNECTIONS,
     LATE,
     CLOCK_STEPS,
+    SIGN_INS_FAILED,
 ];
 
 const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Metric {
@@ -203,6 +210,11 @@ impl Metrics {
             clock_steps: registry.counter(&CLOCK_STEPS, &[]),
             registry: Arc::new(registry),
         }
+    }
+
+    /// Administrators' tokens that were refused with this code.
+    pub fn sign_in_failed(&self, code: &str) -> Counter {
+        self.registry.counter(&SIGN_INS_FAILED, &[code])
     }
 
     /// Connections closed because the client was late with this.
@@ -396,6 +408,7 @@ mod tests {
         route.ended_stream("token_superseded");
         route.ended_tunnel("closed");
         metrics.late("head").increment(1);
+        metrics.sign_in_failed("unauthenticated").increment(1);
         metrics.upstream("orders", "127.0.0.1:9000").answered(Duration::from_millis(2));
         metrics.upstream_up("orders", "127.0.0.1:9000").set(1.0);
         metrics

@@ -49,6 +49,10 @@ impl StartError {
         }
     }
 
+    pub(super) fn no_store(path: &Path) -> Self {
+        Self::usage(format!("store.path: there is no store at {}: the first start makes it", path.display()))
+    }
+
     pub(super) fn log(error: &io::Error) -> Self {
         Self::usage(format!("log.access: {error}"))
     }
@@ -66,7 +70,7 @@ impl StartError {
     }
 
     pub(super) fn token_file(path: &Path, error: &io::Error) -> Self {
-        Self::failed(format!("the first administrator's token cannot be written to {}: {error}", path.display()))
+        Self::failed(format!("the administrator's token cannot be written to {}: {error}", path.display()))
     }
 }
 

@@ -71,7 +71,7 @@ async fn create_root(keyring: &Keyring, store: &Path, given: Option<Secret>) -> 
     }
 }
 
-fn root(material: Material) -> Result<NewKey, StoreError> {
+pub(super) fn root(material: Material) -> Result<NewKey, StoreError> {
     let wrong = |reason: crate::domain::Invalid| StoreError::Corrupt(format!("a built-in name {reason}"));
     let roles = Permission::ALL
         .iter()

@@ -10,6 +10,7 @@ mod failure;
 mod first;
 mod own;
 mod reload;
+mod rescue;
 mod running;
 mod watch;
 
@@ -40,6 +41,7 @@ use background::Background;
 pub use failure::StartError;
 use reload::Process;
 pub use reload::Source;
+pub use rescue::{Rescued, rescue};
 pub use running::{Running, Signals};
 
 /// `relevo serve`: runs until SIGTERM or SIGINT. The exit code is that of a failed start, or success.
@@ -254,6 +256,7 @@ impl Ground {
             hosts: admin::Hosts::of(address, &self.config.admin.hosts),
             streams: admin::Streams::until(stop.clone()),
             console: admin::Console::default(),
+            sign_ins: admin::SignIns::new(self.metrics.clone()),
         }
     }
 }

@@ -11,6 +11,7 @@ use http::header::{HeaderValue, SET_COOKIE};
 use serde::Deserialize;
 
 use super::super::session::{self, Rejected};
+use super::super::sign_ins::Told;
 use super::Desk;
 use super::form::Form;
 use super::html;
@@ -68,9 +69,14 @@ pub(super) async fn sign_in(State(desk): State<Desk>, visitor: Visitor, form: Fo
             welcome(&desk, &visitor, Digest::of(token.as_bytes()), &next)
         }
         Err(rejected) => {
-            let (status, notice) = match rejected {
-                Rejected::Token => (StatusCode::FORBIDDEN, "sign-in-refused"),
-                Rejected::NotLoaded => (StatusCode::SERVICE_UNAVAILABLE, "sign-in-not-ready"),
+            let told = match rejected {
+                Rejected::Token => Some(desk.admin.sign_ins.failed(address, now).await),
+                Rejected::NotLoaded => None,
+            };
+            let (status, notice) = match told {
+                Some(Told::Refused) => (StatusCode::FORBIDDEN, "sign-in-refused"),
+                Some(Told::TooMany { .. }) => (StatusCode::TOO_MANY_REQUESTS, "sign-in-too-many"),
+                None => (StatusCode::SERVICE_UNAVAILABLE, "sign-in-not-ready"),
             };
             (status, html(&SignIn { page: visitor.page, next, notice: Some(notice) })).into_response()
         }

@@ -9,7 +9,7 @@ use http::{Method, Request};
 use serde_json::{Value, json};
 
 use super::{Plane, administrator, answer};
-use crate::admin::{Probes, finished, probes_router};
+use crate::admin::{Probes, finished, probes_router, sign_ins};
 use crate::domain::Permission::{
     self, AdminsWrite, AuditRead, KeysRead, KeysRenew, KeysWrite, MetricsRead, SettingsWrite,
 };
@@ -235,4 +235,41 @@ async fn a_body_that_is_too_long_or_not_json_changes_nothing() {
         assert_eq!(refused.code(), code);
     }
     assert_eq!(plane.read("/v1/keys").await.body["keys"], json!([]));
+}
+
+#[tokio::test]
+async fn failed_sign_ins_are_counted_by_address_and_a_good_token_never_pays_for_them() {
+    let plane = Plane::new().await;
+    let call = |token: &str| {
+        let request = Request::builder().uri("/v1/status").header("host", "localhost");
+        request.header("authorization", format!("Bearer {token}")).body(Body::empty()).expect("a request")
+    };
+    let sign_in = |token: &str| {
+        let request = Request::builder().method(Method::POST).uri("/console/sign-in").header("host", "localhost");
+        let request = request.header("origin", "http://localhost");
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        request.body(Body::from(format!("token={token}"))).expect("a request")
+    };
+    for count in 1..=sign_ins::MOST {
+        let refused =
+            if count % 2 == 0 { plane.send(call("nobodys")).await } else { plane.send(sign_in("nobodys")).await };
+        let expected = if count % 2 == 0 { 401 } else { 403 };
+        assert_eq!(refused.status, expected, "{count}");
+    }
+    let refused = plane.send(call("nobodys")).await;
+    assert_eq!((refused.code(), refused.header("retry-after")), ((429, "too_many_failures"), "60"));
+    assert_eq!(plane.send(sign_in("nobodys")).await.status, 429);
+    assert_eq!(plane.send(call(&plane.root)).await.status, 200);
+    assert_eq!(plane.send(sign_in(&plane.root)).await.status, 303);
+    let missing = Request::builder().uri("/v1/status").header("host", "localhost").body(Body::empty());
+    assert_eq!(plane.send(missing.expect("a request")).await.code(), (401, "unauthenticated"), "which guesses nothing");
+    let rendered = plane.admin.metrics.render();
+    for line in [
+        "relevo_admin_sign_ins_failed_total{code=\"too_many_failures\"} 2",
+        &format!("relevo_admin_sign_ins_failed_total{{code=\"unauthenticated\"}} {}", sign_ins::MOST),
+    ] {
+        assert!(rendered.contains(line), "{line}");
+    }
+    plane.admin.clock.advance(crate::domain::Span::minutes(1));
+    assert_eq!(plane.send(call("nobodys")).await.code(), (401, "unauthenticated"), "the minute is over");
 }

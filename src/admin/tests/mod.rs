@@ -87,12 +87,14 @@ impl Plane {
         keyring.establish_settings(Settings::default(), &caller).await.expect("settings");
         let hosts = Hosts::of("127.0.0.1:8081".parse().expect("an address"), &[]);
         let operations = Arc::new(Process(clock.now()));
+        let metrics = Metrics::install();
         let admin = Admin {
             keyring,
             catalog,
             usage,
             admins,
-            metrics: Metrics::install(),
+            sign_ins: super::SignIns::new(metrics.clone()),
+            metrics,
             health: Health::default(),
             operations,
             clock,

@@ -24,6 +24,7 @@ use crate::gateway::worker::Worker;
 
 use super::compose::{Composed, is_one_of};
 use super::head::{Head, MOST_LINES};
+use crate::gateway::failures;
 
 /// The largest body that the lane takes, in bytes: it is collected before it is sent, so that it can be sent at once.
 pub(super) const LARGEST_BODY: u64 = 32 * 1024;
@@ -94,7 +95,7 @@ impl Worker {
         if route.auth != Auth::None && !self.plane.index.is_loaded() {
             return Err(Refusal::NotReady);
         }
-        let weigh = |refusal| self.plane.failures.weigh(refusal, exchange.address, exchange.at);
+        let weigh = |refusal| failures::weigh(&self.plane.failures, refusal, exchange.address, exchange.at);
         let (presented, carriers) = match route.auth {
             Auth::None => (Presented::None, [None; 2]),
             Auth::Required | Auth::Optional => credential::borrow(&head.fields, route).map_err(weigh)?,

@@ -14,12 +14,13 @@ use crate::support::process::Process;
 use crate::support::request::{Request, request};
 use crate::support::store::{Conduct, Misbehaving};
 
-pub(super) const CASES: [Case; 23] = [
+pub(super) const CASES: [Case; 26] = [
     Case::new("invalid_request", 400, invalid_request),
     Case::new("unauthenticated", 401, unauthenticated).with("www-authenticate", "Bearer realm=\"relevo admin\""),
     Case::new("forbidden", 403, forbidden),
     Case::new("unknown_host", 421, unknown_host),
     Case::new("key_not_found", 404, || alone("GET", "/v1/keys/nobody", None)),
+    Case::new("admin_not_found", 404, || alone("GET", "/v1/admins/nobody", None)),
     Case::new("not_found", 404, || alone("GET", "/v2/keys", None)),
     Case::new("method_not_allowed", 405, || alone("PUT", "/v1/keys", None)).with("allow", "GET,HEAD,POST"),
     Case::new("name_taken", 409, || with_key("POST", "/v1/keys", Some(json!({ "name": "CI" })))),
@@ -31,10 +32,12 @@ pub(super) const CASES: [Case; 23] = [
     Case::new("old_token_in_use", 409, || token_in_use("delete-old", "old")),
     Case::new("new_token_in_use", 409, || token_in_use("undo", "new")),
     Case::new("usage_unknown", 409, usage_unknown),
+    Case::new("last_administrator", 409, || alone("DELETE", "/v1/admins/root", None)),
     Case::new("needs_restart", 409, needs_restart),
     Case::new("version_mismatch", 412, version_mismatch),
     Case::new("body_too_large", 413, body_too_large),
     Case::new("unsupported_media_type", 415, unsupported_media_type),
+    Case::new("too_many_failures", 429, too_many_failures).with("retry-after", "60"),
     Case::new("too_many_streams", 429, too_many_streams),
     Case::new("internal", 500, || failing(StoreError::Corrupt("page 7 of /var/lib/relevo.redb".into()))),
     Case::new("store_unavailable", 503, || failing(StoreError::Unavailable("/var/lib/relevo.redb is full".into())))
@@ -236,6 +239,17 @@ fn unsupported_media_type() -> RawResponse {
     let (_backend, gateway) = gateway();
     let form = gateway.call("POST", "/v1/keys").header("Content-Type", "application/x-www-form-urlencoded");
     sent(&gateway, &form.body("{\"name\": \"ci\"}"))
+}
+
+fn too_many_failures() -> RawResponse {
+    let (_backend, gateway) = gateway();
+    let bad = request("GET", "/v1/keys").token("nobody's-token-at-all");
+    for _ in 0..relevo::admin::sign_ins::MOST {
+        assert_eq!(sent(&gateway, &bad).status, 401);
+    }
+    let answer = sent(&gateway, &bad);
+    assert_eq!(sent(&gateway, &gateway.call("GET", "/v1/keys")).status, 200, "a good token never pays for it");
+    answer
 }
 
 fn too_many_streams() -> RawResponse {

@@ -24,6 +24,7 @@ sign-in-lead = Use the token of an administrator. It is sent to this gateway onl
 admin-token = Administrator’s token
 admin-token-hint = The first one is in the file admin.token beside the store.
 sign-in-refused = This token is not accepted. Check that it is an administrator’s token, whole and still valid.
+sign-in-too-many = Too many tokens from your address were refused within a minute. A token that is accepted is let in at once.
 sign-in-not-ready = The gateway is still starting. Try again in a moment.
 signed-out = You have signed out.
 link-lead = This link signs you in once, within 15 minutes of its making.

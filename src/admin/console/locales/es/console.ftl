@@ -24,6 +24,7 @@ sign-in-lead = Use el token de un administrador. Se envía solo a esta pasarela 
 admin-token = Token de administrador
 admin-token-hint = El primero está en el archivo admin.token, junto al almacén.
 sign-in-refused = Este token no se acepta. Compruebe que es de un administrador, que está completo y que sigue vigente.
+sign-in-too-many = En un minuto se han rechazado demasiados tokens desde su dirección. Un token válido entra de inmediato.
 sign-in-not-ready = La pasarela todavía está arrancando. Inténtelo de nuevo en un momento.
 signed-out = Ha cerrado la sesión.
 link-lead = Este enlace inicia sesión una sola vez, en los 15 minutos siguientes a su creación.

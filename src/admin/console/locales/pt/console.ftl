@@ -24,6 +24,7 @@ sign-in-lead = Use o token de um administrador. Ele é enviado somente a este ga
 admin-token = Token de administrador
 admin-token-hint = O primeiro está no arquivo admin.token, ao lado do armazenamento.
 sign-in-refused = Este token não é aceito. Confira se é de um administrador, se está completo e ainda é válido.
+sign-in-too-many = Muitos tokens do seu endereço foram recusados em um minuto. Um token válido entra na hora.
 sign-in-not-ready = O gateway ainda está iniciando. Tente de novo em instantes.
 signed-out = Você saiu.
 link-lead = Este link entra uma única vez, em até 15 minutos depois de criado.

@@ -7,7 +7,7 @@
 //! | 9 | `main` | hands the arguments to `cli` |
 //! | 8 | [`cli`] | arguments; client commands; starts `serve` |
 //! | 7 | `serve` | assembly, signals, drain; alone knows every floor |
-//! | 6 | `admin`, `gateway` | two planes; neither knows the other |
+//! | 6 | `admin`, `gateway`, `webhooks` | two planes, and events on their way out; none knows another |
 //! | 5 | `keyring` | the write side: one command, from load to "in force here" |
 //! | 4 | `index`, `catalog`, `usage`, `limiter` | digests; keys by id and name; what was used; what was asked for |
 //! | 3 | [`store`], `net` | the two kinds of IO: durable truth; sockets |
@@ -29,3 +29,4 @@ pub mod observe;
 pub mod serve;
 pub mod store;
 pub mod usage;
+pub mod webhooks;

@@ -1,7 +1,7 @@
 //! From [`File`] to [`Config`]: every value made legal, or a mistake.
 //!
 //! Promises: all mistakes are found, not only the first. Deliberately does not: touch a socket, or any file but those of
-//! certificates and keys.
+//! certificates, keys and secrets.
 
 mod admin;
 mod header;
@@ -14,6 +14,7 @@ mod path;
 mod rewrite;
 mod route;
 mod upstream;
+mod webhook;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -47,6 +48,7 @@ pub(super) fn check(file: &File, findings: &mut Findings) -> Option<Config> {
     let limits = limits::check(&file.limits, findings);
     let upstreams = upstream::check(&file.upstreams, findings);
     let routes = route::check(file, &upstreams, findings);
+    let webhooks = webhook::check(&file.webhooks, findings);
     Some(Config {
         watch: file.watch,
         gateway: gateway?,
@@ -63,6 +65,7 @@ pub(super) fn check(file: &File, findings: &mut Findings) -> Option<Config> {
         limits: limits?,
         upstreams: upstreams.into_iter().collect::<Option<_>>()?,
         routes: routes?,
+        webhooks: webhooks?,
         hash: String::new(),
     })
 }

@@ -1,7 +1,7 @@
 //! The effective values, written as the file would be.
 //!
 //! Promises: what is written, read again, is the same configuration. Deliberately does not: hold secrets; of
-//! keys the configuration has the names of their files.
+//! keys and webhooks' secrets the configuration has the names of their files.
 
 use std::fmt::Display;
 
@@ -11,7 +11,7 @@ use super::file::{self, File};
 use super::written::{At, Switched, Text};
 use super::{
     AccessLog, Auth, Config, CredentialForm, Credentials, Detail, HostPattern, Http2Limits, Route, Served, Upstream,
-    UpstreamTls,
+    UpstreamTls, Webhook,
 };
 use crate::domain::{OnExpiry, Span};
 
@@ -59,6 +59,7 @@ fn file(config: &Config) -> File {
         limits: limits(config),
         upstreams: config.upstreams.iter().map(|upstream| one_upstream(upstream).into()).collect(),
         routes: config.routes.iter().map(|route| one_route(route, config).into()).collect(),
+        webhooks: config.webhooks.iter().map(|webhook| one_webhook(webhook).into()).collect(),
     }
 }
 
@@ -99,6 +100,18 @@ fn admin(admin: &super::Admin) -> file::Admin {
         client_ca: tls.client_ca.as_ref().map(path),
     });
     file::Admin { listen: text(admin.listen), tls: tls.map(At::from), hosts: admin.hosts.iter().map(host).collect() }
+}
+
+fn one_webhook(webhook: &Webhook) -> file::Webhook {
+    file::Webhook {
+        name: Some(text(&webhook.name)),
+        url: Some(text(&webhook.url)),
+        secrets: webhook.secrets.iter().map(|secret| text(&secret.source)).collect(),
+        events: texts(&webhook.events),
+        allow_private: webhook.allow_private,
+        timeout: text(Span::from(webhook.timeout)),
+        longest_pause: text(Span::from(webhook.longest_pause)),
+    }
 }
 
 fn tokens(config: &Config) -> file::Tokens {

@@ -45,6 +45,8 @@ pub(super) struct File {
     pub(super) upstreams: Vec<At<Upstream>>,
     /// Which request goes where.
     pub(super) routes: Vec<At<Route>>,
+    /// Who is told of events.
+    pub(super) webhooks: Vec<At<Webhook>>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -421,6 +423,25 @@ pub(super) struct Route {
     pub(super) upstream: Option<Text>,
 }
 
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Webhook {
+    /// The name by which its place is kept, and by which logs and metrics call it.
+    pub(super) name: Option<Text>,
+    /// Where events are sent: https, or http with `allow_private`.
+    pub(super) url: Option<Text>,
+    /// What deliveries are signed with: `file:PATH` or `env:NAME`, each of which holds `whsec_…`; all of them sign.
+    pub(super) secrets: Vec<Text>,
+    /// Which events: `key.created`, a group such as `renewal.*`, or `*`.
+    pub(super) events: Vec<Text>,
+    /// Whether an address may be dialled that is not public.
+    pub(super) allow_private: bool,
+    /// How long one attempt may take.
+    pub(super) timeout: Text,
+    /// The longest pause between two attempts.
+    pub(super) longest_pause: Text,
+}
+
 impl Default for Gateway {
     fn default() -> Self {
         Self {
@@ -442,6 +463,20 @@ impl Default for Admin {
 impl Default for Store {
     fn default() -> Self {
         Self { kind: "embedded".into(), path: "relevo-data/relevo.redb".into() }
+    }
+}
+
+impl Default for Webhook {
+    fn default() -> Self {
+        Self {
+            name: None,
+            url: None,
+            secrets: Vec::new(),
+            events: Vec::new(),
+            allow_private: false,
+            timeout: "10s".into(),
+            longest_pause: "5m".into(),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is wrong with a configuration: every mistake, each with its key and its line.
 //!
-//! Promises: [`Mistakes`] is never empty, is drawn whole, and shows no token that strayed into the text.
+//! Promises: [`Mistakes`] is never empty, is drawn whole, and shows no token and no secret that strayed into the text.
 //! Deliberately does not: find mistakes.
 
 use std::fmt;
@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
+use super::webhook;
 use crate::domain::token;
 
 /// One thing that is wrong.
@@ -61,7 +62,7 @@ impl Mistakes {
 
     fn drawn_by(&self, renderer: &Renderer) -> String {
         let drawn: Vec<_> = self.all.iter().map(|mistake| self.source.draw(mistake, renderer)).collect();
-        token::mask(&drawn.join("\n\n")).into_owned()
+        webhook::mask(&token::mask(&drawn.join("\n\n")))
     }
 }
 

@@ -18,6 +18,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 mod upgrade;
+mod webhook;
 mod written;
 
 use std::collections::BTreeSet;
@@ -33,6 +34,7 @@ pub use self::address::ListenAddress;
 pub use self::certificate::Certificate;
 pub use self::mistake::{Mistake, Mistakes, Place};
 pub use self::upgrade::UpgradeName;
+pub use self::webhook::{EventPattern, SigningSecret, Webhook, is_public};
 use crate::domain::{self, Lifetime, OnExpiry, Prefix, Role, Span};
 
 /// Where the configuration is looked for when nobody says where it is.
@@ -113,6 +115,8 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// Which request goes where.
     pub routes: Vec<Route>,
+    /// Who is told of events.
+    pub webhooks: Vec<Webhook>,
     /// SHA-256 over the effective values, in hex: tells two configurations apart.
     pub hash: String,
 }

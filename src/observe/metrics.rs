@@ -98,6 +98,13 @@ const SIGN_INS_FAILED: Metric = counter(
     &["code"],
     "Administrators' tokens that were refused on the admin port, by what was answered.",
 );
+const WEBHOOK_DELIVERIES: Metric = counter(
+    "relevo_webhook_deliveries_total",
+    &["webhook", "outcome"],
+    "Attempts to deliver an event: delivered or failed.",
+);
+const WEBHOOK_BEHIND: Metric =
+    gauge("relevo_webhook_behind", &["webhook"], "Revisions that a webhook has not come to yet.");
 
 const LATE: Metric = counter(
     "relevo_late_total",
@@ -127,6 +134,8 @@ pub const ALL: &[Metric] = &[
     LATE,
     CLOCK_STEPS,
     SIGN_INS_FAILED,
+    WEBHOOK_DELIVERIES,
+    WEBHOOK_BEHIND,
 ];
 
 const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Metric {
@@ -244,6 +253,16 @@ impl Metrics {
         }
     }
 
+    /// The handles for one webhook.
+    pub fn webhook(&self, webhook: &str) -> WebhookMetrics {
+        let deliveries = |outcome| self.registry.counter(&WEBHOOK_DELIVERIES, &[webhook, outcome]);
+        WebhookMetrics {
+            delivered: deliveries("delivered"),
+            failed: deliveries("failed"),
+            behind: self.registry.gauge(&WEBHOOK_BEHIND, &[webhook]),
+        }
+    }
+
     /// Whether an endpoint of an upstream gets requests.
     pub fn upstream_up(&self, upstream: &str, endpoint: &str) -> Gauge {
         self.registry.gauge(&UPSTREAM_UP, &[upstream, endpoint])
@@ -257,6 +276,16 @@ impl Metrics {
         self.registry.upstream_seconds.render(&mut text);
         text
     }
+}
+
+/// The handles of one webhook.
+pub struct WebhookMetrics {
+    /// Attempts that were taken.
+    pub delivered: Counter,
+    /// Attempts that were not.
+    pub failed: Counter,
+    /// Revisions that it has not come to yet.
+    pub behind: Gauge,
 }
 
 /// One worker's handles for the requests of one route.
@@ -388,6 +417,12 @@ impl fmt::Debug for UpstreamMetrics {
     }
 }
 
+impl fmt::Debug for WebhookMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebhookMetrics").finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for TokensExpiring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokensExpiring").finish_non_exhaustive()
@@ -411,6 +446,9 @@ mod tests {
         metrics.sign_in_failed("unauthenticated").increment(1);
         metrics.upstream("orders", "127.0.0.1:9000").answered(Duration::from_millis(2));
         metrics.upstream_up("orders", "127.0.0.1:9000").set(1.0);
+        let webhook = metrics.webhook("tickets");
+        webhook.delivered.increment(1);
+        webhook.behind.set(0.0);
         metrics
     }
 

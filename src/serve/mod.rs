@@ -36,6 +36,7 @@ use crate::net::tls::{Certificates, Terminator};
 use crate::observe::{AccessLog, Health, Metrics, access::Sink, log};
 use crate::store::{Store, embedded::EmbeddedStore};
 use crate::usage::Usage;
+use crate::webhooks;
 
 use background::Background;
 pub use failure::StartError;
@@ -174,10 +175,12 @@ fn start(beginning: Beginning) -> Result<Running, StartError> {
     keys.background.spawn(Arc::clone(&plane).watch(ground.health.clone()));
     let workers = gateway::start(&plane, workers, &drain).map_err(|error| StartError::thread(&error))?;
     let (config, now) = (Arc::clone(&ground.config), ground.clock.now());
-    let process = Arc::new(Process::new(source, Arc::clone(&plane), certificates, config, now));
+    let (webhooks, sending) = ground.send_events(&keys, &stop)?;
+    let process = Arc::new(Process::new(source, Arc::clone(&plane), certificates, (config, webhooks), now));
     let state = ground.admin(&keys, Arc::clone(&process), admin, &stop);
     let console = state.console.clone();
-    let threads = serve_admin(state, &ground.config, (admin_door, probes_socket), &stop)?;
+    let mut threads = serve_admin(state, &ground.config, (admin_door, probes_socket), &stop)?;
+    threads.push(sending);
     accepting.ok();
     info!(gateway = ?gateway, %admin, config = ground.config.hash, "serving");
     Ok(Running {
@@ -223,6 +226,23 @@ impl Ground {
         let metrics = Metrics::install();
         let access = AccessLog::open(sink(&config.log.access), &metrics).map_err(|error| StartError::log(&error))?;
         Ok(Self { config, clock, metrics, health: Health::default(), access })
+    }
+
+    /// Has webhooks told of events.
+    fn send_events(
+        &self,
+        keys: &Keys,
+        stop: &CancellationToken,
+    ) -> Result<(webhooks::Control, JoinHandle<()>), StartError> {
+        let parts = webhooks::Parts {
+            keyring: keys.keyring.clone(),
+            clock: self.clock.clone(),
+            metrics: self.metrics.clone(),
+            health: self.health.clone(),
+            places: self.config.store.path.with_file_name("webhooks.json"),
+        };
+        let started = webhooks::start(parts, &self.config.webhooks, stop.clone());
+        started.map_err(|error| StartError::thread(&error))
     }
 
     fn plane_parts(&self, keys: &Keys) -> gateway::Parts {

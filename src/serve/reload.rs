@@ -15,6 +15,8 @@ use crate::domain::Timestamp;
 use crate::gateway::Plane;
 use crate::net::tls::Certificates;
 
+use crate::webhooks::Control;
+
 use super::watch::Watch;
 
 /// Where a configuration comes from, to be read again.
@@ -48,6 +50,7 @@ pub(super) struct Process {
     /// Those of the listeners with TLS, in their order, and then the admin port's if it has TLS.
     certificates: Vec<Certificates>,
     in_force: Mutex<Arc<Config>>,
+    webhooks: Control,
     started_at: Timestamp,
 }
 
@@ -56,10 +59,10 @@ impl Process {
         source: Option<Source>,
         plane: Arc<Plane>,
         certificates: Vec<Certificates>,
-        config: Arc<Config>,
+        (config, webhooks): (Arc<Config>, Control),
         started_at: Timestamp,
     ) -> Self {
-        Self { source, plane, certificates, in_force: Mutex::new(config), started_at }
+        Self { source, plane, certificates, in_force: Mutex::new(config), webhooks, started_at }
     }
 
     /// A watch over the file, if there is one.
@@ -93,6 +96,7 @@ impl Process {
         let certificates = certificates(&config)?;
         self.certificates.iter().zip(certificates).for_each(|(shown, loaded)| shown.replace(&loaded));
         self.plane.reload(Arc::clone(&config));
+        self.webhooks.reload(&config.webhooks);
         in_force.clone_from(&config);
         Ok(config.hash.clone())
     }

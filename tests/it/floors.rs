@@ -8,12 +8,13 @@ use std::fs;
 use std::path::Path;
 
 /// Every module with its floor. `lib` only declares.
-const FLOORS: [(&str, u8); 17] = [
+const FLOORS: [(&str, u8); 18] = [
     ("main", 9),
     ("cli", 8),
     ("serve", 7),
     ("admin", 6),
     ("gateway", 6),
+    ("webhooks", 6),
     ("keyring", 5),
     ("index", 4),
     ("catalog", 4),

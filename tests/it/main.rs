@@ -47,3 +47,4 @@ mod usage;
 mod volume;
 mod watch;
 mod watching;
+mod webhooks;

@@ -13,6 +13,7 @@ pub(crate) mod modern;
 pub(crate) mod modern_backend;
 pub(crate) mod pairs;
 pub(crate) mod process;
+pub(crate) mod receiver;
 pub(crate) mod request;
 pub(crate) mod sockets;
 pub(crate) mod store;

@@ -25,7 +25,8 @@ fn configuration(backend: &Backend) -> String {
          [admin]\nlisten = \"127.0.0.1:0\"\n[store]\npath = \"relevo.redb\"\n[drain]\ndelay = \"0s\"\ntimeout = \"1s\"\n\
          [log]\naccess = \"access.log\"\n[credentials]\npair = {{ key = \"x-app-key\", token = \"x-app-token\" }}\n\
          [[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{}\"]\n[[upstreams]]\nname = \"gone\"\n\
-         endpoints = [\"http://127.0.0.1:9\"]\n{}{}{}{}[[routes]]\npath = \"/gone\"\nauth = \"none\"\nupstream = \"gone\"\n",
+         endpoints = [\"http://127.0.0.1:9\"]\n{}{}{}{}[[routes]]\npath = \"/gone\"\nauth = \"none\"\nupstream = \"gone\"\n\
+         [[webhooks]]\nname = \"gone\"\nurl = \"http://127.0.0.1:9/\"\nsecrets = [\"file:webhook.secret\"]\nevents = [\"*\"]\nallow_private = true\n",
         backend.address(),
         route("/", "body_limit = \"1KiB\""),
         route("/open", "auth = \"none\""),
@@ -250,17 +251,41 @@ fn told(answer: &RawResponse) -> String {
     headers.concat() + &answer.text()
 }
 
+/// What lies beside the store, as text: all but the two files that are made to hold a secret.
+fn assert_hidden_in_files(folder: &Path, tokens: &[String]) {
+    for entry in fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("a file").path()) {
+        let name = entry.file_name().expect("a name").to_string_lossy().into_owned();
+        if entry.is_file() && !["admin.token", "webhook.secret"].contains(&&*name) {
+            assert_hidden(&String::from_utf8_lossy(&fs::read(&entry).expect("read")), tokens, &name);
+        }
+    }
+    assert!(folder.join("webhooks.json").exists() && folder.join("relevo.redb").exists());
+}
+
+/// A token that is made here, and of which the gateway learns the digest only.
+fn bring(process: &Process, root: &str) -> String {
+    let brought = Secret::mint(&Prefix::default(), &mut rand::rng());
+    let body = format!("{{\"name\": \"brought\", \"digest\": \"{}\"}}", brought.digest());
+    let create = request("POST", "/v1/keys").token(root).header("Content-Type", "application/json").body(body);
+    let answer = sent(process.admin, &create.bytes()).expect("an answer");
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    brought.reveal().to_owned()
+}
+
 #[test]
 fn no_token_is_in_any_log_line_metric_or_error_wherever_a_client_put_it() {
     let backend = Backend::answering("hello");
     let folder = tempfile::tempdir().expect("a folder");
+    let signing = format!("whsec_{}", hex::encode([0xa5; 24])); // hexadecimal digits are base64, too
+    fs::write(folder.path().join("webhook.secret"), &signing).expect("written");
     let process = Process::serve_logging(folder.path(), &configuration(&backend), "trace");
     let root = root_of(folder.path());
     let living = key(&process, &root, "/v1/keys", "{\"name\": \"ci\"}");
     let ended = key(&process, &root, "/v1/keys", "{\"name\": \"ended\"}");
     let renewed = key(&process, &root, "/v1/keys/ended/renew", "{\"delete_old\": \"now\"}");
     let unknown = Secret::mint(&Prefix::default(), &mut rand::rng()).reveal().to_owned();
-    let mut tokens = vec![living, ended, renewed, unknown];
+    let brought = bring(&process, &root);
+    let mut tokens = vec![living, ended, renewed, unknown, brought];
     for token in &tokens {
         for (place, bytes) in positions(token) {
             let answer = sent(process.gateway, &bytes);
@@ -276,10 +301,22 @@ fn no_token_is_in_any_log_line_metric_or_error_wherever_a_client_put_it() {
             assert_hidden(&told(&answer), &tokens, &format!("the admin port's answer to {place}"));
         }
     }
+    tokens.push(signing);
     let stream = events(&process, &root);
     assert!(stream.contains("renewal.completed"), "{stream}");
     assert_hidden(&stream, &tokens, "the stream of events");
-    for path in ["/metrics", "/v1/keys", "/v1/audit?limit=500", "/v1/status", "/v1/settings", "/v1/backup"] {
+    assert!(stream.contains("command.refused"), "{stream}");
+    let paths = [
+        "/metrics",
+        "/v1/keys",
+        "/v1/admins",
+        "/v1/audit?limit=500",
+        "/v1/audit/export",
+        "/v1/status",
+        "/v1/settings",
+        "/v1/backup",
+    ];
+    for path in paths {
         let answer = sent(process.admin, &request("GET", path).token(&root).bytes()).expect("an answer");
         assert_eq!(answer.status, 200, "{path}");
         assert_hidden(&told(&answer), &tokens, path);
@@ -291,4 +328,5 @@ fn no_token_is_in_any_log_line_metric_or_error_wherever_a_client_put_it() {
     assert!(super::lines(&access).len() > 400 && log.lines().count() > 100);
     assert_hidden(&access, &tokens, "the access log");
     assert_hidden(&log, &tokens, "the log");
+    assert_hidden_in_files(folder.path(), &tokens);
 }

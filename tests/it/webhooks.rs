@@ -1,0 +1,299 @@
+//! Webhooks: what is sent, in which order, through failures of the receiver and of the gateway, and where to.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::support::backend::Backend;
+use crate::support::client::RawClient;
+use crate::support::gateway::{TestGateway, wait_until};
+use crate::support::process::{Process, relevo};
+use crate::support::receiver::{Deed, Receiver, Taken};
+use crate::support::request::request;
+
+const SECRET: [u8; 32] = *b"a secret of thirty-two bytes ...";
+
+/// A file in `folder` with this secret; answers how the configuration names it.
+fn secret_in(folder: &Path, name: &str, secret: &[u8]) -> String {
+    let path = folder.join(name);
+    std::fs::write(&path, format!("whsec_{}\n", STANDARD.encode(secret))).expect("written");
+    format!("file:{}", path.display())
+}
+
+/// A webhook to `receiver`, in TOML.
+fn hook(name: &str, receiver: &Receiver, secret: &str, more: &str) -> String {
+    format!(
+        "[[webhooks]]\nname = \"{name}\"\nurl = \"{}\"\nsecrets = [\"{secret}\"]\nallow_private = true\n\
+         longest_pause = \"100ms\"\ntimeout = \"500ms\"\n{more}\n",
+        receiver.url()
+    )
+}
+
+/// A gateway with these webhooks, which have begun.
+fn start(backend: &Backend, toml: &str, folder: &Path) -> TestGateway {
+    let gateway = TestGateway::in_front_of(backend).settings(toml).kept_in(folder).start();
+    wait_until("webhooks have their places", || folder.join("webhooks.json").exists());
+    gateway
+}
+
+/// The configuration of a process.
+fn configuration(backend: &Backend, more: &str) -> String {
+    format!(
+        "[gateway]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n[admin]\nlisten = \"127.0.0.1:0\"\n[store]\npath = \"relevo.redb\"\n\
+         [drain]\ndelay = \"0s\"\ntimeout = \"1s\"\n[log]\naccess = false\n\
+         [[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{}\"]\n[[routes]]\npath = \"/\"\nupstream = \"backend\"\n{more}",
+        backend.address(),
+    )
+}
+
+/// The status of a call by the first administrator of the process in `folder`.
+fn call(process: &Process, folder: &Path, path: &str, body: &str) -> u16 {
+    let root = std::fs::read_to_string(folder.join("admin.token")).expect("a token");
+    let call = request("POST", path).token(root.trim()).header("Content-Type", "application/json").body(body);
+    let mut client = RawClient::connect(process.admin);
+    client.send(&call.bytes());
+    client.read_response().status
+}
+
+fn names(taken: &[Taken]) -> Vec<String> {
+    taken.iter().map(|taken| taken.event["after"]["name"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+/// Fails unless each key's events came in the order of their revisions, repetitions left out.
+fn assert_in_order(taken: &[Taken]) {
+    let mut last: HashMap<String, u64> = HashMap::new();
+    let mut seen = std::collections::HashSet::new();
+    for one in taken.iter().filter(|one| seen.insert(one.id.clone())) {
+        let before = last.insert(one.event["key"].to_string(), one.revision());
+        assert!(before.is_none_or(|before| before < one.revision()), "{:?} came after {before:?}", one.revision());
+    }
+}
+
+fn condition(gateway: &TestGateway, name: &str) -> Value {
+    let status = gateway.admin("GET", "/v1/status", None).json;
+    let all = status["health"].as_array().expect("conditions").clone();
+    all.into_iter().find(|condition| condition["name"] == name).expect("a condition")
+}
+
+#[test]
+fn events_that_are_asked_for_come_signed_and_are_those_of_the_audit_log() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (backend, receiver) = (Backend::answering("hello"), Receiver::new(&SECRET, []));
+    let (first, second) = (secret_in(folder.path(), "new", &[7; 24]), secret_in(folder.path(), "old", &SECRET));
+    let toml =
+        hook("orders", &receiver, &format!("{first}\", \"{second}"), "events = [\"renewal.*\", \"key.deleted\"]");
+    let gateway = start(&backend, &toml, folder.path());
+    let old = gateway.create_key("ci").done();
+    gateway.renew(&old).done();
+    gateway.delete_old(&old);
+    gateway.admin("DELETE", "/v1/keys/ci", None);
+    wait_until("three events came", || receiver.taken().len() >= 3);
+    let taken = receiver.taken();
+    let actions: Vec<_> = taken.iter().map(Taken::action).collect();
+    assert_eq!(actions, ["renewal.opened", "renewal.completed", "key.deleted"]);
+    let page = gateway.admin("GET", "/v1/audit", None).json;
+    for one in &taken {
+        assert!(page["events"].as_array().expect("events").contains(&one.event), "{} is another there", one.id);
+    }
+    assert_eq!(receiver.wrong(), Vec::<String>::new());
+    assert_eq!(condition(&gateway, "webhook orders")["ok"], json!(true));
+    wait_until("deliveries are counted", || {
+        let text = gateway.metrics();
+        text.contains("relevo_webhook_deliveries_total{webhook=\"orders\",outcome=\"delivered\"} 3")
+            && text.contains("relevo_webhook_behind{webhook=\"orders\"} 0")
+    });
+}
+
+#[test]
+fn a_receiver_that_fails_in_every_way_gets_every_event_and_those_of_a_key_in_order() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let elsewhere = Receiver::new(&SECRET, []);
+    let script = [
+        Deed::Answer(500),
+        Deed::Answer(410),
+        Deed::Die,
+        Deed::Silence,
+        Deed::Redirect(elsewhere.url()),
+        Deed::Answer(204),
+        Deed::Answer(503),
+        Deed::Answer(429),
+        Deed::Die,
+        Deed::Answer(200),
+        Deed::Answer(400),
+    ];
+    let (backend, receiver, well) =
+        (Backend::answering("hello"), Receiver::new(&SECRET, script), Receiver::new(&SECRET, []));
+    let secret = secret_in(folder.path(), "secret", &SECRET);
+    let toml = hook("sick", &receiver, &secret, "events = [\"*\"]") + &hook("well", &well, &secret, "events = [\"*\"]");
+    let gateway = start(&backend, &toml, folder.path());
+    for number in 0..10 {
+        let old = gateway.create_key(&format!("key {number}")).done();
+        gateway.renew(&old).done();
+        gateway.delete_old(&old);
+    }
+    wait_until("the other receiver has everything", || well.taken().len() >= 30);
+    wait_until("the sick receiver has everything", || receiver.taken().len() >= 30);
+    for receiver in [&receiver, &well] {
+        let taken = receiver.taken();
+        assert_in_order(&taken);
+        let mut revisions: Vec<_> = taken.iter().map(Taken::revision).collect();
+        revisions.sort_unstable();
+        revisions.dedup();
+        assert_eq!(revisions.len(), 30);
+        assert_eq!(receiver.wrong(), Vec::<String>::new());
+    }
+    assert!(receiver.attempts() >= 39, "{} attempts", receiver.attempts());
+    assert_eq!(elsewhere.attempts(), 0, "a redirect was followed");
+}
+
+#[test]
+fn a_dead_receiver_is_reported_and_holds_up_neither_another_nor_commands() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (backend, dead, well) = (Backend::answering("hello"), Receiver::new(&SECRET, []), Receiver::new(&SECRET, []));
+    dead.always(Some(Deed::Silence));
+    let secret = secret_in(folder.path(), "secret", &SECRET);
+    let toml = hook("dead", &dead, &secret, "events = [\"*\"]") + &hook("well", &well, &secret, "events = [\"*\"]");
+    let gateway = start(&backend, &toml, folder.path());
+    let holders: Vec<_> = (0..200).map(|number| gateway.create_key(&format!("key {number}")).done()).collect();
+    wait_until("the other receiver has everything", || well.taken().len() >= 200);
+    assert_eq!(gateway.status_with(&holders[0]), 200);
+    wait_until("the dead receiver is reported", || condition(&gateway, "webhook dead")["ok"] == json!(false));
+    let told = condition(&gateway, "webhook dead")["detail"].as_str().expect("text").to_owned();
+    assert!(told.contains("was not delivered") && !told.contains("/hook"), "{told}");
+    assert_eq!(condition(&gateway, "webhook well")["ok"], json!(true));
+    assert_eq!(gateway.admin("GET", "/readyz", None).status, 200);
+    wait_until("how far it is behind is told", || {
+        let metrics = gateway.metrics();
+        let behind = metrics.lines().find_map(|line| line.strip_prefix("relevo_webhook_behind{webhook=\"dead\"} "));
+        behind.and_then(|behind| behind.parse::<u64>().ok()).is_some_and(|behind| behind >= 200)
+    });
+    dead.always(None);
+    wait_until("it gets everything once it is back", || dead.taken().len() >= 200);
+    assert_in_order(&dead.taken());
+    wait_until("it is well", || condition(&gateway, "webhook dead")["ok"] == json!(true));
+}
+
+#[test]
+fn what_was_not_delivered_when_the_gateway_was_killed_is_delivered_by_the_next() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (backend, receiver) = (Backend::answering("hello"), Receiver::new(&SECRET, []));
+    let secret = secret_in(folder.path(), "secret", &SECRET);
+    let configuration = configuration(&backend, &hook("orders", &receiver, &secret, "events = [\"key.created\"]"));
+    let mut expected = Vec::new();
+    for round in 0..4 {
+        let process = Process::serve(folder.path(), &configuration);
+        wait_until("the webhook has its place", || folder.path().join("webhooks.json").exists());
+        // What one round leaves undelivered, the next begins with.
+        receiver.always(if round % 2 == 0 { None } else { Some(Deed::Answer(503)) });
+        for number in 0..5 {
+            let name = format!("key {round} {number}");
+            let body = json!({"name": name}).to_string();
+            assert_eq!(call(&process, folder.path(), "/v1/keys", &body), 201);
+            expected.push(name);
+        }
+        let attempts = receiver.attempts();
+        wait_until("something was sent", || receiver.attempts() > attempts || round % 2 == 0);
+        process.kill();
+    }
+    receiver.always(None);
+    let process = Process::serve(folder.path(), &configuration);
+    wait_until("everything was delivered", || {
+        let names = names(&receiver.taken());
+        expected.iter().all(|name| names.contains(name))
+    });
+    assert_in_order(&receiver.taken());
+    assert_eq!(receiver.wrong(), Vec::<String>::new());
+    assert!(process.terminate(Duration::from_secs(20)).success());
+}
+
+#[test]
+fn a_private_address_is_dialled_only_where_that_is_allowed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (backend, receiver) = (Backend::answering("hello"), Receiver::new(&SECRET, []));
+    let secret = secret_in(folder.path(), "secret", &SECRET);
+    let url = receiver.url().replace("http://127.0.0.1", "https://localhost");
+    let toml = format!(
+        "[[webhooks]]\nname = \"inside\"\nurl = \"{url}\"\nsecrets = [\"{secret}\"]\nevents = [\"*\"]\nlongest_pause = \"100ms\"\n"
+    );
+    let gateway = start(&backend, &toml, folder.path());
+    gateway.create_key("ci").done();
+    wait_until("it is refused", || condition(&gateway, "webhook inside")["ok"] == json!(false));
+    let told = condition(&gateway, "webhook inside")["detail"].as_str().expect("text").to_owned();
+    assert!(told.contains("no public address"), "{told}");
+    assert_eq!(receiver.attempts(), 0);
+    let mistakes = |more: &str| {
+        let text = format!("[[webhooks]]\nname = \"inside\"\nsecrets = [\"{secret}\"]\nevents = [\"*\"]\n{more}\n");
+        let file = folder.path().join("relevo.toml");
+        std::fs::write(&file, text).expect("written");
+        let output = relevo(folder.path()).args(["check", "--config"]).arg(&file).output().expect("ended");
+        (output.status.code(), String::from_utf8(output.stderr).expect("text"))
+    };
+    for url in
+        ["https://127.0.0.1/", "https://[::1]/", "https://2130706433/", "https://169.254.169.254/", "https://10.0.0.7/"]
+    {
+        let (code, told) = mistakes(&format!("url = \"{url}\""));
+        assert!(code == Some(2) && told.contains("not public"), "{url}: {told}");
+        assert_eq!(mistakes(&format!("url = \"{url}\"\nallow_private = true")).0, Some(0), "{url}");
+    }
+    let (code, told) = mistakes("url = \"http://example.com/\"");
+    assert!(code == Some(2) && told.contains("is not https"), "{told}");
+}
+
+#[test]
+fn a_certificate_that_nobody_vouches_for_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let backend = Backend::answering("hello");
+    let receiver = Receiver::new(&SECRET, []);
+    let secret = secret_in(folder.path(), "secret", &SECRET);
+    // The admin port of another gateway would do: what answers there is no TLS that anybody could trust.
+    let url = receiver.url().replace("http://", "https://");
+    let toml = format!(
+        "[[webhooks]]\nname = \"tls\"\nurl = \"{url}\"\nsecrets = [\"{secret}\"]\nevents = [\"*\"]\nallow_private = true\n\
+         longest_pause = \"100ms\"\ntimeout = \"500ms\"\n"
+    );
+    let gateway = start(&backend, &toml, folder.path());
+    gateway.create_key("ci").done();
+    wait_until("it is refused", || condition(&gateway, "webhook tls")["ok"] == json!(false));
+    assert_eq!(receiver.attempts(), 0, "nothing was sent in clear");
+}
+
+#[test]
+fn webhooks_come_and_go_with_a_reload_and_a_secret_can_be_changed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (backend, receiver) = (Backend::answering("hello"), Receiver::new(&SECRET, []));
+    let process = Process::serve(folder.path(), &configuration(&backend, ""));
+    let secret = secret_in(folder.path(), "secret", &[9; 32]);
+    let with = configuration(&backend, &hook("orders", &receiver, &secret, "events = [\"key.*\"]"));
+    let reload = |text: &str| {
+        std::fs::write(folder.path().join("relevo.toml"), text).expect("written");
+        assert_eq!(call(&process, folder.path(), "/v1/reload", ""), 200);
+    };
+    let create = |name: &str| {
+        let body = json!({"name": name}).to_string();
+        assert_eq!(call(&process, folder.path(), "/v1/keys", &body), 201);
+    };
+    let places = || std::fs::read_to_string(folder.path().join("webhooks.json")).unwrap_or_default();
+    reload(&with);
+    wait_until("the webhook has its place", || places().contains("orders"));
+    create("one");
+    wait_until("it came, signed with another secret", || !receiver.wrong().is_empty());
+    secret_in(folder.path(), "secret", &SECRET);
+    reload(&with);
+    let before = receiver.wrong().len();
+    let count = std::cell::Cell::new(0);
+    wait_until("what is signed right is taken", || {
+        count.set(count.get() + 1);
+        create(&format!("more {}", count.get()));
+        !receiver.taken().is_empty()
+    });
+    assert!(receiver.wrong().len() <= before + 1, "one may have been on its way");
+    reload(&configuration(&backend, ""));
+    wait_until("the place is forgotten", || !places().contains("orders"));
+    let attempts = receiver.attempts();
+    create("unheard");
+    assert_eq!(receiver.attempts(), attempts);
+}

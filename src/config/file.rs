@@ -404,6 +404,15 @@ pub(super) struct Route {
     pub(super) encoded_slash: At<bool>,
     /// The largest request body, or "unlimited".
     pub(super) body_limit: Text,
+    /// How long the head of a reply may take; without: as its upstream says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) head_timeout: Option<Text>,
+    /// How long a reply's body may make no progress; without: as its upstream says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) body_timeout: Option<Text>,
+    /// How long a stream may be silent in both directions; without: as `[limits]` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stream_idle: Option<Text>,
     /// The protocols to which a request may change its connection, such as "websocket".
     pub(super) upgrade: At<Vec<Text>>,
     /// Whether the backend is asked for what follows the path prefix, and not for all of it.
@@ -604,6 +613,9 @@ impl Default for Route {
             streaming: false,
             encoded_slash: At::default(),
             body_limit: "10MiB".into(),
+            head_timeout: None,
+            body_timeout: None,
+            stream_idle: None,
             upgrade: At::default(),
             strip_prefix: At::default(),
             preflight: At::default(),

@@ -541,6 +541,8 @@ pub struct Route {
     pub encoded_slash: bool,
     /// The largest request body in bytes; `None`: unlimited.
     pub body_limit: Option<u64>,
+    /// Its own waits.
+    pub waits: Waits,
     /// The protocols to which a request may change its connection.
     pub upgrade: BTreeSet<UpgradeName>,
     /// Whether the backend is asked for what follows [`Route::path`] only.
@@ -553,6 +555,17 @@ pub struct Route {
     pub response_headers: HeaderRules,
     /// The place of its upstream in [`Config::upstreams`].
     pub upstream: usize,
+}
+
+/// How long a route waits, where it says so itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Waits {
+    /// For the head of a reply.
+    pub head: Option<Duration>,
+    /// For a reply's body to make progress.
+    pub body: Option<Duration>,
+    /// For anything in either direction of a stream.
+    pub stream_idle: Option<Duration>,
 }
 
 /// What becomes of headers on their way. None of them is one that the gateway or the protocol needs for itself.

@@ -26,6 +26,7 @@ use super::refusal::Refusal;
 use super::tunnel::Ask;
 use super::upstream::{Connection, Endpoint, EndpointLabel, InFlight, Outcome, Pool, Tried, Upstream};
 use super::verdict::Permit;
+use super::waits::Waits;
 
 /// The head of a backend's reply, with what its body needs.
 pub(super) struct Reply {
@@ -60,7 +61,7 @@ impl Lease {
 /// Sends the request, `now`, to one of the upstream's endpoints; it may `ask` for another protocol on its connection.
 pub(super) async fn forward(
     _permit: &Permit,
-    upstream: &Upstream,
+    (upstream, waits): (&Upstream, &Waits),
     request: Request<RequestBody>,
     (upload, ask): (Option<Rc<Progress>>, Option<&Ask>),
     now: Instant,
@@ -70,7 +71,7 @@ pub(super) async fn forward(
         None => upstream.wait().await.ok_or(Refusal::Overloaded)?,
     };
     let mut tried = Tried::default();
-    let mut attempt = Attempt { request, upload, ask, repeated: false, begun: now };
+    let mut attempt = Attempt { request, upload, ask, waits: *waits, repeated: false, begun: now };
     while let Some(endpoint) = upstream.choose(now, &mut tried) {
         upstream.goes_to(endpoint, &mut place);
         attempt = match attempt.at(upstream, endpoint, &mut place).await? {
@@ -96,6 +97,7 @@ struct Attempt<'a> {
     request: Request<RequestBody>,
     upload: Option<Rc<Progress>>,
     ask: Option<&'a Ask>,
+    waits: Waits,
     repeated: bool,
     begun: Instant,
 }
@@ -140,7 +142,7 @@ impl<'a> Attempt<'a> {
             let may_repeat = !self.repeated && is_repeatable(&self.request, &connection);
             let spare = may_repeat.then(|| head_of(&self.request));
             let moved = || self.upload.as_ref().map_or(0, |upload| upload.bytes.get());
-            let patience = upstream.patience(self.repeated.then_some(self.begun));
+            let patience = self.waits.head(self.repeated.then_some(self.begun));
             let mut error = match connection.send(self.request, patience, moved).await {
                 Some(Ok(response)) => {
                     let response =

@@ -33,6 +33,7 @@ mod tunnel;
 mod upstream;
 pub mod verdict;
 mod vigil;
+mod waits;
 mod worker;
 
 use std::cell::Cell;
@@ -224,7 +225,7 @@ impl Worker {
         let upstream = site.upstream(route);
         let asked = Instant::now();
         let (is_stream, address) = (route.streaming || exchange.is_grpc, exchange.address);
-        let stream = is_stream.then(|| self.stream(client, site));
+        let stream = is_stream.then(|| self.stream(client, route));
         let due = exchange.is_grpc.then(|| grpc::timeout(&headers)).flatten().and_then(|span| asked.checked_add(span));
         let begin = |due| self.vigils.begin(&permit, (site, route.index), address, due);
         let vigil = if is_stream { begin(due) } else { None };
@@ -236,7 +237,7 @@ impl Worker {
         *request.uri_mut() = target;
         *request.headers_mut() = headers;
 
-        let forwarded = forward::forward(&permit, upstream, request, (upload, ask.as_deref()), asked);
+        let forwarded = forward::forward(&permit, (upstream, &route.waits), request, (upload, ask.as_deref()), asked);
         let reply = vigil::watched(vigil.as_deref(), forwarded).await?;
         exchange.answered_by(&reply.endpoint, asked.elapsed());
         if ask.as_ref().is_some_and(|ask| !ask.can_be_answered_by(reply.response.status())) {
@@ -244,15 +245,16 @@ impl Worker {
         }
         let turns_stream = stream.is_none() && self::is_stream(&reply.response);
         let vigil = if turns_stream { begin(None) } else { vigil };
-        let stream = stream.or_else(|| turns_stream.then(|| self.stream(client, site)));
-        let patience = stream.unwrap_or_else(|| Patience::with_reply(&self.wheel, upstream.body_timeout));
+        let stream = stream.or_else(|| turns_stream.then(|| self.stream(client, route)));
+        let patience = stream.unwrap_or_else(|| Patience::with_reply(&self.wheel, route.waits.body));
         Ok(Passed { permit, route: route.index, reply, patience: (patience, vigil), ask })
     }
 
     /// The exchange in progress is a stream: the patience with its bodies.
-    fn stream(&self, client: &Client, site: &Site) -> Patience {
-        client.heads.iter().for_each(|heads| heads.pulse().is_stream());
-        Patience::with_stream(&self.wheel, &site.pace)
+    fn stream(&self, client: &Client, route: &Route) -> Patience {
+        let idle = route.waits.stream_idle;
+        client.heads.iter().for_each(|heads| heads.pulse().is_stream(idle));
+        Patience::with_stream(&self.wheel, idle)
     }
 
     fn judge(&self, exchange: &Exchange, route: &Route, head: &mut request::Parts) -> Result<Permit, Refusal> {

@@ -16,6 +16,7 @@ use crate::domain::Role;
 use super::path::Normalised;
 use super::refusal::Refusal;
 use super::rewrite::Rewrite;
+use super::waits::Waits;
 use prefix::{Case, Paths};
 
 /// One route, as the later stages of a request need it.
@@ -42,6 +43,8 @@ pub struct Route {
     pub encoded_slash: bool,
     /// The largest request body in bytes; `None`: unlimited.
     pub body_limit: Option<u64>,
+    /// How long its requests wait.
+    pub waits: Waits,
     /// The protocols to which a request may change its connection.
     pub upgrade: Box<[UpgradeName]>,
     /// Whether CORS preflights pass without a credential.
@@ -144,6 +147,7 @@ impl Route {
             streaming: route.streaming,
             encoded_slash: route.encoded_slash,
             body_limit: route.body_limit,
+            waits: Waits::of(route, config),
             upgrade: route.upgrade.iter().cloned().collect(),
             preflight: route.preflight,
             rewrite: Rewrite::of(route),

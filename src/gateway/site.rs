@@ -171,7 +171,6 @@ impl Site {
             head: limits.head_timeout.into(),
             keep_alive: limits.keep_alive.into(),
             write_stall: limits.write_stall.into(),
-            stream_idle: limits.stream_idle.into(),
             linger: limits.linger.into(),
             life: limits.connection_life.into(),
         }

@@ -39,7 +39,6 @@ struct Floor {
 pub(super) struct Pace {
     stall: Ticks,
     floor: Option<Floor>,
-    stream_idle: Ticks,
 }
 
 impl From<&Limits> for Pace {
@@ -48,14 +47,7 @@ impl From<&Limits> for Pace {
         let bytes = u128::from(limits.body_rate).saturating_mul(over.as_millis()) / 1_000;
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         let floor = (bytes > 0).then_some(Floor { bytes, over: over.into() });
-        Self { stall: limits.body_stall.into(), floor, stream_idle: limits.stream_idle.into() }
-    }
-}
-
-impl Pace {
-    /// How long a stream may be silent.
-    pub(super) fn stream_idle(&self) -> Ticks {
-        self.stream_idle
+        Self { stall: limits.body_stall.into(), floor }
     }
 }
 
@@ -70,10 +62,10 @@ impl Patience {
         Self { wheel: Rc::clone(wheel), stall, floor: None, stream: None }
     }
 
-    /// With both bodies of a stream: what either does counts for both.
-    pub(super) fn with_stream(wheel: &Rc<Wheel>, pace: &Pace) -> Self {
+    /// With both bodies of a stream, which may be silent for `idle`: what either does counts for both.
+    pub(super) fn with_stream(wheel: &Rc<Wheel>, idle: Ticks) -> Self {
         let stream = Some(Rc::new(Cell::new(wheel.now())));
-        Self { wheel: Rc::clone(wheel), stall: pace.stream_idle, floor: None, stream }
+        Self { wheel: Rc::clone(wheel), stall: idle, floor: None, stream }
     }
 }
 

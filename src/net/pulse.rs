@@ -21,8 +21,6 @@ pub struct Times {
     pub keep_alive: Ticks,
     /// For the client to take something of a reply.
     pub write_stall: Ticks,
-    /// The same on a stream.
-    pub stream_idle: Ticks,
     /// For the client to end after the last reply.
     pub linger: Ticks,
     /// For the end of the connection, which then comes with the next reply.
@@ -73,7 +71,8 @@ pub struct Pulse {
     awaited: Cell<Late>,
     due: Cell<Tick>,
     is_writing: Cell<bool>,
-    is_stream: Cell<bool>,
+    /// How long the client may take nothing, on a stream.
+    stream_idle: Cell<Option<Ticks>>,
     retires: Tick,
 }
 
@@ -88,7 +87,7 @@ impl Pulse {
             awaited: Cell::new(Late::FirstByte),
             due: Cell::new(due),
             is_writing: Cell::new(false),
-            is_stream: Cell::new(false),
+            stream_idle: Cell::default(),
             retires: wheel.after(times.life.spread(spread)),
         };
         pulse.timer.set(due);
@@ -105,15 +104,15 @@ impl Pulse {
         self.timer.wheel().now() >= self.retires
     }
 
-    /// The exchange in progress is a stream.
-    pub fn is_stream(&self) {
-        self.is_stream.set(true);
+    /// The exchange in progress is a stream, which may be silent for `idle`.
+    pub fn is_stream(&self, idle: Ticks) {
+        self.stream_idle.set(Some(idle));
     }
 
     /// A reply is done with, however it ended.
     pub fn replied(&self) {
         self.open.set(self.open.get().saturating_sub(1));
-        self.is_stream.set(false);
+        self.stream_idle.set(None);
         if self.open.get() == 0 {
             match self.awaited.get() {
                 Late::Head => self.head_began(),
@@ -138,7 +137,7 @@ impl Pulse {
     /// The client takes nothing.
     pub fn write_began(&self) {
         if !self.is_writing.replace(true) {
-            let patience = if self.is_stream.get() { self.times.stream_idle } else { self.times.write_stall };
+            let patience = self.stream_idle.get().unwrap_or(self.times.write_stall);
             self.timer.set(self.after(patience));
         }
     }

@@ -228,3 +228,44 @@ fn accepting_outlives_the_lack_of_files() {
     let mut late = RawClient::connect(gateway.gateway);
     assert_eq!(ask(&mut late), "/a", "accepting goes on");
 }
+
+#[test]
+fn a_route_has_waits_of_its_own() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let backend = Backend::replying(move |request| match request.target.rsplit('/').next() {
+        Some("head") => Reply::default().then_waiting_for(&held),
+        Some("body") => Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello").then_waiting_for(&held),
+        _ => Reply::raw("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nhello").then_waiting_for(&held),
+    });
+    // The first is served by the lane, the second by the engine, the third waits as its upstream does.
+    let own = "head_timeout = \"1s\"\nbody_timeout = \"1s\"\nstream_idle = \"1s\"\n";
+    let route = |path: &str, own: &str| {
+        format!("[[routes]]\npath = \"{path}\"\nauth = \"none\"\nupstream = \"backend\"\n{own}")
+    };
+    let routes =
+        [route("/lane", own), route("/engine", &format!("{own}strip_prefix = true\n")), route("/", "")].concat();
+    let gateway = TestGateway::in_front_of(&backend).routes(&routes).start();
+    let ask = |target: String| {
+        let mut client = gateway.connect();
+        client.send(&anonymous(&target).bytes());
+        client
+    };
+    let mut patient = ["head", "body", "stream"].map(|what| ask(format!("/{what}")));
+    for way in ["lane", "engine"] {
+        let begun = Instant::now();
+        let mut late = ["head", "body", "stream"].map(|what| ask(format!("/{way}/{what}")));
+        assert_eq!(late[0].read_response().status, 504, "{way}");
+        for client in &mut late[1..] {
+            let reply = String::from_utf8(client.read_to_end()).expect("text");
+            assert!(
+                reply.starts_with("HTTP/1.1 200 ") && reply.contains("hello") && !reply.ends_with("0\r\n\r\n"),
+                "{reply}"
+            );
+        }
+        assert!(begun.elapsed() >= Duration::from_secs(1) && begun.elapsed() < Duration::from_secs(10), "{way}");
+    }
+    patient[1].read_until(b"hello");
+    assert!(!patient[0].is_readable() && !patient[1].is_closing() && !patient[2].is_closing());
+    gate.open();
+}

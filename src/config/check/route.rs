@@ -10,8 +10,8 @@ use http::Method;
 use super::super::file::{self, File};
 use super::super::mistake::Findings;
 use super::super::written::{At, Switched, Text};
-use super::super::{Auth, CredentialForm, MethodName, Route, Speech, Upstream};
-use super::{all, host, overlap, path, rewrite, size};
+use super::super::{Auth, CredentialForm, MethodName, Route, Speech, Upstream, Waits};
+use super::{all, host, overlap, path, rewrite, size, timeout};
 use crate::domain::Role;
 
 /// Judges every route, and then all of them together.
@@ -42,6 +42,7 @@ fn one(key: &str, at: &At<file::Route>, file: &File, findings: &mut Findings) ->
     let all_roles = names(&format!("{key}.all_roles"), &route.all_roles, auth, findings);
     let credentials = credentials(key, at, auth, file, findings);
     let body_limit = findings.keep(format!("{key}.body_limit"), &route.body_limit.span, body(&route.body_limit.value));
+    let waits = waits(key, route, findings);
     let upgrade = all(&format!("{key}.upgrade"), &route.upgrade.value, findings, str::parse);
     let upstream = upstream(key, at, file, findings);
     let headers = rewrite::check(key, route, file, findings);
@@ -58,6 +59,7 @@ fn one(key: &str, at: &At<file::Route>, file: &File, findings: &mut Findings) ->
         streaming: route.streaming,
         encoded_slash: route.encoded_slash.value,
         body_limit: body_limit?,
+        waits: waits?,
         upgrade: upgrade?.into_iter().collect(),
         strip_prefix: route.strip_prefix.value,
         preflight: route.preflight.value,
@@ -172,6 +174,20 @@ fn body(text: &str) -> Result<Option<u64>, &'static str> {
         "unlimited" => Ok(None),
         _ => size(text).map(Some).map_err(|_| "is neither a size like 512KiB or 10MiB nor \"unlimited\""),
     }
+}
+
+/// What the route says of its own waits; `None`: there are mistakes.
+fn waits(key: &str, route: &file::Route, findings: &mut Findings) -> Option<Waits> {
+    let mut is_sound = true;
+    let mut wait = |name: &str, text: Option<&Text>| {
+        let wait = timeout(&format!("{key}.{name}"), text?, findings);
+        is_sound &= wait.is_some();
+        wait
+    };
+    let head = wait("head_timeout", route.head_timeout.as_ref());
+    let body = wait("body_timeout", route.body_timeout.as_ref());
+    let stream_idle = wait("stream_idle", route.stream_idle.as_ref());
+    is_sound.then_some(Waits { head, body, stream_idle })
 }
 
 fn upstream(key: &str, at: &At<file::Route>, file: &File, findings: &mut Findings) -> Option<usize> {

@@ -293,6 +293,7 @@ fn mistakes_of_a_route_are_told_with_their_line() {
             "path = \"/a\"\nbody_limit = \"-1\"",
             "10 routes[1].body_limit: is neither a size like 512KiB or 10MiB nor \"unlimited\"",
         ),
+        ("path = \"/a\"\nstream_idle = \"0s\"", "10 routes[1].stream_idle: must be longer than nothing"),
         ("path = \"/\"", "9 routes[1].path: has host, path and method of routes[0] already"),
     ] {
         let text = format!("{SOUND}\n[[routes]]\n{text}\nupstream = \"orders\"\n");

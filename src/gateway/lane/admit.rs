@@ -20,6 +20,7 @@ use crate::gateway::refusal::Refusal;
 use crate::gateway::route::Route;
 use crate::gateway::site::Site;
 use crate::gateway::verdict::{self, Permit};
+use crate::gateway::waits::Waits;
 use crate::gateway::worker::Worker;
 
 use super::compose::{Composed, is_one_of};
@@ -42,6 +43,8 @@ pub(super) struct Passage {
     pub(super) permit: Permit,
     /// The place of its upstream.
     pub(super) upstream: usize,
+    /// How long it waits there.
+    pub(super) waits: Waits,
     pub(super) request: Composed,
     pub(super) has_body: bool,
 }
@@ -117,7 +120,7 @@ impl Worker {
         request.tell(head, client, exchange, self);
         request.identify(&permit);
         request.end(&head.method, length);
-        Ok(Passage { permit, upstream: route.upstream, request, has_body: length > 0 })
+        Ok(Passage { permit, upstream: route.upstream, waits: route.waits, request, has_body: length > 0 })
     }
 }
 

@@ -19,6 +19,7 @@ use tracing::warn;
 use crate::gateway::exchange::Exchange;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::upstream::{Endpoint, InFlight, Outcome, Pool, REPLY_HEAD, Tried, Upstream};
+use crate::gateway::waits::Waits;
 use crate::net::deadline::{Tick, Ticks};
 use crate::net::interim::MOST as MOST_INTERIM;
 use crate::net::stream::Stream;
@@ -83,14 +84,14 @@ impl Lane {
                         break;
                     }
                 };
-                let miss = match self.converse_on(&mut wire, &upstream, exchange, passage, again).await {
+                let miss = match self.converse_on(&mut wire, exchange, passage, again).await {
                     Ok((text, heard)) => {
                         upstream.report(endpoint, Outcome::Answered);
                         place.answered();
                         exchange.answered_by(&endpoint.label, asked.elapsed());
                         let pool = Rc::clone(&endpoint.pool);
-                        let stream = heard.reply.is_stream.then(|| exchange.site.pace.stream_idle());
-                        let patience = stream.unwrap_or(upstream.body_timeout);
+                        let Waits { body, stream_idle, .. } = passage.waits;
+                        let patience = if heard.reply.is_stream { stream_idle } else { body };
                         return Ok(Answer { text, heard, wire, pool, patience, _in_flight: place });
                     }
                     Err(miss) => miss,
@@ -136,12 +137,11 @@ impl Lane {
     async fn converse_on(
         &mut self,
         wire: &mut Stream,
-        upstream: &Upstream,
         exchange: &Exchange,
         passage: &Passage,
         begun: Option<Instant>,
     ) -> Result<(Vec<u8>, Heard), Miss> {
-        let patience = upstream.patience(begun);
+        let patience = passage.waits.head(begun);
         self.send(wire, &passage.request.text, patience).await?;
         let date = self.worker.date();
         let telling = Telling {

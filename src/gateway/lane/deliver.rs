@@ -11,7 +11,7 @@ use crate::gateway::exchange::Exchange;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::verdict::Permit;
 use crate::gateway::vigil::{Side, Vigil};
-use crate::net::deadline::Tick;
+use crate::net::deadline::{Tick, Ticks};
 use crate::net::stream::Stream;
 
 use super::ask::{Answer, Heard};
@@ -39,7 +39,7 @@ impl Lane {
         let mut piece =
             reply.body.take(memory.get(..length).unwrap_or_default()).map_err(|_| Refusal::UpstreamFailed)?;
         exchange.status = reply.status;
-        let vigil = if reply.is_stream { self.begin_stream(exchange, permit) } else { None };
+        let vigil = if reply.is_stream { self.begin_stream(exchange, permit, patience) } else { None };
         loop {
             if piece.ends
                 && let Some(wire) = wire.take_if(|_| reply.keeps && !piece.surplus)
@@ -92,8 +92,8 @@ impl Lane {
     }
 
     /// The reply is a stream: what tells when it is ended before its end.
-    fn begin_stream(&self, exchange: &Exchange, permit: &Permit) -> Option<Rc<Vigil>> {
-        self.heads.pulse().is_stream();
+    fn begin_stream(&self, exchange: &Exchange, permit: &Permit, idle: Ticks) -> Option<Rc<Vigil>> {
+        self.heads.pulse().is_stream(idle);
         let place = (&exchange.site, exchange.route()?);
         self.worker.vigils.begin(permit, place, exchange.address, None)
     }

@@ -29,6 +29,7 @@ use super::reply::NO_STORE;
 use super::route::{self, Route};
 use super::site::Site;
 use super::verdict::Permit;
+use super::waits::Waits;
 use super::worker::Worker;
 use super::{RELEVO_TOKEN, REQUEST_ID, admit_length, headers, limit, old_token, refuse, target};
 
@@ -98,6 +99,7 @@ pub(super) fn route(config: &Config) -> Option<Route> {
         body_limit: Some(ask::BODY_LIMIT_BYTES),
         preflight: false,
         rewrite: None,
+        waits: Waits::none(),
         upgrade: Box::default(),
         upstream: usize::MAX,
     })

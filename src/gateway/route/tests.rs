@@ -24,6 +24,7 @@ pub(in crate::gateway) fn route(path: &str) -> config::Route {
         streaming: false,
         encoded_slash: false,
         body_limit: None,
+        waits: config::Waits::default(),
         upgrade: BTreeSet::new(),
         strip_prefix: false,
         preflight: false,

@@ -155,9 +155,11 @@ impl Tunnel {
         let is_websocket = name.is_websocket();
         let frames = is_websocket.then(Frames::default);
         let (wheel, times) = (&worker.wheel, exchange.site.times());
+        let route = exchange.route().and_then(|place| exchange.site.route_at(place));
+        let idle = route.map_or(times.linger, |route| route.waits.stream_idle); // a tunnel has a route
         let clocks = Clocks {
             timer: Timer::new(wheel),
-            idle: times.stream_idle,
+            idle,
             linger: times.linger,
             active: wheel.now(),
             retires: wheel.after(times.life.spread(worker.entropy()[0])),

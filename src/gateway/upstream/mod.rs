@@ -18,7 +18,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::HeaderValue;
 use http::uri::{Authority, Scheme};
@@ -27,7 +27,7 @@ use rand::{Rng, SeedableRng};
 use tracing::warn;
 
 use crate::config::{self, Speech};
-use crate::net::deadline::{Ticks, Wheel};
+use crate::net::deadline::Wheel;
 use crate::net::dial::Connector;
 use crate::observe::{Metrics, UpstreamMetrics};
 
@@ -42,9 +42,6 @@ pub(super) use shared::{Addresses, InFlight, Outcome, Shared};
 pub(super) struct Upstream {
     pub(super) name: Rc<str>,
     pub(super) endpoints: Box<[Endpoint]>,
-    pub(super) head_timeout: Ticks,
-    pub(super) body_timeout: Ticks,
-    head_patience: Duration,
     /// Whether HTTP/1.1 in clear is spoken with every endpoint.
     pub(super) is_plain: bool,
     shared: Arc<Shared>,
@@ -100,9 +97,6 @@ impl Upstream {
             name: config.name.as_str().into(),
             endpoints: shared.members.iter().map(endpoint).collect(),
             is_plain: config.endpoints.iter().all(|endpoint| endpoint.speech == Speech::Http),
-            head_timeout: config.head_timeout.into(),
-            body_timeout: config.body_timeout.into(),
-            head_patience: config.head_timeout,
             shared,
             random: RefCell::new(SmallRng::from_rng(&mut rand::rng())),
         }
@@ -168,12 +162,6 @@ impl Upstream {
             let (seconds, last) = (span.as_secs_f64(), outcome);
             warn!(upstream = &*self.name, endpoint = &*endpoint.label.authority, seconds, ?last, "put out for a while");
         }
-    }
-
-    /// How long the head of a reply may take; where the request was `begun` before and is sent again, what is left of it.
-    pub(super) fn patience(&self, begun: Option<Instant>) -> Ticks {
-        let Some(begun) = begun else { return self.head_timeout };
-        self.head_patience.saturating_sub(begun.elapsed()).into()
     }
 
     /// Whether there is no other endpoint.

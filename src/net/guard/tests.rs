@@ -147,7 +147,6 @@ fn pulse() -> Pulse {
         head: second,
         keep_alive: second,
         write_stall: second,
-        stream_idle: second,
         linger: second,
         life: second,
     };

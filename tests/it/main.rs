@@ -1,6 +1,7 @@
 //! Behaviour, over real sockets, and the order of the house.
 
 mod admins;
+mod alike;
 mod authorization;
 mod balance;
 mod bringing;

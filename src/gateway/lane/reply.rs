@@ -300,17 +300,25 @@ impl Body {
                 Ok(Piece { length, content: length as u64, ends, surplus, ..Piece::default() })
             }
             Self::Chunks(chunks) => {
-                let (before, read) = (chunks.content(), chunks.read_chunks(bytes));
-                let content = chunks.content() - before;
-                match read {
-                    Read::On => Ok(Piece { length: bytes.len(), content, ..Piece::default() }),
-                    Read::Wrong(..) => Err(Broken),
-                    Read::To(length) => {
-                        *self = Self::Trailers(*chunks, 0);
-                        let rest = self.take(bytes.get(length..).unwrap_or_default())?;
-                        Ok(Piece { length, content, ..rest })
-                    }
-                }
+                let (before, read) = (*chunks, chunks.read_chunks(bytes));
+                let (ours, ends) = match read {
+                    Read::On => (bytes, false),
+                    Read::Wrong(..) => return Err(Broken),
+                    Read::To(length) => (bytes.get(..length).unwrap_or_default(), true),
+                };
+                let content = chunks.content() - before.content();
+                let is_plain = chunks.extra() == before.extra();
+                let rest = if ends {
+                    *self = Self::Trailers(*chunks, 0);
+                    self.take(bytes.get(ours.len()..).unwrap_or_default())?
+                } else {
+                    Piece::default()
+                };
+                Ok(if is_plain {
+                    Piece { length: ours.len(), content, ..rest }
+                } else {
+                    Piece { before: before.without_extra(ours), content, ..rest }
+                })
             }
             Self::Trailers(chunks, so_far) => {
                 *so_far += bytes.len();

@@ -19,6 +19,8 @@ pub struct Chunked {
     line: u32,
     /// Of all chunks so far.
     content: u64,
+    /// Bytes of blanks and extensions so far.
+    extra: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -64,6 +66,30 @@ impl Chunked {
     /// How many bytes of content have been read.
     pub fn content(&self) -> u64 {
         self.content
+    }
+
+    /// How many bytes of blanks and extensions have been read.
+    pub fn extra(&self) -> u64 {
+        self.extra
+    }
+
+    /// `bytes`, which come next and are not wrong, without blanks and extensions: those are for the one connection only
+    /// (RFC 9112 §7.1.1).
+    pub fn without_extra(mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut plain = Vec::with_capacity(bytes.len());
+        let mut rest = bytes;
+        while let Some((first, others)) = rest.split_first() {
+            let length =
+                if self.at == At::Data { rest.len().min(usize::try_from(self.size).unwrap_or(usize::MAX)) } else { 1 };
+            let (piece, after) = rest.split_at_checked(length).unwrap_or((std::slice::from_ref(first), others));
+            let before = self.extra;
+            self.read_up_to(At::End, piece);
+            if self.extra == before {
+                plain.extend_from_slice(piece);
+            }
+            rest = after;
+        }
+        plain
     }
 
     fn read_up_to(&mut self, end: At, bytes: &[u8]) -> Read {
@@ -141,12 +167,14 @@ impl Chunked {
         if self.line > LINE {
             return Err(BodyFault("A chunk extension is too long"));
         }
-        match (self.at, byte) {
-            (_, b'\r') => Ok(At::SizeLf),
-            (At::Extension, b'\t' | b' '..=b'~' | 0x80..) | (_, b';') => Ok(At::Extension),
-            (_, b' ' | b'\t') => Ok(At::Blank),
-            _ => Err(BodyFault("The size of a chunk is followed by what is no extension")),
-        }
+        let next = match (self.at, byte) {
+            (_, b'\r') => return Ok(At::SizeLf),
+            (At::Extension, b'\t' | b' '..=b'~' | 0x80..) | (_, b';') => At::Extension,
+            (_, b' ' | b'\t') => At::Blank,
+            _ => return Err(BodyFault("The size of a chunk is followed by what is no extension")),
+        };
+        self.extra += 1;
+        Ok(next)
     }
 }
 
@@ -180,6 +208,22 @@ mod tests {
         let mut body = Chunked::default();
         assert_eq!(body.read_chunks(bytes.as_bytes()), Read::To(chunks.len()));
         assert_eq!(body.read(&bytes.as_bytes()[chunks.len()..]), Read::To(trailers.len()));
+    }
+
+    #[test]
+    fn extensions_can_be_left_out_however_they_come() {
+        let body = "A ;name=\"value\"\r\n0123;567\r\n\r\n1\t\r\n;\r\n000;last\r\nX-Sum: 1;a\r\n\r\n";
+        let plain = "A\r\n0123;567\r\n\r\n1\r\n;\r\n000\r\nX-Sum: 1;a\r\n\r\n";
+        for size in 1..=body.len() {
+            let mut chunked = Chunked::default();
+            let mut whole = Vec::new();
+            for piece in body.as_bytes().chunks(size) {
+                whole.extend(chunked.without_extra(piece));
+                chunked.read(piece);
+            }
+            assert_eq!(String::from_utf8_lossy(&whole), plain, "{size}");
+            assert_eq!(chunked.extra() as usize, body.len() - plain.len());
+        }
     }
 
     #[test]

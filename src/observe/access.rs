@@ -23,6 +23,8 @@ use crate::domain::{KeyId, Slot, Timestamp, TokenId, token};
 const QUEUE_LINES: usize = 8_192;
 /// How many bytes are written at once, about.
 const BATCH_BYTES: usize = 64 * 1024;
+/// How long the writer lets lines gather after a write: woken for each of them, it would cost more than the lines.
+const GATHERING: Duration = Duration::from_millis(10);
 /// How long the last one waits for the lines still queued.
 const LAST_WAIT: Duration = Duration::from_secs(2);
 
@@ -220,7 +222,8 @@ struct Writer<W> {
 }
 
 impl<W: Write> Writer<W> {
-    /// Runs until every sender is gone: waits for a message, takes those that have gathered, writes them at once.
+    /// Runs until every sender is gone: waits for a message, takes those that have gathered, writes them at once. Whoever
+    /// sends while more are gathering wakes nobody.
     fn run(mut self) {
         while let Ok(message) = self.receiver.recv() {
             self.take(message);
@@ -229,7 +232,11 @@ impl<W: Write> Writer<W> {
             {
                 self.take(message);
             }
+            let is_full = self.batch.len() >= BATCH_BYTES;
             self.write();
+            if !is_full {
+                std::thread::sleep(GATHERING);
+            }
         }
     }
 

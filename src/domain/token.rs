@@ -15,7 +15,19 @@ use super::{Invalid, Lifetime, Timestamp, TokenId};
 
 const RANDOM_CHARACTERS: usize = 43; // 43 · log2(62) = 256.03 bits
 const CHECK_CHARACTERS: usize = 6; // 62^6 > 2^32
+/// What follows a token's underscore.
+const SECRET_CHARACTERS: usize = RANDOM_CHARACTERS + CHECK_CHARACTERS;
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// Which bytes are base62 digits.
+const IS_BASE62: [bool; 256] = {
+    let (mut table, mut byte) = ([false; 256], 0);
+    while byte < BASE62.len() {
+        table[BASE62[byte] as usize] = true;
+        byte += 1;
+    }
+    table
+};
 
 /// The word before a token's underscore: `[a-z][a-z0-9]{1,15}`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -144,7 +156,7 @@ fn split(text: &[u8]) -> Option<(&[u8], &[u8], [u8; CHECK_CHARACTERS])> {
     let (checked, check) = text.split_last_chunk::<CHECK_CHARACTERS>()?;
     let (head, random) = checked.split_at_checked(checked.len().checked_sub(RANDOM_CHARACTERS)?)?;
     let prefix = head.strip_suffix(b"_")?;
-    let base62 = |bytes: &[u8]| bytes.iter().all(u8::is_ascii_alphanumeric);
+    let base62 = |bytes: &[u8]| bytes.iter().all(|byte| IS_BASE62[usize::from(*byte)]);
     (base62(random) && base62(check)).then_some((prefix, checked, *check))
 }
 
@@ -163,9 +175,11 @@ fn checksum(text: &[u8]) -> [u8; CHECK_CHARACTERS] {
 /// it is public, and its first letter may be the last of an escape (`\t`) that must stay whole.
 pub fn mask(text: &str) -> std::borrow::Cow<'_, str> {
     let in_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let is_secret = |part: &str| part.len() >= RANDOM_CHARACTERS + CHECK_CHARACTERS;
+    let is_secret = |part: &str| part.len() >= SECRET_CHARACTERS;
     // Of a word, every part that follows an underscore.
-    if !text.split(|c| !in_word(c)).any(|word| word.split('_').skip(1).any(is_secret)) {
+    if !has_room_for_a_secret(text.as_bytes())
+        || !text.split(|c| !in_word(c)).any(|word| word.split('_').skip(1).any(is_secret))
+    {
         return text.into();
     }
     let mut masked = String::with_capacity(text.len());
@@ -178,6 +192,19 @@ pub fn mask(text: &str) -> std::borrow::Cow<'_, str> {
         masked.push_str(&piece[word.len()..]);
     }
     masked.into()
+}
+
+/// Whether as many letters and digits stand together somewhere as follow a token's underscore. Looks at few of the bytes:
+/// where that many stand together, one of them is at every place that is looked at.
+fn has_room_for_a_secret(text: &[u8]) -> bool {
+    let mut end = SECRET_CHARACTERS;
+    while let Some(window) = end.checked_sub(SECRET_CHARACTERS).and_then(|start| text.get(start..end)) {
+        match window.iter().rposition(|byte| !byte.is_ascii_alphanumeric()) {
+            None => return true,
+            Some(last) => end += last + 1,
+        }
+    }
+    false
 }
 
 /// The SHA-256 digest of a token: all that is ever kept of it.
@@ -384,6 +411,17 @@ mod tests {
         assert_eq!(mask(&line), "GET /a?t=rlv_*** x_y");
         assert_eq!(mask("plain text_with words"), "plain text_with words");
         assert_eq!(mask(&format!("é{}é", secret.reveal())), "érlv_***é");
+    }
+
+    #[test]
+    fn what_is_as_long_as_a_secret_is_masked_wherever_it_stands() {
+        for before in 0..120 {
+            for after in [0, 1, 60] {
+                let text = |length| format!("{}a_{} {}", ".".repeat(before), "x".repeat(length), "-".repeat(after));
+                assert_eq!(mask(&text(SECRET_CHARACTERS)), text(0).replace("a_", "a_***"), "{before} {after}");
+                assert_eq!(mask(&text(SECRET_CHARACTERS - 1)), text(SECRET_CHARACTERS - 1), "{before} {after}");
+            }
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use http::header::HOST;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, request};
 
 use super::body::ReplyBody;
-use super::exchange::Exchange;
+use super::exchange::{Exchange, target_in};
 use super::headers::{self, Lines};
 use super::limit;
 use super::refusal::Refusal;
@@ -40,7 +40,7 @@ impl Worker {
         restore(head)?;
         let site = Rc::clone(&exchange.site);
         let (route, target) = site.route(head)?;
-        exchange.on_route(route, || target);
+        exchange.on_route(route, || target_in(&target));
         let permit = self.judge(exchange, route, head)?;
         self.note_use(&permit, exchange, (route, &head.headers));
         self.limit(&permit, exchange)?;

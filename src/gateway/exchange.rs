@@ -78,7 +78,7 @@ impl RequestId {
 
 /// What only the access log wants to know.
 pub(super) struct Logged {
-    target: Uri,
+    target: Box<str>,
     host: Option<HeaderValue>,
     user_agent: Option<HeaderValue>,
     holder: Option<(std::sync::Arc<Pass>, Slot)>,
@@ -89,28 +89,28 @@ pub(super) struct Logged {
 impl Worker {
     /// Begins to remember `request`.
     pub(super) fn begin<B>(self: &Rc<Self>, client: &Client, request: &Request<B>) -> Exchange {
-        let (method, uri) = (request.method().clone(), || request.uri().clone());
-        self.begin_with(client, method, request.headers(), uri)
+        let (method, target) = (request.method().clone(), || target_in(request.uri()));
+        self.begin_with(client, self.site(), method, request.headers(), target)
     }
 
-    /// Begins to remember a request of these lines; `uri` is asked for its target if somebody wants to know it.
+    /// Begins to remember a request of these lines; `target` is asked for its target if somebody wants to know it.
     pub(super) fn begin_with(
         self: &Rc<Self>,
         client: &Client,
+        site: Rc<Site>,
         method: Method,
         lines: &impl Lines,
-        uri: impl FnOnce() -> Uri,
+        target: impl FnOnce() -> Box<str>,
     ) -> Exchange {
         let value = |name| lines.named(name).next().and_then(|value| HeaderValue::from_bytes(value).ok());
         let logged = || Logged {
-            target: uri(),
+            target: target(),
             host: value(&HOST),
             user_agent: value(&USER_AGENT),
             holder: None,
             endpoint: None,
             upstream_took: None,
         };
-        let site = self.site();
         let address =
             headers::client_address(lines, &client.peer, client.address, &site.config().gateway.trusted_proxies);
         let given = headers::request_id(lines, &client.peer).map(|name| RequestId::Given(name.into()));
@@ -137,7 +137,7 @@ impl Worker {
 
 impl Exchange {
     /// It takes this route, to this target.
-    pub(super) fn on_route(&mut self, route: &Route, target: impl FnOnce() -> Uri) {
+    pub(super) fn on_route(&mut self, route: &Route, target: impl FnOnce() -> Box<str>) {
         self.route = Some(route.index);
         if let Some(log) = &mut self.log {
             log.target = target();
@@ -221,6 +221,8 @@ impl Drop for Exchange {
         self.site.route_metrics(self.route).answered(&self.method, self.status, took);
         let Some(log) = self.log.take() else { return };
         let worker = &self.worker;
+        let (path, query) =
+            log.target.split_once('?').map_or((&*log.target, None), |(path, query)| (path, Some(query)));
         let (pass, slot) = log.holder.map(|(pass, slot)| (Some(pass), Some(slot))).unwrap_or_default();
         worker.plane.access.record(&Record {
             time: self.at,
@@ -228,8 +230,8 @@ impl Drop for Exchange {
             client: self.address,
             method: self.method.as_str(),
             host: log.host.as_ref().map(text).as_deref().unwrap_or_default(),
-            path: log.target.path(),
-            query: log.target.query(),
+            path,
+            query,
             route: self.route.map(|route| self.site.route_label(route)),
             upstream: log.endpoint.as_deref(),
             status: self.status.as_u16(),
@@ -244,6 +246,11 @@ impl Drop for Exchange {
             user_agent: log.user_agent.as_ref().map(text).as_deref(),
         });
     }
+}
+
+/// Path and query, as the access log splits them.
+pub(super) fn target_in(uri: &Uri) -> Box<str> {
+    uri.path_and_query().map_or("", |target| target.as_str()).into()
 }
 
 fn text(value: &HeaderValue) -> Cow<'_, str> {

@@ -61,7 +61,7 @@ use crate::observe::{AccessLog, Metrics};
 use crate::usage::{By, FirstUse, Usage, Use};
 
 use body::{ReplyBody, RequestBody};
-use exchange::Exchange;
+use exchange::{Exchange, target_in};
 use forward::Reply;
 use headers::{Arrival, Lines, Peer, Scheme};
 use refusal::Refusal;
@@ -208,7 +208,7 @@ impl Worker {
     ) -> Result<Passed, Refusal> {
         let (mut head, body) = request.into_parts();
         let (route, target) = site.route(&head)?;
-        exchange.on_route(route, || target.clone());
+        exchange.on_route(route, || target_in(&target));
         let ask = Ask::of(route, &mut head, || !body.is_end_stream(), || self.entropy())?;
         let permit = self.judge(exchange, route, &mut head)?;
         self.note_use(&permit, exchange, (route, &head.headers));

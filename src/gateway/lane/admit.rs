@@ -7,7 +7,7 @@
 use std::mem::MaybeUninit;
 use std::rc::Rc;
 
-use http::{Method, Uri};
+use http::Method;
 use memchr::memchr;
 
 use crate::config::Auth;
@@ -38,7 +38,13 @@ pub(super) struct Arrived {
     pub(super) closes: bool,
 }
 
-/// A request that passes.
+/// A request that passes, on its way.
+pub(super) struct Passing {
+    pub(super) exchange: Exchange,
+    pub(super) passage: Passage,
+}
+
+/// What lets a request pass, and what is sent on of it.
 pub(super) struct Passage {
     pub(super) permit: Permit,
     /// The place of its upstream.
@@ -75,13 +81,13 @@ impl Worker {
             Ok((route, _)) if !site.lane_takes(route) => return None,
             routed => routed,
         };
-        let uri = || head.target.parse().unwrap_or_default();
-        let mut exchange = self.begin_with(client, head.method.clone(), &head.fields, uri);
+        let mut exchange =
+            self.begin_with(client, Rc::clone(&site), head.method.clone(), &head.fields, || head.target.into());
         let judged = routed.and_then(|(route, path)| {
             let is_as_sent = path.as_str().as_ptr() == head.target.as_ptr();
             let respelled = (!is_as_sent).then(|| joined(path.as_str(), query));
             let target = respelled.as_deref().unwrap_or(head.target);
-            exchange.on_route(route, || target.parse::<Uri>().unwrap_or_default());
+            exchange.on_route(route, || target.into());
             self.judge_head(client, &site, route, (&head, target, length), &mut exchange)
         });
         Some(Arrived { exchange, judged, closes: head.closes })

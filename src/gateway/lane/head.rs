@@ -38,7 +38,8 @@ pub(super) struct Fields<'m, 'b>(pub(super) &'m [Header<'b>]);
 
 impl Lines for Fields<'_, '_> {
     fn named<'a>(&'a self, name: &'a HeaderName) -> impl Iterator<Item = &'a [u8]> {
-        self.0.iter().filter(move |field| is(field.name, name.as_str())).map(|field| field.value)
+        let known = name.as_str();
+        self.0.iter().filter(move |field| is(field.name, known)).map(|field| field.value)
     }
 }
 

@@ -38,7 +38,7 @@ use super::refusal::Refusal;
 use super::stall::{Patience, Stall};
 use super::worker::Worker;
 
-use admit::{Arrived, Passage};
+use admit::{Arrived, Passage, Passing};
 use wire::{Over, Writing, poll_read};
 
 /// How many bytes of requests that were not asked for yet are read.
@@ -78,10 +78,26 @@ pub(super) enum Ending {
 
 /// What came of a head.
 enum Next {
-    Arrived(Box<Arrived>),
+    /// A request that passes.
+    Passes(Box<Passing>),
+    /// It was refused, and the answer is out.
+    Told,
+    /// It was refused, and the client has not taken all of the answer.
+    Telling(Box<Told>),
     /// It is not the lane's.
     Engine,
-    Panicked,
+    /// It made us panic.
+    Panicked(Box<Exchange>),
+}
+
+/// An answer of the gateway's own, up to its end.
+struct Told {
+    text: Vec<u8>,
+    /// How much of it is out.
+    written: usize,
+    /// Counted when the answer is out.
+    _exchange: Exchange,
+    _in_progress: InProgress,
 }
 
 /// Why a request is not served.
@@ -115,9 +131,11 @@ impl Lane {
     pub(super) async fn run(mut self) -> Ending {
         loop {
             let served = match poll_fn(|cx| self.poll_next(cx)).await {
-                Ok(Next::Arrived(arrived)) => Box::pin(self.serve(*arrived)).await,
+                Ok(Next::Passes(passing)) => Box::pin(self.serve(passing)).await,
+                Ok(Next::Told) => Ok(()),
+                Ok(Next::Telling(told)) => Box::pin(self.tell(told)).await,
                 Ok(Next::Engine) => return Ending::Engine(self.io, self.held),
-                Ok(Next::Panicked) => Box::pin(self.tell_panic()).await,
+                Ok(Next::Panicked(mut exchange)) => Box::pin(self.tell_panic(&mut exchange)).await,
                 Err(over) => Err(over),
             };
             match served {
@@ -134,8 +152,8 @@ impl Lane {
         loop {
             if self.held.len() > self.looked {
                 let held = std::mem::take(&mut self.held);
-                if let Some(next) = self.look(held.as_slice()) {
-                    return Poll::Ready(Ok(next));
+                if let Some(next) = self.look(held.as_slice(), cx) {
+                    return Poll::Ready(next);
                 }
             }
             if self.held.is_empty() && self.worker.is_draining.get() {
@@ -146,7 +164,7 @@ impl Lane {
             let next = match read {
                 Poll::Ready(Ok(0) | Err(_)) => Some(Err(Over::Gone)),
                 Poll::Ready(Ok(count)) if self.held.is_empty() => {
-                    self.look(memory.get(..count).unwrap_or_default()).map(Ok)
+                    self.look(memory.get(..count).unwrap_or_default(), cx)
                 }
                 Poll::Ready(Ok(count)) => {
                     self.held.extend_from_slice(memory.get(..count).unwrap_or_default());
@@ -165,7 +183,7 @@ impl Lane {
     }
 
     /// Looks at `bytes`, which begin with a head, and holds what of them is not used.
-    fn look(&mut self, bytes: &[u8]) -> Option<Next> {
+    fn look(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> Option<Result<Next, Over>> {
         let (next, used) = match self.head.read(bytes, &self.bounds) {
             Ok(None) => {
                 if self.looked == 0 {
@@ -173,8 +191,11 @@ impl Lane {
                 }
                 (None, 0)
             }
-            Err(_) | Ok(Some((_, Framing::Chunked))) => (Some(Next::Engine), 0),
-            Ok(Some((length, Framing::Length(body)))) => self.arrive(bytes, length, body),
+            Err(_) | Ok(Some((_, Framing::Chunked))) => (Some(Ok(Next::Engine)), 0),
+            Ok(Some((length, Framing::Length(body)))) => {
+                let (next, used) = self.arrive(bytes, (length, body), cx);
+                (Some(next), used)
+            }
         };
         self.held = bytes.get(used..).unwrap_or_default().to_vec();
         self.looked = if next.is_none() { self.held.len() } else { 0 };
@@ -182,50 +203,80 @@ impl Lane {
     }
 
     /// A head of `length` bytes, behind which a body of `body` bytes comes, is whole. With it how many bytes it used.
-    fn arrive(&mut self, bytes: &[u8], length: usize, body: u64) -> (Option<Next>, usize) {
+    fn arrive(
+        &mut self,
+        bytes: &[u8],
+        (length, body): (usize, u64),
+        cx: &mut Context<'_>,
+    ) -> (Result<Next, Over>, usize) {
         let (head, rest) = bytes.split_at_checked(length).unwrap_or((bytes, &[]));
         let arrived = catch_unwind(AssertUnwindSafe(|| self.worker.arrive(&self.client, head, body)));
-        let Ok(arrived) = arrived else { return (Some(Next::Panicked), length) };
-        let Some(mut arrived) = arrived else { return (Some(Next::Engine), 0) };
-        let here = rest.len().min(usize::try_from(body).unwrap_or(usize::MAX));
-        if let Ok(passage) = &mut arrived.judged {
-            passage.request.text.extend_from_slice(rest.get(..here).unwrap_or_default());
-        }
-        arrived.exchange.received(here as u64);
-        self.body_left = body - here as u64;
+        let Ok(arrived) = arrived else {
+            let exchange = self.worker.begin(&self.client, &super::answer::unread(http::Method::default()));
+            return (Ok(Next::Panicked(Box::new(exchange))), length);
+        };
+        let Some(Arrived { mut exchange, judged, closes }) = arrived else { return (Ok(Next::Engine), 0) };
+        let here = rest.get(..usize::try_from(body).unwrap_or(usize::MAX)).unwrap_or(rest);
+        exchange.received(here.len() as u64);
+        self.body_left = body - here.len() as u64;
         self.head = Head::default();
         let pulse = self.heads.pulse();
         pulse.head_ended();
-        self.is_last = arrived.closes || pulse.retires() || self.worker.is_draining.get();
+        self.is_last = closes || pulse.retires() || self.worker.is_draining.get();
         self.has_replied = false;
-        (Some(Next::Arrived(Box::new(arrived))), length + here)
+        let next = match judged {
+            Ok(mut passage) => {
+                passage.request.text.extend_from_slice(here);
+                Ok(Next::Passes(Box::new(Passing { exchange, passage })))
+            }
+            Err(refusal) => self.refuse_at_once(refusal, exchange, cx),
+        };
+        (next, length + here.len())
+    }
+
+    /// The answer to a request that does not pass. Mostly the socket takes it all, and there is nothing to remember.
+    fn refuse_at_once(&mut self, refusal: Refusal, mut exchange: Exchange, cx: &mut Context<'_>) -> Result<Next, Over> {
+        let in_progress = InProgress::new(&self.heads);
+        let text = catch_unwind(AssertUnwindSafe(|| self.compose_refusal(refusal, &mut exchange)));
+        let Ok(text) = text else { return Ok(Next::Panicked(Box::new(exchange))) };
+        self.has_replied = true;
+        let mut writing = Writing { first: &text, second: &[] };
+        match writing.poll(&mut self.io, self.heads.pulse(), cx) {
+            Poll::Ready(written) => {
+                self.worker.buffers.done_with(text);
+                written.map(|()| Next::Told)
+            }
+            Poll::Pending => {
+                let written = text.len() - writing.first.len();
+                Ok(Next::Telling(Box::new(Told { text, written, _exchange: exchange, _in_progress: in_progress })))
+            }
+        }
+    }
+
+    /// Writes what is left of an answer.
+    async fn tell(&mut self, told: Box<Told>) -> Result<(), Over> {
+        self.write(told.text.get(told.written..).unwrap_or_default(), &[]).await
     }
 
     /// Serves one request, whatever becomes of it.
-    async fn serve(&mut self, arrived: Arrived) -> Result<(), Over> {
+    async fn serve(&mut self, mut passing: Box<Passing>) -> Result<(), Over> {
         let _in_progress = InProgress::new(&self.heads);
         let served = {
-            let mut serving = pin!(self.answer(arrived));
+            let mut serving = pin!(self.answer(&mut passing));
             poll_fn(|cx| poll_surviving(serving.as_mut(), cx)).await
         };
         match served {
             Ok(served) => served,
-            Err(_) => Box::pin(self.tell_panic()).await,
+            Err(_) => Box::pin(self.tell_panic(&mut passing.exchange)).await,
         }
     }
 
-    async fn answer(&mut self, arrived: Arrived) -> Result<(), Over> {
-        let Arrived { mut exchange, judged, .. } = arrived;
-        let trouble = match judged {
-            Ok(mut passage) => match self.pass(&mut exchange, &mut passage).await {
-                Ok(()) => return Ok(()),
-                Err(trouble) => trouble,
-            },
-            Err(refusal) => Trouble::Refused(refusal),
-        };
-        match trouble {
-            Trouble::Refused(refusal) => self.refuse(refusal, exchange).await,
-            Trouble::Over(over) => Err(over),
+    async fn answer(&mut self, passing: &mut Passing) -> Result<(), Over> {
+        let Passing { exchange, passage } = passing;
+        match self.pass(exchange, passage).await {
+            Ok(()) => Ok(()),
+            Err(Trouble::Refused(refusal)) => self.refuse(refusal, exchange).await,
+            Err(Trouble::Over(over)) => Err(over),
         }
     }
 
@@ -295,26 +346,30 @@ impl Lane {
     }
 
     /// The gateway's own answer.
-    async fn refuse(&mut self, refusal: Refusal, mut exchange: Exchange) -> Result<(), Over> {
-        self.is_last |= refusal.closes() || self.body_left > 0;
-        exchange.refused(&refusal);
-        let mut text = self.worker.buffers.text();
-        let date = self.worker.date();
-        let (status, length) = reply::refuse(refusal, &exchange, self.is_last, &date, &mut text);
-        exchange.status = status;
-        exchange.sent(length as u64);
+    async fn refuse(&mut self, refusal: Refusal, exchange: &mut Exchange) -> Result<(), Over> {
+        let text = self.compose_refusal(refusal, exchange);
         let written = self.write(&text, &[]).await;
         self.worker.buffers.done_with(text);
         written
     }
 
+    fn compose_refusal(&mut self, refusal: Refusal, exchange: &mut Exchange) -> Vec<u8> {
+        self.is_last |= refusal.closes() || self.body_left > 0;
+        exchange.refused(&refusal);
+        let mut text = self.worker.buffers.text();
+        let date = self.worker.date();
+        let (status, length) = reply::refuse(refusal, exchange, self.is_last, &date, &mut text);
+        exchange.status = status;
+        exchange.sent(length as u64);
+        text
+    }
+
     /// A request has panicked: it is answered once, if nothing of an answer is out.
-    async fn tell_panic(&mut self) -> Result<(), Over> {
+    async fn tell_panic(&mut self, exchange: &mut Exchange) -> Result<(), Over> {
         error!(client = %self.client.address, "a request panicked");
         if self.has_replied {
             return Err(Over::BrokenOff);
         }
-        let exchange = self.worker.begin(&self.client, &super::answer::unread(http::Method::default()));
         self.refuse(Refusal::Internal, exchange).await
     }
 

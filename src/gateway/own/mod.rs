@@ -22,7 +22,7 @@ use crate::config::{Auth, Config};
 use crate::domain::{Digest, KeyId, Plan, TokenId};
 
 use super::body::ReplyBody;
-use super::exchange::Exchange;
+use super::exchange::{Exchange, target_in};
 use super::path::{self, Normalised};
 use super::refusal::Refusal;
 use super::reply::NO_STORE;
@@ -140,7 +140,7 @@ impl Worker {
         let (mut head, body) = request.into_parts();
         headers::host_of(&head.uri, &head.headers)?;
         let (route, called, target) = choose(&site, &head)?;
-        exchange.on_route(route, || target);
+        exchange.on_route(route, || target_in(&target));
         let permit = self.judge(exchange, route, &mut head)?;
         self.note_use(&permit, exchange, (route, &head.headers));
         self.limit(&permit, exchange)?;

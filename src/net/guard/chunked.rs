@@ -222,7 +222,7 @@ mod tests {
                 chunked.read(piece);
             }
             assert_eq!(String::from_utf8_lossy(&whole), plain, "{size}");
-            assert_eq!(chunked.extra() as usize, body.len() - plain.len());
+            assert_eq!(chunked.extra(), (body.len() - plain.len()) as u64);
         }
     }
 

@@ -195,8 +195,8 @@ pub fn take_material(fields: &mut Fields) -> Material {
 /// The counts that a caller confirms.
 pub fn take_confirm(fields: &mut Fields) -> Option<Affected> {
     fields.take_object("confirm", |counts| {
-        let (ends, revives) = (counts.take("ends", count), counts.take("revives", count));
-        Some(Affected { ends: ends.unwrap_or_default(), revives: revives.unwrap_or_default() })
+        let (ends, revives) = (counts.take_required("ends", count), counts.take_required("revives", count));
+        Some(Affected { ends: ends?, revives: revives? })
     })
 }
 

@@ -9,6 +9,7 @@ pub mod audit;
 pub mod backup;
 pub mod batch;
 pub mod call;
+mod calls;
 pub mod console;
 pub mod etag;
 pub mod events;
@@ -19,6 +20,7 @@ pub mod guard;
 pub mod json;
 pub mod keys;
 pub mod list;
+pub mod openapi;
 pub mod problem;
 pub mod query;
 mod refused;
@@ -42,7 +44,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, patch, post};
+use axum::routing::get;
 use http::HeaderValue;
 use http::header::CACHE_CONTROL;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -120,32 +122,9 @@ pub struct Admin {
 
 /// The admin port's calls.
 pub fn router(admin: Admin) -> Router {
-    let calls = Router::new()
-        .route("/v1/keys", get(list::list).post(keys::create))
-        .route("/v1/keys/{key}", get(keys::show).patch(keys::edit).delete(keys::delete))
-        .route("/v1/keys/{key}/renew", post(renewal::renew))
-        .route("/v1/keys/{key}/renewal", patch(renewal::change_plan))
-        .route("/v1/keys/{key}/delete-old", post(renewal::delete_old))
-        .route("/v1/keys/{key}/undo", post(renewal::undo))
-        .route("/v1/admins", get(admins::list).post(admins::create))
-        .route("/v1/admins/{admin}", get(admins::show).patch(admins::edit).delete(admins::delete))
-        .route("/v1/admins/{admin}/renew", post(admins::renew))
-        .route("/v1/admins/{admin}/renewal", patch(admins::change_plan))
-        .route("/v1/admins/{admin}/delete-old", post(admins::delete_old))
-        .route("/v1/admins/{admin}/undo", post(admins::undo))
-        .route("/v1/import", post(batch::import))
-        .route("/v1/apply", post(batch::apply))
-        .route("/v1/backup", get(backup::take))
-        .route("/v1/restore", post(backup::restore))
-        .route("/v1/audit", get(audit::list))
-        .route("/v1/audit/export", get(export::export))
-        .route("/v1/events", get(events::follow))
-        .route("/v1/settings", get(settings::show).patch(settings::change))
-        .route("/v1/status", get(status::show))
-        .route("/v1/reload", post(status::reload))
-        .route("/metrics", get(status::metrics))
-        .route("/livez", get(status::livez))
-        .route("/readyz", get(status::readyz));
+    let served = |routes: Router<Admin>, call: calls::Entry| routes.route(call.path, call.handler);
+    let calls = calls::table().into_iter().fold(Router::new(), served);
+    let calls = calls.route("/docs/{version}/{name}", get(openapi::serve_asset));
     let hosts = admin.hosts.clone();
     let calls = calls.layer(from_fn_with_state(admin.clone(), refused::recorded));
     let calls = finished(calls, admin.clone());

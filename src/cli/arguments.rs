@@ -71,6 +71,8 @@ pub(super) enum Command {
     },
     /// Print the JSON schema of the configuration file
     Schema,
+    /// Print the `OpenAPI` document of the admin port
+    Openapi,
 }
 
 /// The commands that ask a running gateway.

@@ -1,4 +1,4 @@
-//! The commands that need no gateway to talk to: `serve`, `check`, `schema`, `admins rescue`, and the start of `demo`.
+//! The commands that need no gateway to talk to: `serve`, `check`, `schema`, `openapi`, `admins rescue`, and the start of `demo`.
 //!
 //! Promises: a wrong configuration is exit code 2, with every mistake on stderr.
 //! Deliberately does not: read TOML or open ports; `config` and `serve` do.
@@ -19,6 +19,7 @@ use super::session::Reader;
 use super::shapes::Issued;
 use super::terminal::Terminal;
 use super::trust::Trust;
+use crate::admin;
 use crate::config::{self, Config};
 use crate::domain::Secret;
 use crate::serve::{self, Source};
@@ -63,6 +64,12 @@ pub(super) fn rescue(path: Option<&Path>, terminal: &mut Terminal, reader: Reade
 pub(super) fn schema(terminal: &mut Terminal) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(&config::schema());
     terminal.answer(&text.map_err(|error| Failure::failed(format!("the schema cannot be written: {error}")))?)
+}
+
+/// `relevo openapi`
+pub(super) fn openapi(terminal: &mut Terminal) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(admin::openapi::document());
+    terminal.answer(&text.map_err(|error| Failure::failed(format!("the document cannot be written: {error}")))?)
 }
 
 /// `relevo demo`: runs until it is told to stop.

@@ -74,6 +74,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Serve(configured) => return local::serve(configured.config.as_deref()),
         Command::Check(configured) => local::check(configured.config.as_deref(), &mut terminal, reader)?,
         Command::Schema => local::schema(&mut terminal)?,
+        Command::Openapi => local::openapi(&mut terminal)?,
         Command::Completions { shell } => terminal.answer(&pages::completions(shell))?,
         Command::Man { command } => terminal.answer(&pages::man(&command)?)?,
         Command::Client(ClientCommand::Audit(Audit { command: Some(AuditCommand::Verify(verify)), .. }))

@@ -24,6 +24,7 @@ mod kill;
 mod late;
 mod limits;
 mod mistakes;
+mod openapi;
 mod overload;
 mod own;
 mod paths;

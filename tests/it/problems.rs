@@ -176,3 +176,18 @@ fn every_problem_of_the_gateway_is_told_as_published() {
 fn every_problem_of_the_admin_port_is_told_as_published() {
     admin::CASES.iter().for_each(Case::check);
 }
+
+#[test]
+fn the_page_of_problems_tells_every_code_once_with_its_status() {
+    let page = include_str!("../../docs/problems.md");
+    let rows: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | ")).collect();
+    let told: BTreeSet<_> = rows.iter().map(|(code, _)| *code).collect();
+    assert_eq!(told.len(), rows.len(), "a code is told twice");
+    let mut expected = gateways_own();
+    expected.extend(Code::ALL.iter().map(|code| code.as_str()));
+    assert_eq!(told, expected);
+    for code in Code::ALL {
+        let (_, row) = rows.iter().find(|(told, _)| *told == code.as_str()).expect("told");
+        assert!(row.starts_with(code.status().as_str()), "{}: {row}", code.as_str());
+    }
+}

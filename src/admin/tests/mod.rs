@@ -4,6 +4,7 @@ mod admins;
 mod door;
 mod keys;
 mod lists;
+mod openapi;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

@@ -4,12 +4,19 @@ use serde::Deserialize;
 
 use crate::domain::{Lifetime, Span, Timestamp};
 
-/// A key.
+/// A key, or an administrator.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Key {
     pub(super) id: String,
     pub(super) name: String,
+    #[serde(default)]
     pub(super) roles: Vec<String>,
+    /// An administrator's.
+    #[serde(default)]
+    pub(super) permissions: Vec<String>,
+    /// An administrator's.
+    #[serde(default)]
+    pub(super) limited_to_role: Option<String>,
     pub(super) status: String,
     pub(super) owner: Option<String>,
     pub(super) note: Option<String>,
@@ -110,6 +117,7 @@ pub(super) struct Caller {
 /// A page of the list.
 #[derive(Debug, Deserialize)]
 pub(super) struct Keys {
+    #[serde(alias = "admins")]
     pub(super) keys: Vec<Key>,
     #[serde(default)]
     pub(super) total: usize,
@@ -118,6 +126,7 @@ pub(super) struct Keys {
 /// A key, and its new token in the one answer that has it.
 #[derive(Debug, Deserialize)]
 pub(super) struct Made {
+    #[serde(alias = "admin")]
     pub(super) key: Key,
     pub(super) token: Option<String>,
 }
@@ -142,6 +151,11 @@ impl Key {
     /// Whether it accepts tokens.
     pub(super) fn is_active(&self) -> bool {
         self.status == "active"
+    }
+
+    /// What it carries: roles, or an administrator's permissions.
+    pub(super) fn carried(&self) -> &[String] {
+        if self.permissions.is_empty() { &self.roles } else { &self.permissions }
     }
 
     /// The token in this state.

@@ -26,7 +26,7 @@ const MOST: u64 = 500;
 const HISTORY: usize = 12;
 
 /// The actions that can be looked for.
-const ACTIONS: [&str; 14] = [
+const ACTIONS: [&str; 19] = [
     "key.created",
     "key.edited",
     "key.activated",
@@ -41,6 +41,11 @@ const ACTIONS: [&str; 14] = [
     "settings.changed",
     "command.refused",
     "audit.pruned",
+    "admin.created",
+    "admin.edited",
+    "admin.activated",
+    "admin.deactivated",
+    "admin.deleted",
 ];
 
 #[derive(Deserialize)]
@@ -83,7 +88,7 @@ pub(super) struct Line {
     pub(super) what: String,
     pub(super) actor: String,
     pub(super) address: Option<String>,
-    /// The key's id and name.
+    /// Where the key's page is, or the administrator's, and his name.
     pub(super) key: Option<(String, String)>,
     /// What is different: the field, what was, what is.
     pub(super) changes: Vec<(String, String, String)>,
@@ -213,7 +218,7 @@ impl Line {
             || event.action.starts_with("renewal.")
             || event.action.starts_with("token.")
             || event.action == "command.refused";
-        let key = event.key.clone().filter(|_| is_of_key);
+        let part = if event.action.starts_with("admin.") { Some("admins") } else { is_of_key.then_some("keys") };
         let tone = match event.action.as_str() {
             "renewal.opened" | "renewal.held" | "renewal.plan_changed" => "old",
             "renewal.adopted" | "renewal.completed" => "new",
@@ -224,7 +229,9 @@ impl Line {
             what: word_of(page, &event.action),
             actor: event.actor.clone(),
             address: event.address.clone(),
-            key: key.map(|id| (fact("name").unwrap_or(&id).to_owned(), id)).map(|(name, id)| (id, name)),
+            key: part
+                .zip(event.key.as_deref())
+                .map(|(part, id)| (super::way(part, id, None), fact("name").unwrap_or(id).to_owned())),
             changes: changes(event, page),
             tone,
         }
@@ -233,9 +240,10 @@ impl Line {
 
 /// The attributes that an edit has changed.
 fn changes(event: &Event, page: &Page) -> Vec<(String, String, String)> {
-    const FIELDS: [(&str, &str); 9] = [
+    let fields: [(&str, &str); 10] = [
         ("name", "key-identification"),
-        ("roles", "roles"),
+        ("roles", if event.action.starts_with("admin.") { "admins-roles" } else { "roles" }),
+        ("limited_to_role", "limited-to"),
         ("owner", "owner"),
         ("note", "note"),
         ("labels", "labels"),
@@ -250,7 +258,7 @@ fn changes(event: &Event, page: &Page) -> Vec<(String, String, String)> {
     let (Some(before), Some(after)) = (&event.before, &event.after) else { return Vec::new() };
     let differs = |(field, _): &(&str, &str)| before[field] != after[field];
     let told = |(field, label): (&str, &str)| (page.t(label), plain(&before[field]), plain(&after[field]));
-    FIELDS.into_iter().filter(differs).map(told).collect()
+    fields.into_iter().filter(differs).map(told).collect()
 }
 
 /// A value as text.

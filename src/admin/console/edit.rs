@@ -16,6 +16,7 @@ use super::page::Page;
 use super::trouble::Trouble;
 use super::visit::Visit;
 use super::{html, way};
+use crate::domain::{Permission, Realm};
 
 /// What the form of a key holds.
 #[derive(Default)]
@@ -26,6 +27,9 @@ struct Draft {
     note: String,
     addresses: String,
     self_service: bool,
+    /// An administrator's permissions; none, and the form is a key's.
+    choices: Vec<Choice>,
+    limited_to: String,
     /// `settings`, `own` or `never`.
     duration: String,
     /// The key's own.
@@ -33,6 +37,26 @@ struct Draft {
     version: Option<u64>,
     /// The fields with a mistake.
     wrong: Vec<String>,
+}
+
+/// A permission that can be given.
+struct Choice {
+    name: &'static str,
+    text: String,
+    is_given: bool,
+}
+
+impl Choice {
+    /// Those that whoever is signed in has himself, if these are the pages of administrators.
+    fn all(page: &Page, is_given: impl Fn(&str) -> bool) -> Vec<Self> {
+        let own = Permission::ALL.iter().map(|permission| permission.as_str()).filter(|name| page.may(name));
+        let choice = |name: &'static str| Self {
+            name,
+            text: page.t(&format!("permission-{}", name.replace(':', "-"))),
+            is_given: is_given(name),
+        };
+        if page.realm() == Realm::Admin { own.map(choice).collect() } else { Vec::new() }
+    }
 }
 
 /// How many tokens a change ends and revives.
@@ -85,7 +109,19 @@ struct DeletePage {
 }
 
 impl Draft {
-    fn of_form(form: &Form) -> Self {
+    /// That of something new.
+    fn new(page: &Page) -> Self {
+        let duration = if page.realm() == Realm::Admin { "never" } else { "settings" };
+        let own_limit = page.who.as_ref().and_then(|who| who.authority.limited_to.as_ref());
+        Self {
+            choices: Choice::all(page, |_| false),
+            limited_to: own_limit.map(|role| role.as_str().to_owned()).unwrap_or_default(),
+            duration: duration.into(),
+            ..Self::default()
+        }
+    }
+
+    fn of_form(page: &Page, form: &Form) -> Self {
         let text = |name: &str| form.text(name).to_owned();
         Self {
             name: text("name"),
@@ -93,6 +129,8 @@ impl Draft {
             owner: text("owner"),
             note: text("note"),
             addresses: text("addresses"),
+            choices: Choice::all(page, |name| form.is_ticked(&format!("may-{name}"))),
+            limited_to: text("limited_to"),
             self_service: form.is_ticked("self_service"),
             duration: text("duration"),
             span: text("span"),
@@ -101,7 +139,7 @@ impl Draft {
         }
     }
 
-    fn of_key(key: &Key) -> Self {
+    fn of_key(page: &Page, key: &Key) -> Self {
         let (duration, span) = match key.duration {
             None => ("settings", String::new()),
             Some(crate::domain::Lifetime::Never) => ("never", String::new()),
@@ -113,6 +151,8 @@ impl Draft {
             owner: key.owner.clone().unwrap_or_default(),
             note: key.note.clone().unwrap_or_default(),
             addresses: key.allowed_addresses.join(" "),
+            choices: Choice::all(page, |name| key.permissions.iter().any(|given| given == name)),
+            limited_to: key.limited_to_role.clone().unwrap_or_default(),
             self_service: key.self_service,
             duration: duration.into(),
             span,
@@ -132,21 +172,26 @@ impl Draft {
             "own" => self.span.as_str().into(),
             _ => Value::Null,
         };
+        let own = if self.choices.is_empty() {
+            [("roles", words(&self.roles).into()), ("self_service", self.self_service.into())]
+        } else {
+            let given_ones = self.choices.iter().filter(|choice| choice.is_given).map(|choice| choice.name);
+            [("permissions", given_ones.collect()), ("limited_to_role", given(&self.limited_to))]
+        };
         let fields = [
             ("name", self.name.as_str().into()),
-            ("roles", words(&self.roles).into()),
             ("owner", given(&self.owner)),
             ("note", given(&self.note)),
             ("allowed_addresses", words(&self.addresses).into()),
-            ("self_service", self.self_service.into()),
             ("duration", duration),
         ];
-        fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        fields.into_iter().chain(own).map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     /// Marks the fields that the refusal names. `false` if it names none of this form's.
     fn mark(&mut self, refused: &Refused) -> bool {
-        const FIELDS: [&str; 6] = ["name", "roles", "owner", "note", "allowed_addresses", "duration"];
+        const FIELDS: [&str; 7] =
+            ["name", "roles", "limited_to_role", "owner", "note", "allowed_addresses", "duration"];
         if refused.code == "name_taken" {
             self.wrong.push("taken".into());
         }
@@ -166,14 +211,14 @@ impl Draft {
 
 /// `GET /console/keys/new`
 pub(super) async fn ask_generate(visit: Visit) -> Response {
-    let draft = Draft { duration: "settings".into(), ..Draft::default() };
+    let draft = Draft::new(&visit.page);
     html(&EditPage { page: visit.page, key: None, draft, mistake: None, consequences: None })
 }
 
 /// `POST /console/keys/new`
 pub(super) async fn generate(visit: Visit, form: Form) -> Result<Response, Trouble> {
-    let mut draft = Draft::of_form(&form);
-    let ask = Ask::new(Method::POST, &["keys"]).body(draft.body().into());
+    let mut draft = Draft::of_form(&visit.page, &form);
+    let ask = Ask::new(Method::POST, &[visit.page.part()]).body(draft.body().into());
     match visit.try_ask::<Made>(ask).await {
         Ok(made) => {
             let token = made.token.unwrap_or_default();
@@ -189,26 +234,26 @@ pub(super) async fn generate(visit: Visit, form: Form) -> Result<Response, Troub
 
 /// `GET /console/keys/{key}/edit`
 pub(super) async fn ask_edit(visit: Visit, Path(key): Path<String>) -> Result<Response, Trouble> {
-    let key: Key = visit.ask(Ask::new(Method::GET, &["keys", &key])).await?;
-    let draft = Draft::of_key(&key);
+    let key: Key = visit.ask(Ask::new(Method::GET, &[visit.page.part(), &key])).await?;
+    let draft = Draft::of_key(&visit.page, &key);
     Ok(html(&EditPage { page: visit.page, key: Some((key.id, key.name)), draft, mistake: None, consequences: None }))
 }
 
 /// `POST /console/keys/{key}/edit`
 pub(super) async fn edit(visit: Visit, Path(key): Path<String>, form: Form) -> Result<Response, Trouble> {
-    let mut draft = Draft::of_form(&form);
+    let mut draft = Draft::of_form(&visit.page, &form);
     let mut body = draft.body();
     body.extend(confirmed(&form).map(|confirm| ("confirm".to_owned(), confirm)));
-    let ask = Ask::new(Method::PATCH, &["keys", &key]).body(body.into()).if_at(draft.version);
+    let ask = Ask::new(Method::PATCH, &[visit.page.part(), &key]).body(body.into()).if_at(draft.version);
     let refused = match visit.try_ask::<Key>(ask).await {
-        Ok(key) => return Ok(Redirect::to(&way(&key.id, Some("edited"))).into_response()),
+        Ok(key) => return Ok(Redirect::to(&way(visit.page.part(), &key.id, Some("edited"))).into_response()),
         Err(refused) => refused,
     };
     let consequences = consequences(&visit.page, &refused);
     if consequences.is_none() && !draft.mark(&refused) {
         return Err(visit.trouble(refused));
     }
-    let known: Key = visit.ask(Ask::new(Method::GET, &["keys", &key])).await?;
+    let known: Key = visit.ask(Ask::new(Method::GET, &[visit.page.part(), &key])).await?;
     let key = Some((known.id, known.name));
     let page = EditPage { page: visit.page.clone(), key, draft, mistake: None, consequences };
     Ok((StatusCode::CONFLICT, html(&page)).into_response())
@@ -237,7 +282,7 @@ pub(super) fn affected(page: &Page, refused: &Refused) -> String {
 
 /// `GET /console/keys/{key}/switch`
 pub(super) async fn ask_switch(visit: Visit, Path(key): Path<String>) -> Result<Response, Trouble> {
-    let key: Key = visit.ask(Ask::new(Method::GET, &["keys", &key])).await?;
+    let key: Key = visit.ask(Ask::new(Method::GET, &[visit.page.part(), &key])).await?;
     let is_active = key.is_active();
     Ok(html(&SwitchPage { page: visit.page, id: key.id, name: key.name, version: key.version, is_active }))
 }
@@ -246,9 +291,9 @@ pub(super) async fn ask_switch(visit: Visit, Path(key): Path<String>) -> Result<
 pub(super) async fn switch(visit: Visit, Path(key): Path<String>, form: Form) -> Result<Response, Trouble> {
     let (status, done) =
         if form.text("to") == "active" { ("active", "activated") } else { ("inactive", "deactivated") };
-    let ask = Ask::new(Method::PATCH, &["keys", &key]).body(json!({ "status": status }));
+    let ask = Ask::new(Method::PATCH, &[visit.page.part(), &key]).body(json!({ "status": status }));
     let key: Key = visit.ask(ask.if_at(form.text("version").parse().ok())).await?;
-    Ok(Redirect::to(&way(&key.id, Some(done))).into_response())
+    Ok(Redirect::to(&way(visit.page.part(), &key.id, Some(done))).into_response())
 }
 
 /// `GET /console/keys/{key}/delete`
@@ -257,7 +302,7 @@ pub(super) async fn ask_delete(visit: Visit, Path(key): Path<String>) -> Result<
 }
 
 async fn deletion(visit: &Visit, key: &str) -> Result<DeletePage, Trouble> {
-    let key: Key = visit.ask(Ask::new(Method::GET, &["keys", key])).await?;
+    let key: Key = visit.ask(Ask::new(Method::GET, &[visit.page.part(), key])).await?;
     let last_used = key.tokens.iter().filter_map(|token| token.usage.last_used_at).max();
     let page = visit.page.clone();
     let last_used = last_used.map(|at| page.words.ago(at, visit.now));
@@ -271,6 +316,6 @@ pub(super) async fn delete(visit: Visit, Path(key): Path<String>, form: Form) ->
         return Ok((StatusCode::BAD_REQUEST, html(&page)).into_response());
     }
     let version = form.text("version").parse().ok();
-    visit.ask::<Value>(Ask::new(Method::DELETE, &["keys", &key]).if_at(version)).await?;
-    Ok(Redirect::to("/console/keys?done=deleted").into_response())
+    visit.ask::<Value>(Ask::new(Method::DELETE, &[visit.page.part(), &key]).if_at(version)).await?;
+    Ok(Redirect::to(&format!("/console/{}?done=deleted", visit.page.part())).into_response())
 }

@@ -31,6 +31,7 @@ struct KeyPage {
     note: Option<String>,
     addresses: Vec<String>,
     roles: Vec<String>,
+    limited_to: Option<String>,
     duration: String,
     limits: Vec<String>,
     open: Option<Open>,
@@ -133,19 +134,21 @@ fn limits_in_words(limits: &Limits, words: Words) -> Vec<String> {
 
 /// `GET /console/keys/{key}`
 pub(super) async fn show(visit: Visit, Path(key): Path<String>, Query(told): Query<Told>) -> Result<Response, Trouble> {
-    let key: Key = visit.ask(Ask::new(Method::GET, &["keys", &key])).await?;
+    let key: Key = visit.ask(Ask::new(Method::GET, &[visit.page.part(), &key])).await?;
     let history = super::audit::history(&visit, &key.id).await;
     let (page, words) = (visit.page.clone(), visit.page.words);
     let duration = key.duration.map_or_else(|| page.t("duration-of-settings"), |duration| words.lifetime(duration));
+    let roles = key.carried().to_vec();
     Ok(html(&KeyPage {
         row: Row::of(&key, &page, visit.now),
         open: Open::of(&key, &page, visit.now),
         history,
-        done: words.known(&format!("done-{}", told.done)),
+        done: page.known(&format!("done-{}", told.done)),
         limits: key.limits.as_ref().map(|limits| limits_in_words(limits, words)).unwrap_or_default(),
         note: key.note,
         addresses: key.allowed_addresses,
-        roles: key.roles,
+        limited_to: key.limited_to_role,
+        roles,
         duration,
         page,
     }))

@@ -16,6 +16,7 @@ use super::row::Row;
 use super::trouble::Trouble;
 use super::visit::Visit;
 use super::{Desk, html};
+use crate::domain::Realm;
 
 /// How many keys a page shows.
 const PAGE: usize = 25;
@@ -35,6 +36,9 @@ pub(super) struct Wanted {
     page: String,
     #[serde(default)]
     done: String,
+    /// Whose list it is.
+    #[serde(skip)]
+    part: &'static str,
 }
 
 /// A choice among filters.
@@ -88,7 +92,8 @@ const SORTS: [&str; 8] = ["name", "-name", "created", "-created", "last_used", "
 
 impl Wanted {
     /// What is asked, with everything that means nothing left out.
-    fn sane(mut self) -> Self {
+    fn sane(mut self, part: &'static str) -> Self {
+        self.part = part;
         if !SORTS.contains(&self.sort.as_str()) {
             self.sort = "-created".into();
         }
@@ -106,7 +111,7 @@ impl Wanted {
     /// The address of a list like this one.
     fn href(&self, show: &str, sort: &str, page: usize) -> String {
         let q = utf8_percent_encode(&self.q, NON_ALPHANUMERIC);
-        format!("/console/keys?q={q}&show={show}&sort={sort}&page={page}")
+        format!("/console/{}?q={q}&show={show}&sort={sort}&page={page}", self.part)
     }
 
     fn head(&self, page: &Page, label: &str, column: &str) -> Head {
@@ -129,7 +134,7 @@ impl Wanted {
         if !self.q.trim().is_empty() {
             query.push(("q", self.q.trim()));
         }
-        Ask::new(Method::GET, &["keys"]).query(&query)
+        Ask::new(Method::GET, &[self.part]).query(&query)
     }
 }
 
@@ -139,13 +144,16 @@ pub(super) async fn list(
     visit: Visit,
     Query(wanted): Query<Wanted>,
 ) -> Result<Response, Trouble> {
-    let wanted = wanted.sane();
+    let wanted = wanted.sane(visit.page.part());
     let answer: Keys = visit.ask(wanted.ask()).await?;
-    let status: Status = visit.ask(Ask::new(Method::GET, &["status"])).await?;
-    Ok(html(&page_of(&visit, &wanted, &answer, &status)).into_response())
+    let renewals_open = match visit.page.realm() {
+        Realm::Gateway => visit.ask::<Status>(Ask::new(Method::GET, &["status"])).await?.renewals_open,
+        Realm::Admin => answer.keys.iter().filter(|key| key.renewal.is_some()).count(),
+    };
+    Ok(html(&page_of(&visit, &wanted, &answer, renewals_open)).into_response())
 }
 
-fn page_of(visit: &Visit, wanted: &Wanted, answer: &Keys, status: &Status) -> KeysPage {
+fn page_of(visit: &Visit, wanted: &Wanted, answer: &Keys, renewals_open: usize) -> KeysPage {
     let (page, words) = (&visit.page, visit.page.words);
     let number = wanted.number();
     let first = (number - 1) * PAGE;
@@ -156,20 +164,20 @@ fn page_of(visit: &Visit, wanted: &Wanted, answer: &Keys, status: &Status) -> Ke
         href: wanted.href(value, &wanted.sort, 1),
         is_chosen: value == wanted.show,
     };
-    let is_pending = status.renewals_open > 0 && wanted.show != "renewing";
+    let is_pending = renewals_open > 0 && wanted.show != "renewing";
     let (from, to, of) = (words.number(first + 1), words.number(last), words.number(answer.total));
     KeysPage {
         choices: FILTERS.into_iter().map(choice).collect(),
         left_heads: [wanted.head(page, "key", "name"), wanted.head(page, "token-duration", "expires")],
         right_heads: [wanted.head(page, "created", "created"), wanted.head(page, "last-used", "last_used")],
         rows: answer.keys.iter().map(|key| Row::of(key, page, visit.now)).collect(),
-        found: words.count("keys-found", answer.total),
-        pending: is_pending.then(|| words.count("pending-banner", status.renewals_open)),
+        found: page.count("keys-found", answer.total),
+        pending: is_pending.then(|| page.count("pending-banner", renewals_open)),
         previous: (number > 1).then(|| turn(number - 1)),
         next: (last < answer.total && number < LAST_PAGE).then(|| turn(number + 1)),
         place: words.fill("keys-place", &[("from", &from), ("to", &to), ("of", &of)]),
         is_filtered: !wanted.q.trim().is_empty() || wanted.show != "all",
-        done: page.words.known(&format!("done-{}", wanted.done)),
+        done: page.known(&format!("done-{}", wanted.done)),
         page: page.clone(),
         q: wanted.q.clone(),
         show: wanted.show.clone(),

@@ -60,23 +60,31 @@ pub fn router(admin: Admin, calls: Router) -> Router {
         .route("/console/link/{code}", get(entry::link_form).post(entry::follow_link))
         .route("/console/sign-out", post(entry::sign_out))
         .route("/console/preferences", post(preferences::set))
-        .route("/console/keys", get(keys::list))
-        .route("/console/keys/new", get(edit::ask_generate).post(edit::generate))
-        .route("/console/keys/{key}", get(key::show))
-        .route("/console/keys/{key}/edit", get(edit::ask_edit).post(edit::edit))
-        .route("/console/keys/{key}/switch", get(edit::ask_switch).post(edit::switch))
-        .route("/console/keys/{key}/delete", get(edit::ask_delete).post(edit::delete))
-        .route("/console/keys/{key}/renew", get(renew::back).post(renew::renew))
-        .route("/console/keys/{key}/plan", get(renew::ask_plan))
-        .route("/console/keys/{key}/complete", get(renew::back).post(renew::complete))
-        .route("/console/keys/{key}/delete-old", get(renew::ask_delete_old).post(renew::delete_old))
-        .route("/console/keys/{key}/undo", get(renew::ask_undo).post(renew::undo))
+        .merge(of("keys"))
+        .merge(of("admins"))
         .route("/console/settings", get(settings::show).post(settings::change))
         .route("/console/audit", get(audit::list))
         .route("/console/assets/{version}/{name}", get(assets::serve))
         .route("/console/{*rest}", get(trouble::nothing_here))
         .with_state(Desk { admin, calls })
         .layer(from_fn(with_policy))
+}
+
+/// The pages of keys, or those of administrators: they are the same.
+fn of(part: &str) -> Router<Desk> {
+    let way = |rest: &str| format!("/console/{part}{rest}");
+    Router::new()
+        .route(&way(""), get(keys::list))
+        .route(&way("/new"), get(edit::ask_generate).post(edit::generate))
+        .route(&way("/{key}"), get(key::show))
+        .route(&way("/{key}/edit"), get(edit::ask_edit).post(edit::edit))
+        .route(&way("/{key}/switch"), get(edit::ask_switch).post(edit::switch))
+        .route(&way("/{key}/delete"), get(edit::ask_delete).post(edit::delete))
+        .route(&way("/{key}/renew"), get(renew::back).post(renew::renew))
+        .route(&way("/{key}/plan"), get(renew::ask_plan))
+        .route(&way("/{key}/complete"), get(renew::back).post(renew::complete))
+        .route(&way("/{key}/delete-old"), get(renew::ask_delete_old).post(renew::delete_old))
+        .route(&way("/{key}/undo"), get(renew::ask_undo).post(renew::undo))
 }
 
 /// Sets what a browser must hold itself to.
@@ -101,10 +109,10 @@ fn is_secure(parts: &http::request::Parts) -> bool {
     parts.extensions.get::<super::server::Secured>().is_some()
 }
 
-/// Where a key's page is; `done` is what it says has been done.
-fn way(key: &str, done: Option<&str>) -> String {
+/// Where the page of a key or administrator is; `done` is what it says has been done.
+fn way(part: &str, key: &str, done: Option<&str>) -> String {
     let key = percent_encoding::utf8_percent_encode(key, api::SEGMENT);
-    done.map_or_else(|| format!("/console/keys/{key}"), |done| format!("/console/keys/{key}?done={done}"))
+    done.map_or_else(|| format!("/console/{part}/{key}"), |done| format!("/console/{part}/{key}?done={done}"))
 }
 
 /// A template's HTML, or the failure to make it.

@@ -1,9 +1,11 @@
 //! What stands around every page: language, theme, who is signed in, where one is.
 
+use std::borrow::Cow;
+
 use super::super::session::Administrator;
 use super::assets;
 use super::words::{Language, Words};
-use crate::domain::Permission;
+use crate::domain::{Permission, Realm};
 
 /// Light, dark, or as the system says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -48,9 +50,58 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// The message `key`.
+    /// The message `key`; among administrators the one about them, if there is one.
     pub(super) fn t(&self, key: &str) -> String {
-        self.words.t(key)
+        self.words.t(&self.own(key))
+    }
+
+    /// The same, if there is one.
+    pub(super) fn known(&self, key: &str) -> Option<String> {
+        self.words.known(&self.own(key))
+    }
+
+    /// The same about `name`, which comes from outside.
+    pub(super) fn about(&self, key: &str, name: &str) -> String {
+        self.words.about(&self.own(key), name)
+    }
+
+    /// The same about so many.
+    pub(super) fn count(&self, key: &str, count: usize) -> String {
+        self.words.count(&self.own(key), count)
+    }
+
+    fn own<'k>(&self, key: &'k str) -> Cow<'k, str> {
+        let of_administrators = (self.realm() == Realm::Admin).then(|| format!("admins-{key}"));
+        let known = of_administrators.filter(|key| self.words.knows(key));
+        known.map_or(Cow::Borrowed(key), Cow::Owned)
+    }
+
+    /// Whose pages these are: those of keys, or of administrators.
+    pub(super) fn realm(&self) -> Realm {
+        if self.is_in("/console/admins") { Realm::Admin } else { Realm::Gateway }
+    }
+
+    /// What these pages are called in addresses, and what the API calls what they show.
+    pub(super) fn part(&self) -> &'static str {
+        match self.realm() {
+            Realm::Gateway => "keys",
+            Realm::Admin => "admins",
+        }
+    }
+
+    /// Whether whoever is signed in may generate what these pages show.
+    pub(super) fn may_write(&self) -> bool {
+        self.may(Permission::to_write(self.realm()).as_str())
+    }
+
+    /// Whether he may renew its tokens.
+    pub(super) fn may_renew(&self) -> bool {
+        self.may(Permission::to_renew(self.realm()).as_str())
+    }
+
+    /// Whether he may change somebody with these permissions: not who may do more than himself.
+    pub(super) fn commands(&self, permissions: &[String]) -> bool {
+        permissions.iter().all(|permission| self.may(permission))
     }
 
     /// Whether whoever is signed in has the permission.
@@ -88,5 +139,28 @@ impl Page {
     /// The themes, for the switch.
     pub(super) fn themes() -> [Theme; 3] {
         Theme::ALL
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_of_administrators_speak_of_administrators_in_every_language() {
+        let english = include_str!("locales/en/console.ftl");
+        let own = english.lines().filter_map(|line| line.strip_prefix("admins-")?.split(" =").next());
+        let own: Vec<_> = own.collect();
+        assert!(own.len() > 30, "{own:?}");
+        for words in Language::ALL.map(Words) {
+            let page = |here: &str| Page { words, theme: Theme::System, who: None, here: here.into() };
+            for key in &own {
+                assert!(words.knows(key), "{key} is of nobody else's pages");
+                assert_eq!(page("/console/admins/x?y").own(key), format!("admins-{key}"));
+                assert_eq!(page("/console/keys").own(key), *key);
+            }
+            assert_eq!(page("/console/admins").own("copy-title"), "copy-title");
+            assert_eq!(page("/console/administrators").own("key"), "key");
+        }
     }
 }

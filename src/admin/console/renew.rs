@@ -98,14 +98,14 @@ impl ClosePage {
 }
 
 /// `GET …/renew` and `…/complete`: there is nothing to see; an address can be typed again.
-pub(super) async fn back(_: Visit, Path(key): Path<String>) -> Redirect {
-    Redirect::to(&way(&key, None))
+pub(super) async fn back(visit: Visit, Path(key): Path<String>) -> Redirect {
+    Redirect::to(&way(visit.page.part(), &key, None))
 }
 
 /// `POST /console/keys/{key}/renew`
 pub(super) async fn renew(visit: Visit, Path(key): Path<String>) -> Result<Response, Trouble> {
     // Always "later": a lost answer must not leave a key whose token nobody knows.
-    let ask = Ask::new(Method::POST, &["keys", &key, "renew"]).body(json!({"delete_old": "later"}));
+    let ask = Ask::new(Method::POST, &[visit.page.part(), &key, "renew"]).body(json!({"delete_old": "later"}));
     let made: Made = visit.ask(ask).await?;
     Ok(html(&TokenPage {
         page: visit.page.clone(),
@@ -124,7 +124,7 @@ pub(super) async fn complete(visit: Visit, Path(key): Path<String>, form: Form) 
     let asked = match form.text("plan") {
         "now" => {
             return match end(&visit, &key, Ending::DeleteOld, None).await {
-                Ok(_) => Ok(Redirect::to(&way(&key, Some("completed"))).into_response()),
+                Ok(_) => Ok(Redirect::to(&way(visit.page.part(), &key, Some("completed"))).into_response()),
                 Err(refused) => Err(visit.trouble(refused)),
             };
         }
@@ -133,9 +133,9 @@ pub(super) async fn complete(visit: Visit, Path(key): Path<String>, form: Form) 
         _ => Ok(json!("later")),
     };
     let Ok(plan) = asked else { return choose_again(&visit, &key, &form, visit.page.t("span-mistake")).await };
-    let ask = Ask::new(Method::PATCH, &["keys", &key, "renewal"]).body(json!({"delete_old": plan}));
+    let ask = Ask::new(Method::PATCH, &[visit.page.part(), &key, "renewal"]).body(json!({"delete_old": plan}));
     match visit.try_ask::<Value>(ask).await {
-        Ok(_) => Ok(Redirect::to(&way(&key, Some("planned"))).into_response()),
+        Ok(_) => Ok(Redirect::to(&way(visit.page.part(), &key, Some("planned"))).into_response()),
         Err(refused) if refused.code == "invalid_request" => {
             choose_again(&visit, &key, &form, visit.page.t("span-mistake")).await
         }
@@ -157,7 +157,7 @@ fn span(form: &Form, name: &str) -> Result<String, ()> {
 
 /// The choice once more, with what was wrong with it. The token has been shown.
 async fn choose_again(visit: &Visit, key: &str, form: &Form, mistake: String) -> Result<Response, Trouble> {
-    let key: Key = visit.ask(Ask::new(Method::GET, &["keys", key])).await?;
+    let key: Key = visit.ask(Ask::new(Method::GET, &[visit.page.part(), key])).await?;
     let text = |name: &str| form.text(name).to_owned();
     let page = TokenPage {
         page: visit.page.clone(),
@@ -179,9 +179,9 @@ async fn choose_again(visit: &Visit, key: &str, form: &Form, mistake: String) ->
 
 /// `GET …/plan`: the choice again, later.
 pub(super) async fn ask_plan(visit: Visit, Path(key): Path<String>) -> Result<Response, Trouble> {
-    let key: Key = visit.ask(Ask::new(Method::GET, &["keys", &key])).await?;
+    let key: Key = visit.ask(Ask::new(Method::GET, &[visit.page.part(), &key])).await?;
     if key.renewal.is_none() {
-        return Ok(Redirect::to(&way(&key.id, None)).into_response());
+        return Ok(Redirect::to(&way(visit.page.part(), &key.id, None)).into_response());
     }
     Ok(html(&TokenPage {
         page: visit.page.clone(),
@@ -206,9 +206,9 @@ pub(super) async fn ask_undo(visit: Visit, Path(key): Path<String>) -> Result<Re
 }
 
 async fn ask(visit: &Visit, key: &str, ending: Ending) -> Result<Response, Trouble> {
-    let key: Key = visit.ask(Ask::new(Method::GET, &["keys", key])).await?;
+    let key: Key = visit.ask(Ask::new(Method::GET, &[visit.page.part(), key])).await?;
     let Some(open) = Open::of(&key, &visit.page, visit.now) else {
-        return Ok(Redirect::to(&way(&key.id, None)).into_response());
+        return Ok(Redirect::to(&way(visit.page.part(), &key.id, None)).into_response());
     };
     let page = visit.page.clone();
     Ok(html(&ClosePage { page, id: key.id, name: key.name, version: key.version, open, ending }))
@@ -230,12 +230,12 @@ async fn close(visit: &Visit, key: &str, form: &Form, ending: Ending) -> Result<
         Ending::Undo => "undone",
     };
     match end(visit, key, ending, form.text("version").parse().ok()).await {
-        Ok(_) => Ok(Redirect::to(&way(key, Some(done))).into_response()),
+        Ok(_) => Ok(Redirect::to(&way(visit.page.part(), key, Some(done))).into_response()),
         Err(refused) => Err(visit.trouble(refused)),
     }
 }
 
 /// Closes the renewal, if the key is at the version that was looked at.
 async fn end(visit: &Visit, key: &str, ending: Ending, version: Option<u64>) -> Result<Value, Refused> {
-    visit.try_ask(Ask::new(Method::POST, &["keys", key, ending.word()]).if_at(version)).await
+    visit.try_ask(Ask::new(Method::POST, &[visit.page.part(), key, ending.word()]).if_at(version)).await
 }

@@ -6,6 +6,7 @@ use super::page::Page;
 use crate::domain::Timestamp;
 
 /// A key's row.
+#[expect(clippy::struct_excessive_bools, reason = "what a row shows or does not are flags of a template")]
 pub(super) struct Row {
     pub(super) id: String,
     pub(super) name: String,
@@ -17,6 +18,10 @@ pub(super) struct Row {
     pub(super) created: Moment,
     pub(super) created_day: Moment,
     pub(super) last_used: Option<Distance>,
+    /// Whether whoever looks at it may renew its token.
+    pub(super) may_renew: bool,
+    /// Whether he may change it.
+    pub(super) may_write: bool,
     pub(super) is_active: bool,
     pub(super) is_renewing: bool,
     pub(super) is_held: bool,
@@ -32,8 +37,10 @@ impl Row {
             id: key.id.clone(),
             name: key.name.clone(),
             owner: key.owner.clone(),
-            roles: key.roles.iter().take(ROLES).cloned().collect(),
-            more_roles: key.roles.len().saturating_sub(ROLES),
+            roles: key.carried().iter().take(ROLES).cloned().collect(),
+            more_roles: key.carried().len().saturating_sub(ROLES),
+            may_renew: page.may_renew() && page.commands(&key.permissions),
+            may_write: page.may_write() && page.commands(&key.permissions),
             tokens: key.tokens.iter().map(|token| Side::of(token, page, now)).collect(),
             created: page.words.moment(key.created_at),
             created_day: page.words.day(key.created_at),

@@ -46,7 +46,7 @@ impl Trouble {
 pub(super) fn explained(page: &Page, refused: &Refused) -> (String, String) {
     let code = refused.code.replace('_', "-");
     let told = |part: &str| {
-        let own = page.words.known(&format!("trouble-{code}-{part}"));
+        let own = page.known(&format!("trouble-{code}-{part}"));
         own.unwrap_or_else(|| page.t(&format!("trouble-other-{part}")))
     };
     (told("title"), told("advice"))

@@ -128,6 +128,12 @@ impl Words {
         MESSAGES.try_lookup(self.0.id(), key)
     }
 
+    /// Whether there is a message `key`, whatever its variables.
+    pub(super) fn knows(self, key: &str) -> bool {
+        let any = ["name", "count", "n"].map(|name| (Cow::Borrowed(name), FluentValue::from(1)));
+        MESSAGES.try_lookup_with_args(self.0.id(), key, &HashMap::from(any)).is_some()
+    }
+
     /// A number, its thousands set apart as the language does.
     pub(super) fn number(self, number: impl TryInto<u64>) -> String {
         let digits = number.try_into().unwrap_or(u64::MAX).to_string();

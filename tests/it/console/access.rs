@@ -7,14 +7,14 @@ use super::super::support::gateway::TestGateway;
 use super::super::support::request::{Request, request};
 use super::{Browser, ENGLISH, gateway, sign_in};
 
-fn ask(gateway: &TestGateway, request: &Request) -> RawResponse {
+pub(super) fn ask(gateway: &TestGateway, request: &Request) -> RawResponse {
     let mut client = RawClient::connect(gateway.admin_address());
     client.send(&request.bytes());
     client.read_response()
 }
 
 /// The form of a page, sent from that page.
-fn form(gateway: &TestGateway, path: &str, fields: &str) -> Request {
+pub(super) fn form(gateway: &TestGateway, path: &str, fields: &str) -> Request {
     let origin = format!("http://{}", gateway.admin_address());
     let host = gateway.admin_address().to_string();
     let sent = request("POST", path).host(&host).header("Origin", &origin);
@@ -23,14 +23,19 @@ fn form(gateway: &TestGateway, path: &str, fields: &str) -> Request {
 
 /// The cookie of a session by the first administrator.
 fn session(gateway: &TestGateway) -> String {
-    let reply = ask(gateway, &form(gateway, "/console/sign-in", &format!("token={}", gateway.root_token())));
+    session_of(gateway, gateway.root_token())
+}
+
+/// The cookie of a session by whoever has this token.
+pub(super) fn session_of(gateway: &TestGateway, token: &str) -> String {
+    let reply = ask(gateway, &form(gateway, "/console/sign-in", &format!("token={token}")));
     assert_eq!((reply.status, reply.header("location")), (303, Some("/console/")), "{}", reply.text());
     let cookie = reply.header("set-cookie").expect("a cookie");
     assert!(cookie.contains("; HttpOnly; SameSite=Strict"), "{cookie}");
     cookie.split(';').next().expect("a pair").to_owned()
 }
 
-fn page(gateway: &TestGateway, path: &str, cookie: &str) -> RawResponse {
+pub(super) fn page(gateway: &TestGateway, path: &str, cookie: &str) -> RawResponse {
     let host = gateway.admin_address().to_string();
     ask(gateway, &request("GET", path).host(&host).header("Cookie", cookie))
 }

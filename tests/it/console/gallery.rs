@@ -45,6 +45,7 @@ pub(super) fn furnish(gateway: &TestGateway) -> Vec<Scene> {
     gateway.clock.advance(Span::hours(26));
     gateway.status_with(&mobile);
     gateway.status_with(&new);
+    let (team, auditor) = appoint(gateway);
     vec![
         scene("sign-in", "/console/sign-in", &[]),
         scene("overview", "/console/", &[]),
@@ -63,9 +64,28 @@ pub(super) fn furnish(gateway: &TestGateway) -> Vec<Scene> {
         scene("delete", format!("/console/keys/{}/delete", mobile.id), &[]),
         scene("settings", "/console/settings", &[]),
         scene("audit", "/console/audit", &[]),
+        scene("admins", "/console/admins", &[]),
+        scene("admin", format!("/console/admins/{team}"), &[]),
+        scene("admin-new", "/console/admins/new", &[]),
+        scene("admin-edit", format!("/console/admins/{team}/edit"), &[]),
+        scene("admin-delete", format!("/console/admins/{auditor}/delete"), &[]),
         scene("trouble", "/console/nothing-here", &[]),
         scene("token", format!("/console/keys/{}", gone.id), &[".head .primary"]),
     ]
+}
+
+/// Two administrators, of whom the first is being renewed: their ids.
+fn appoint(gateway: &TestGateway) -> (String, String) {
+    let made = |body: serde_json::Value| {
+        let made = gateway.admin("POST", "/v1/admins", Some(&body)).json;
+        made["admin"]["id"].as_str().expect("an id").to_owned()
+    };
+    let team = made(json!({"name": "orders-team", "permissions": ["keys:read", "keys:renew"],
+        "limited_to_role": "orders:read", "owner": "Orders"}));
+    let auditor =
+        made(json!({"name": "auditor", "permissions": ["audit:read"], "duration": "10d", "owner": "Compliance"}));
+    gateway.admin("POST", &format!("/v1/admins/{team}/renew"), None);
+    (team, auditor)
 }
 
 /// Puts the browser into this theme and width.

@@ -1,6 +1,7 @@
 //! The console in a real browser, with the data plane beside it: what the page says is what requests meet.
 
 mod access;
+mod admins;
 mod flow;
 mod gallery;
 mod life;

@@ -87,7 +87,7 @@
       secret.removeAttribute("value");
     });
     window.addEventListener("pageshow", (event) => {
-      if (event.persisted) location.replace("/console/keys");
+      if (event.persisted) location.replace(location.pathname.split("/").slice(0, 3).join("/"));
     });
   }
 

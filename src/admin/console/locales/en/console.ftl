@@ -355,3 +355,53 @@ limit-concurrent = { $count ->
     [one] { $n } request under way at a time
    *[other] { $n } requests under way at a time
 }
+
+# Administrators
+nav-admins = Administrators
+admins-nav-keys = Administrators
+admins-generate-key = Create administrator
+admins-key = Administrator
+admins-key-identification = Name
+admins-keys-found = { $count ->
+    [one] { $n } administrator
+   *[other] { $n } administrators
+}
+admins-none-found = No administrator matches
+admins-show-every-key = Show every administrator
+admins-search-label = Search by name, id, permission or owner
+admins-pending-banner = { $count ->
+    [one] { $n } administrator has an old token that awaits deletion.
+   *[other] { $n } administrators have an old token that awaits deletion.
+}
+admins-about-key = About this administrator
+admins-roles = Permissions
+admins-no-roles-more = None: nothing can be seen or done
+admins-edit-key = Edit administrator
+admins-delete-key = Delete administrator
+admins-key-generated = Administrator created
+admins-copy-lead = Give it to { $name }. The old token still works.
+admins-copy-lead-new = Give it to { $name }. It is the only way to sign in as this administrator.
+admins-name-hint = A name of 1 to 120 characters that no other administrator has; without / \ ? # % and without control characters. It stands in the audit log.
+admins-next-after = The old token is deleted at the deadline if the new one has been used by then. If not, it stays, and the renewal is held.
+admins-delete-lead = Every token of { $name } is refused from now on, and the name is free again. What was done under it stays in the audit log.
+admins-deactivate-lead = While { $name } is inactive, every call with these tokens is refused, and sessions end. The tokens stay and work again once the administrator is active.
+admins-activate-lead = From now on the tokens of { $name } are accepted again.
+admins-done-activated = The administrator is active.
+admins-done-deactivated = The administrator is inactive.
+admins-done-deleted = The administrator is deleted.
+admins-active = Active
+admins-inactive = Inactive
+admins-to-keys = Go to the administrators
+admins-trouble-version-mismatch-title = The administrator has changed meanwhile
+admins-trouble-version-mismatch-advice = Somebody else was faster. Nothing was done. Look again, then decide.
+admins-trouble-name-taken-advice = Another administrator has this name. Choose a different one.
+limited-to = Limited to the role
+limited-to-hint = Only keys that carry this role can be seen and changed. Empty: every key.
+permissions-hint = Nobody grants what he lacks: what you may not do yourself is not listed.
+permission-keys-read = See keys, settings and status
+permission-keys-write = Create, edit, switch and delete keys
+permission-keys-renew = Renew tokens, delete old ones, undo
+permission-settings-write = Change settings, reload
+permission-audit-read = Read the audit log
+permission-metrics-read = Read metrics
+permission-admins-write = Create, edit, renew and delete administrators

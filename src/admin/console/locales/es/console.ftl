@@ -355,3 +355,53 @@ limit-concurrent = { $count ->
     [one] { $n } petición en curso a la vez
    *[other] { $n } peticiones en curso a la vez
 }
+
+# Administradores
+nav-admins = Administradores
+admins-nav-keys = Administradores
+admins-generate-key = Crear administrador
+admins-key = Administrador
+admins-key-identification = Nombre
+admins-keys-found = { $count ->
+    [one] { $n } administrador
+   *[other] { $n } administradores
+}
+admins-none-found = Ningún administrador coincide
+admins-show-every-key = Mostrar todos los administradores
+admins-search-label = Buscar por nombre, id, permiso o responsable
+admins-pending-banner = { $count ->
+    [one] { $n } administrador tiene un token antiguo pendiente de eliminar.
+   *[other] { $n } administradores tienen un token antiguo pendiente de eliminar.
+}
+admins-about-key = Sobre este administrador
+admins-roles = Permisos
+admins-no-roles-more = Ninguno: no puede ver ni hacer nada
+admins-edit-key = Editar administrador
+admins-delete-key = Eliminar administrador
+admins-key-generated = Administrador creado
+admins-copy-lead = Entréguelo a { $name }. El token antiguo sigue funcionando.
+admins-copy-lead-new = Entréguelo a { $name }. Es la única forma de entrar como este administrador.
+admins-name-hint = Un nombre de 1 a 120 caracteres que no tenga otro administrador; sin / \ ? # % ni caracteres de control. Figura en la auditoría.
+admins-next-after = El token antiguo se elimina en la fecha límite si para entonces se ha usado el nuevo. Si no, se conserva y la renovación queda retenida.
+admins-delete-lead = Todos los tokens de { $name } se rechazan desde ahora y el nombre queda libre. Lo que se hizo con él permanece en la auditoría.
+admins-deactivate-lead = Mientras { $name } esté inactivo se rechaza toda llamada con sus tokens y sus sesiones terminan. Los tokens se conservan y vuelven a funcionar cuando esté activo.
+admins-activate-lead = Desde ahora los tokens de { $name } se aceptan de nuevo.
+admins-done-activated = El administrador está activo.
+admins-done-deactivated = El administrador está inactivo.
+admins-done-deleted = El administrador se ha eliminado.
+admins-active = Activo
+admins-inactive = Inactivo
+admins-to-keys = Ir a los administradores
+admins-trouble-version-mismatch-title = El administrador ha cambiado entretanto
+admins-trouble-version-mismatch-advice = Alguien fue más rápido. No se ha hecho nada. Mírelo de nuevo y decida.
+admins-trouble-name-taken-advice = Otro administrador tiene ese nombre. Elija otro.
+limited-to = Limitado al rol
+limited-to-hint = Solo ve y modifica las claves con este rol. Vacío: todas las claves.
+permissions-hint = Nadie concede lo que no tiene: lo que usted no puede hacer no aparece en la lista.
+permission-keys-read = Ver claves, ajustes y estado
+permission-keys-write = Crear, editar, activar, desactivar y eliminar claves
+permission-keys-renew = Renovar tokens, eliminar los antiguos, deshacer
+permission-settings-write = Cambiar los ajustes, recargar
+permission-audit-read = Leer la auditoría
+permission-metrics-read = Leer las métricas
+permission-admins-write = Crear, editar, renovar y eliminar administradores

@@ -355,3 +355,53 @@ limit-concurrent = { $count ->
     [one] { $n } requisição em andamento por vez
    *[other] { $n } requisições em andamento por vez
 }
+
+# Administradores
+nav-admins = Administradores
+admins-nav-keys = Administradores
+admins-generate-key = Criar administrador
+admins-key = Administrador
+admins-key-identification = Nome
+admins-keys-found = { $count ->
+    [one] { $n } administrador
+   *[other] { $n } administradores
+}
+admins-none-found = Nenhum administrador corresponde
+admins-show-every-key = Mostrar todos os administradores
+admins-search-label = Buscar por nome, id, permissão ou responsável
+admins-pending-banner = { $count ->
+    [one] { $n } administrador tem um token antigo à espera de exclusão.
+   *[other] { $n } administradores têm um token antigo à espera de exclusão.
+}
+admins-about-key = Sobre este administrador
+admins-roles = Permissões
+admins-no-roles-more = Nenhuma: não pode ver nem fazer nada
+admins-edit-key = Editar administrador
+admins-delete-key = Excluir administrador
+admins-key-generated = Administrador criado
+admins-copy-lead = Entregue-o a { $name }. O token antigo continua funcionando.
+admins-copy-lead-new = Entregue-o a { $name }. É a única forma de entrar como este administrador.
+admins-name-hint = Um nome de 1 a 120 caracteres que nenhum outro administrador tenha; sem / \ ? # % e sem caracteres de controle. Ele consta na auditoria.
+admins-next-after = O token antigo é excluído no prazo se até lá o novo tiver sido usado. Se não, ele fica, e a renovação é retida.
+admins-delete-lead = Todos os tokens de { $name } são recusados a partir de agora, e o nome fica livre. O que foi feito com ele permanece na auditoria.
+admins-deactivate-lead = Enquanto { $name } estiver inativo, toda chamada com seus tokens é recusada, e suas sessões terminam. Os tokens ficam e voltam a funcionar quando ele estiver ativo.
+admins-activate-lead = A partir de agora os tokens de { $name } são aceitos de novo.
+admins-done-activated = O administrador está ativo.
+admins-done-deactivated = O administrador está inativo.
+admins-done-deleted = O administrador foi excluído.
+admins-active = Ativo
+admins-inactive = Inativo
+admins-to-keys = Ir para os administradores
+admins-trouble-version-mismatch-title = O administrador mudou nesse meio-tempo
+admins-trouble-version-mismatch-advice = Alguém foi mais rápido. Nada foi feito. Olhe de novo e decida.
+admins-trouble-name-taken-advice = Outro administrador tem esse nome. Escolha outro.
+limited-to = Limitado ao papel
+limited-to-hint = Só vê e altera chaves com este papel. Vazio: todas as chaves.
+permissions-hint = Ninguém concede o que não tem: o que você não pode fazer não aparece na lista.
+permission-keys-read = Ver chaves, configurações e estado
+permission-keys-write = Criar, editar, ativar, desativar e excluir chaves
+permission-keys-renew = Renovar tokens, excluir os antigos, desfazer
+permission-settings-write = Alterar configurações, recarregar
+permission-audit-read = Ler a auditoria
+permission-metrics-read = Ler as métricas
+permission-admins-write = Criar, editar, renovar e excluir administradores

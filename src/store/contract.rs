@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Conflict, EventQuery, Feed, KeyRef, Notice, Store, StoreError, What, Write};
+use crate::domain::audit::PrunedFacts;
+use crate::domain::chain::{Verified, Verifier};
 use crate::domain::{
-    Action, ActionName, Actor, ApiKey, Digest, EndReason, Ended, EventDraft, EventId, Facts, KeyId, KeyName, Lifetime,
-    Origin, Realm, RecordHash, Revision, Settings, Span, Status, Timestamp, Token, TokenId, Tokens, Version,
+    Action, ActionName, Actor, ApiKey, Digest, EndReason, Ended, EventDraft, EventId, Facts, Head, KeyId, KeyName,
+    Lifetime, Origin, Realm, RecordHash, Revision, Settings, Span, Status, Timestamp, Token, TokenId, Tokens, Version,
     audit::KeyFacts,
 };
 
@@ -365,6 +367,74 @@ pub(super) async fn events_come_in_pages_and_through_filters(store: impl Store) 
     let created = ActionName(Action::Created, Realm::Gateway);
     assert_eq!(revisions(EventQuery { action: Some(created), ..all.clone() }).await.len(), 9);
     assert_eq!(revisions(EventQuery { after: Revision(9), ..all }).await, Vec::<u64>::new());
+}
+
+/// Whether the whole log is in its place, these heads included.
+async fn verified(store: &impl Store, known: &[Head]) -> Verified {
+    let mut verifier = Verifier::knowing(known.to_vec());
+    loop {
+        let records = store.records(verifier.head().revision, 7).await.expect("read");
+        if records.is_empty() {
+            return verifier.finish().expect("whole");
+        }
+        assert!(records.len() <= 7);
+        for record in records {
+            verifier.take(record.line.as_bytes()).expect("in its place");
+            assert_eq!(verifier.head().revision, record.revision);
+        }
+    }
+}
+
+pub(super) async fn each_event_holds_the_hash_of_the_one_before(store: impl Store) {
+    assert_eq!(store.head().await.expect("read"), Head::of_nothing());
+    let mut heads = Vec::new();
+    for number in 1..=9 {
+        let key = key(number, &format!("key {number}"));
+        let two = vec![draft(number, Action::Created, Some(&key)), draft(number + 100, Action::Edited, Some(&key))];
+        let revision = store.commit(vec![write(What::Create(key.clone()), two)]).await.expect("committed");
+        let head = store.head().await.expect("read");
+        assert_eq!(head.revision, revision);
+        heads.push(head);
+        store.commit(vec![write(What::Replace(key, revision), Vec::new())]).await.expect("committed");
+        assert_eq!(store.head().await.expect("read"), head, "what has no event does not lengthen the chain");
+    }
+    conflict(&store, vec![create(&key(10, "key 1"))]).await;
+    let whole = verified(&store, &heads).await;
+    assert_eq!((whole.records, whole.head, whole.removed), (18, heads[8], None));
+    let page = store.events(EventQuery { after: Revision(1), limit: 1, ..EventQuery::default() }).await.expect("read");
+    let first = store.records(Revision(0), 1).await.expect("read");
+    assert_eq!(page.events[0].previous, RecordHash::of(first[0].line.as_bytes()));
+}
+
+pub(super) async fn the_oldest_events_go_for_their_age_and_tell_of_it(store: impl Store) {
+    const OLD: u64 = 1_500; // more than go at once
+    let at = |number, written_at| EventDraft { written_at, ..draft(number, Action::Edited, None) };
+    let (old, young) = (NOW, NOW.plus(Span::days(1)));
+    let events = (0..OLD).map(|number| at(number, old)).chain([at(OLD, young), at(OLD + 1, old)]).collect();
+    let last = store.commit(vec![write(What::Events, events)]).await.expect("committed");
+    let (mut feed, mut mirror) = (store.subscribe(), Mirror::default());
+    mirror.follow(&mut *feed, last).await;
+    let kept = store.records(Revision(OLD - 1), 1).await.expect("read")[0].clone();
+    let told = || draft(9_999, Action::AuditPruned, None);
+    assert!(!store.prune_events(old, told()).await.expect("nothing is older"));
+    for more in [true, true, false] {
+        assert_eq!(store.prune_events(young, told()).await.expect("pruned"), more);
+    }
+    let records = store.records(Revision(0), 100).await.expect("read");
+    let revisions: Vec<u64> = records.iter().map(|record| record.revision.0).collect();
+    assert_eq!(
+        revisions,
+        [OLD + 1, OLD + 2, OLD + 3, OLD + 4],
+        "an old one behind a young one stays: there are no gaps"
+    );
+    let head = Head { revision: kept.revision, hash: RecordHash::of(kept.line.as_bytes()) };
+    let page = store.events(EventQuery { limit: 9, ..EventQuery::default() }).await.expect("read");
+    let last_told = page.events[3].after.clone();
+    let facts = PrunedFacts { through: head.revision, hash: head.hash, records: OLD - 1_000 };
+    assert_eq!((page.events[0].previous, last_told), (head.hash, Some(Facts::Pruned(facts))));
+    assert_eq!(verified(&store, &[head]).await.records, 4);
+    mirror.follow(&mut *feed, Revision(OLD + 4)).await;
+    assert_eq!(mirror.resets, 1);
 }
 
 pub(super) async fn settings_are_replaced_by_revision(store: impl Store) {

@@ -132,9 +132,11 @@ impl Seen<'_> {
             match model.keys.get(name) {
                 None if status == 404 => {}
                 Some(key) if status == 200 && key.is_seen_in(&view) => {
-                    let told = events
-                        .iter()
-                        .filter(|event| event["key"] == view["id"] && event["action"] != "renewal.adopted");
+                    let is_change = |event: &&Value| {
+                        let told = ["renewal.adopted", "command.refused"];
+                        event["key"] == view["id"] && !told.iter().any(|action| event["action"] == *action)
+                    };
+                    let told = events.iter().filter(is_change);
                     let told = told.count() as u64;
                     if told != key.version {
                         return Some(format!("{name} is at version {}, and {told} events tell of it", key.version));

@@ -204,7 +204,7 @@ impl ChainLine {
             }
             None => page.words.with("audit-chain-whole", "revision", &revision),
         };
-        let tone = if chain.broken.is_some() { "old" } else { "plain" };
+        let tone = if chain.broken.is_some() { "bad" } else { "plain" };
         let short = chain.hash.trim_start_matches("sha256:").chars().take(12).collect();
         Self { text, hash: chain.hash.clone(), short, tone }
     }

@@ -69,6 +69,16 @@ async fn settings_are_replaced_by_revision() {
 }
 
 #[tokio::test]
+async fn each_event_holds_the_hash_of_the_one_before() {
+    contract::each_event_holds_the_hash_of_the_one_before(fresh()).await;
+}
+
+#[tokio::test]
+async fn the_oldest_events_go_for_their_age_and_tell_of_it() {
+    contract::the_oldest_events_go_for_their_age_and_tell_of_it(fresh()).await;
+}
+
+#[tokio::test]
 async fn living_keys_are_counted_by_realm() {
     contract::living_keys_are_counted_by_realm(fresh()).await;
 }

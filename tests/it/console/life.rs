@@ -90,6 +90,7 @@ fn a_shorter_duration_tells_whose_tokens_end_before_it_ends_them() {
         assert_eq!((gateway.status_with(&key), gateway.status_with(&new)), (401, 200));
         browser.go("/console/audit?action=settings.changed").await;
         browser.wait_for_text(".lines", "7d").await;
+        browser.wait_for_text(".chain", "through revision").await;
         assert_eq!(browser.faults().await, Vec::<String>::new());
     });
 }

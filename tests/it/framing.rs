@@ -25,7 +25,7 @@ upstream = \"backend\"
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 fn gateway(backend: &Backend) -> TestGateway {
-    TestGateway::in_front_of(backend).routes(ROUTES).start()
+    TestGateway::in_front_of(backend).routes(ROUTES).secured().start()
 }
 
 /// Refused as a malformed request, with a problem that says so, unless the engine below had nothing to say.

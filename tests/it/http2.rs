@@ -2,6 +2,7 @@
 
 mod bomb;
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::support::backend::{Backend, Gate, Reply};
@@ -44,8 +45,14 @@ fn one_port_speaks_both_and_a_key_is_renewed_over_either() {
 #[test]
 fn what_http1_would_read_otherwise_is_refused_and_leaves_the_other_streams_alone() {
     let backend = Backend::answering("hello");
-    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).start();
-    let mut client = Frames::connect(gateway.addresses()[0]);
+    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).secured().start();
+    for door in gateway.doors("h2") {
+        assert_hostile_streams_are_refused(door.address, &backend);
+    }
+}
+
+fn assert_hostile_streams_are_refused(address: SocketAddr, backend: &Backend) {
+    let mut client = Frames::connect(address);
     let plain = [(":method", "GET"), (":scheme", "http")];
     let with = |more: &[(&'static str, &'static str)]| block(&[&plain[..], more].concat());
     let at = |path| [(":authority", "localhost"), (":path", path)];
@@ -79,7 +86,7 @@ fn what_http1_would_read_otherwise_is_refused_and_leaves_the_other_streams_alone
         assert!(matches!(answer, Some(Ok(400) | Err(_))) || what == "capitals", "{what}: {answer:?}");
         stream += 2;
         if answer.is_none() {
-            (client, stream) = (Frames::connect(gateway.addresses()[0]), 1);
+            (client, stream) = (Frames::connect(address), 1);
         }
         assert!(client.send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &get("/good", &[]))));
         assert_eq!(client.answer(stream), Some(Ok(200)), "after {what}");
@@ -92,21 +99,24 @@ fn what_http1_would_read_otherwise_is_refused_and_leaves_the_other_streams_alone
 #[test]
 fn no_protected_name_passes_whatever_its_spelling() {
     let backend = Backend::answering("hello");
-    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).start();
+    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).secured().start();
     let holder = gateway.create_key("ci").done();
     let bearer = format!("Bearer {}", holder.token);
-    let mut client = Frames::connect(gateway.addresses()[0]);
     let names = ["x-relevo-key-id", "x_relevo_key_id", "x-relevo_roles", "x-forwarded-for", "x_real-ip", "forwarded"];
-    let mut stream = 1;
-    for name in names {
-        for more in [vec![(name, "evil")], vec![(name, "evil"), ("authorization", &*bearer)]] {
-            let path = if more.len() == 1 { "/" } else { "/guarded" };
-            client.send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &get(path, &more)));
-            assert_eq!(client.answer(stream), Some(Ok(200)), "{name}");
-            stream += 2;
+    let doors = gateway.doors("h2");
+    for door in &doors {
+        let mut client = Frames::connect(door.address);
+        let mut stream = 1;
+        for name in names {
+            for more in [vec![(name, "evil")], vec![(name, "evil"), ("authorization", &*bearer)]] {
+                let path = if more.len() == 1 { "/" } else { "/guarded" };
+                client.send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &get(path, &more)));
+                assert_eq!(client.answer(stream), Some(Ok(200)), "{name}");
+                stream += 2;
+            }
         }
     }
-    for request in backend.wait_for(2 * names.len()) {
+    for request in backend.wait_for(2 * names.len() * doors.len()) {
         assert!(request.headers.iter().all(|(_, value)| value != "evil"), "{request:?}");
         assert!(request.all("authorization").is_empty());
     }
@@ -115,8 +125,14 @@ fn no_protected_name_passes_whatever_its_spelling() {
 #[test]
 fn more_headers_than_are_allowed_are_refused_and_so_is_a_list_without_end() {
     let backend = Backend::answering("hello");
-    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).start();
-    let address = gateway.addresses()[0];
+    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).secured().start();
+    for (place, door) in gateway.doors("h2").iter().enumerate() {
+        assert_long_lists_are_refused(door.address);
+        assert_eq!(backend.requests().len(), 2 * (place + 1));
+    }
+}
+
+fn assert_long_lists_are_refused(address: SocketAddr) {
     let mut client = Frames::connect(address);
     let many = vec![("x", "y"); 101];
     client.send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &get("/", &many)));
@@ -134,15 +150,13 @@ fn more_headers_than_are_allowed_are_refused_and_so_is_a_list_without_end() {
     let mut good = Frames::connect(address);
     good.send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &get("/", &[])));
     assert_eq!(good.answer(1), Some(Ok(200)));
-    assert_eq!(backend.requests().len(), 2);
     // Whether it is told why depends on how much was still on its way.
     assert!(client.until(GOAWAY).is_none_or(|frame| frame.payload.len() >= 8));
 }
 
 /// Keeps sending what `next` makes until the other end closes or `most` pieces are sent; beside it a good client asks all
 /// the while and gets every answer. How many pieces were sent.
-fn flood(gateway: &TestGateway, opening: &[u8], most: u32, next: impl Fn(u32) -> Vec<u8> + Send + 'static) -> u32 {
-    let address = gateway.addresses()[0];
+fn flood(address: SocketAddr, opening: &[u8], most: u32, next: impl Fn(u32) -> Vec<u8> + Send + 'static) -> u32 {
     let opening = opening.to_vec();
     let attack = std::thread::spawn(move || {
         let mut frames = Frames::connect(address);
@@ -166,31 +180,37 @@ fn flood(gateway: &TestGateway, opening: &[u8], most: u32, next: impl Fn(u32) ->
 #[test]
 fn floods_drown_nobody() {
     let backend = Backend::answering("hello");
-    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).start();
+    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).secured().start();
+    for door in gateway.doors("h2") {
+        assert_floods_drown_nobody(door.address);
+    }
+    // A request that its own client broke off is broken off to the backend too; nothing else may be wrong there.
+    let broken_off = |fault: &String| fault.starts_with("ended within a request: \"GET /flood ");
+    let faults: Vec<_> = backend.faults().into_iter().filter(|fault| !broken_off(fault)).collect();
+    assert_eq!(faults, [""; 0]);
+}
+
+fn assert_floods_drown_nobody(address: SocketAddr) {
     let open = |stream: u32, flags: u8| frame(HEADERS, flags, stream, &get("/flood", &[]));
     let reset = |stream: u32| frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes());
     let whole = END_HEADERS | END_STREAM;
 
     // Rapid reset: the limit of streams never holds, because each ends at once.
-    let sent = flood(&gateway, b"", 20_000, move |number| {
+    let sent = flood(address, b"", 20_000, move |number| {
         let each = (0..50).map(|place| 1 + 2 * (number * 50 + place));
         each.flat_map(|stream| [open(stream, whole), reset(stream)].concat()).collect()
     });
     assert!(sent < 20_000, "rapid reset goes on for ever");
     // Made you reset: the client sends what the server must reset (RFC 9113 §5.1).
-    let sent = flood(&gateway, b"", 20_000, move |number| {
+    let sent = flood(address, b"", 20_000, move |number| {
         let each = (0..50).map(|place| 1 + 2 * (number * 50 + place));
         each.flat_map(|stream| [open(stream, END_HEADERS), frame(WINDOW_UPDATE, 0, stream, &[0; 4])].concat()).collect()
     });
     assert!(sent < 20_000, "made-you-reset goes on for ever");
-    flood(&gateway, b"", 2_000, |_| frame(PING, 0, 0, &[0; 8]).repeat(20));
-    flood(&gateway, b"", 2_000, |_| frame(SETTINGS, 0, 0, &[0, 4, 0, 1, 0, 0]).repeat(20));
-    flood(&gateway, b"", 2_000, |_| frame(PRIORITY, 0, 1, &[0, 0, 0, 0, 7]).repeat(20));
-    flood(&gateway, &open(1, END_HEADERS), 2_000, |_| frame(DATA, 0, 1, b"").repeat(20));
-    // A request that its own client broke off is broken off to the backend too; nothing else may be wrong there.
-    let broken_off = |fault: &String| fault.starts_with("ended within a request: \"GET /flood ");
-    let faults: Vec<_> = backend.faults().into_iter().filter(|fault| !broken_off(fault)).collect();
-    assert_eq!(faults, [""; 0]);
+    flood(address, b"", 2_000, |_| frame(PING, 0, 0, &[0; 8]).repeat(20));
+    flood(address, b"", 2_000, |_| frame(SETTINGS, 0, 0, &[0, 4, 0, 1, 0, 0]).repeat(20));
+    flood(address, b"", 2_000, |_| frame(PRIORITY, 0, 1, &[0, 0, 0, 0, 7]).repeat(20));
+    flood(address, &open(1, END_HEADERS), 2_000, |_| frame(DATA, 0, 1, b"").repeat(20));
 }
 
 #[test]

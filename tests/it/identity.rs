@@ -73,7 +73,7 @@ fn evil(headers: &[Header]) -> Option<&Header> {
 #[test]
 fn there_is_one_host_and_it_is_a_host() {
     let backend = echo();
-    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).start();
+    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).secured().start();
     for hosts in [
         "",
         "Host:\r\n",
@@ -110,7 +110,7 @@ fn there_is_one_host_and_it_is_a_host() {
 #[test]
 fn the_host_of_the_target_and_the_host_header_agree() {
     let backend = echo();
-    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).start();
+    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).secured().start();
     for (target, host) in [
         ("http://other/open", "localhost"),
         ("http://localhost:81/open", "localhost"),
@@ -132,7 +132,7 @@ fn the_host_of_the_target_and_the_host_header_agree() {
 fn neither_host_nor_target_chooses_whom_the_gateway_dials() {
     let backend = echo();
     let elsewhere = echo();
-    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).start();
+    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).secured().start();
     let host = elsewhere.address().to_string();
     let bytes = request("GET", &format!("http://{host}/open")).host(&host).bytes();
     try_all((&gateway, &backend), &bytes, anonymous, |outcome| {
@@ -145,7 +145,7 @@ fn neither_host_nor_target_chooses_whom_the_gateway_dials() {
 #[test]
 fn connection_may_not_name_what_identifies_or_frames_a_request() {
     let backend = echo();
-    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).start();
+    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).secured().start();
     let token = gateway.create_key("ci").done().token;
     let named = ["authorization", "Host", "content-length", "Transfer-Encoding", "x-api-key", "X-Relevo-Key-Id"];
     for name in named.into_iter().chain(["x_relevo_roles", "x-forwarded-for", "Forwarded", "x-real-ip"]) {
@@ -164,7 +164,7 @@ fn connection_may_not_name_what_identifies_or_frames_a_request() {
 #[test]
 fn what_else_connection_names_over_several_lines_is_removed() {
     let backend = echo();
-    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).start();
+    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).secured().start();
     let asked = request("GET", "/open").header("Connection", "x-one").header("connection", " X-Two ,x-three");
     let asked = asked.header("X-One", "1").header("x-two", "2").header("X-THREE", "3").header("X-Four", "4");
     try_all((&gateway, &backend), &asked.bytes(), anonymous, |outcome| {
@@ -180,7 +180,7 @@ fn what_else_connection_names_over_several_lines_is_removed() {
 #[test]
 fn no_spelling_of_a_protected_header_reaches_the_backend() {
     let backend = echo();
-    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).start();
+    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).secured().start();
     let holder = gateway.create_key("ci").roles(&["orders:read"]).done();
     for name in PROTECTED.iter().chain(&FOREIGN).flat_map(|name| spellings(name)) {
         for (target, token) in
@@ -206,7 +206,7 @@ fn no_spelling_of_a_protected_header_reaches_the_backend() {
 #[test]
 fn names_that_servers_may_fold_into_a_protected_one_are_refused() {
     let backend = echo();
-    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).start();
+    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).secured().start();
     for name in ["x.relevo.key.id", "X-Relevo.Roles", "x-relevo-key-id~", "x+relevo+roles", "x-real-ip|", "x!a", "x'a"]
     {
         let bytes = request("GET", "/open").header(name, EVIL).bytes();
@@ -218,7 +218,7 @@ fn names_that_servers_may_fold_into_a_protected_one_are_refused() {
 #[test]
 fn no_protected_header_reaches_the_backend_as_a_trailer() {
     let backend = echo();
-    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).start();
+    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).secured().start();
     let token = gateway.create_key("ci").done().token;
     let names = PROTECTED.into_iter().chain(["authorization", "x-api-key", "content-length", "host"]);
     for name in names.flat_map(spellings) {
@@ -258,7 +258,7 @@ fn an_untrusted_peer_is_forwarded_as_what_the_gateway_saw() {
 #[test]
 fn two_credentials_at_once_are_refused_by_name() {
     let backend = echo();
-    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).start();
+    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).secured().start();
     let token = gateway.create_key("ci").done().token;
     let twice = [
         request("GET", "/").token(&token).header("X-API-Key", &token),
@@ -284,7 +284,7 @@ fn two_credentials_at_once_are_refused_by_name() {
 #[test]
 fn a_token_in_an_odd_form_is_no_token() {
     let backend = echo();
-    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).start();
+    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).secured().start();
     let token = gateway.create_key("ci").done().token;
     let (half, other_half) = token.split_at(20);
     let odd = [
@@ -325,7 +325,7 @@ fn a_token_in_an_odd_form_is_no_token() {
 #[test]
 fn a_token_in_the_query_or_a_cookie_is_never_one() {
     let backend = echo();
-    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).start();
+    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).secured().start();
     let token = gateway.create_key("ci").done().token;
     let asked: [Request; 3] = [
         request("GET", &format!("/?access_token={token}")),

@@ -17,6 +17,8 @@ use tempfile::TempDir;
 
 use super::backend::Backend;
 use super::client::{RawClient, RawResponse};
+use super::pairs::{Pair, trusting};
+use super::relay::Relay;
 use super::request::{Request, request};
 
 /// When the clock of a test begins: 2026-11-23, about noon.
@@ -37,6 +39,7 @@ pub(crate) struct Setup {
     folder: Option<PathBuf>,
     workers: usize,
     readiness: Readiness,
+    pair: Option<Pair>,
 }
 
 /// Whether a gateway is handed out when it is ready, or at once.
@@ -106,9 +109,20 @@ impl Setup {
         self
     }
 
+    /// With one more listener, for TLS.
+    pub(crate) fn secured(mut self) -> Self {
+        self.pair = Some(Pair::of(&["localhost"]));
+        self
+    }
+
     /// The gateway, ready.
-    pub(crate) fn start(self) -> TestGateway {
+    pub(crate) fn start(mut self) -> TestGateway {
         let own = tempfile::tempdir().expect("a folder");
+        if let Some(pair) = &self.pair {
+            let [certificate, key] = pair.write(own.path(), "door").map(|file| file.display().to_string());
+            let tls = format!("tls = [{{ certificate = '{certificate}', key = '{key}' }}]");
+            self.settings = format!("[[gateway.listeners]]\naddress = \"127.0.0.1:0\"\n{tls}\n{}", self.settings);
+        }
         let folder = self.folder.as_deref().unwrap_or(own.path());
         let store = folder.join("relevo.redb");
         let text = format!(
@@ -130,7 +144,15 @@ impl Setup {
         let root = std::fs::read_to_string(folder.join("admin.token")).expect("the first administrator's token");
         let (addresses, admin_address) = (running.gateway_addresses(), running.admin_address());
         let root = root.trim().to_owned();
-        let gateway = TestGateway { clock, addresses, admin_address, root, running: Some(running), _folder: own };
+        let gateway = TestGateway {
+            clock,
+            addresses,
+            admin_address,
+            root,
+            running: Some(running),
+            pair: self.pair,
+            _folder: own,
+        };
         match self.readiness {
             Readiness::Awaited => {
                 wait_until("the gateway is ready", || gateway.admin("GET", "/readyz", None).status == 200);
@@ -153,7 +175,14 @@ pub(crate) struct TestGateway {
     admin_address: SocketAddr,
     root: String,
     running: Option<Running>,
+    pair: Option<Pair>,
     _folder: TempDir,
+}
+
+/// Where a client connects that sends byte by byte: to the gateway in clear, or to somebody who says it over TLS.
+pub(crate) struct Door {
+    pub(crate) address: SocketAddr,
+    _relay: Option<Relay>,
 }
 
 impl Drop for TestGateway {
@@ -205,6 +234,7 @@ impl TestGateway {
             folder: None,
             workers: 2,
             readiness: Readiness::Awaited,
+            pair: None,
         }
     }
 
@@ -236,6 +266,16 @@ impl TestGateway {
     /// The data plane's address in clear.
     pub(crate) fn address(&self) -> SocketAddr {
         self.addresses[0]
+    }
+
+    /// Its doors: in clear and, if it is secured, with TLS for this protocol.
+    pub(crate) fn doors(&self, protocol: &str) -> Vec<Door> {
+        let clear = Door { address: self.addresses[0], _relay: None };
+        let secure = self.pair.as_ref().map(|pair| {
+            let relay = Relay::to(self.addresses[1], trusting(&[pair], &[protocol]));
+            Door { address: relay.address(), _relay: Some(relay) }
+        });
+        std::iter::once(clear).chain(secure).collect()
     }
 
     /// A connection to the data plane.

@@ -14,6 +14,7 @@ pub(crate) mod modern_backend;
 pub(crate) mod pairs;
 pub(crate) mod process;
 pub(crate) mod receiver;
+pub(crate) mod relay;
 pub(crate) mod request;
 pub(crate) mod sockets;
 pub(crate) mod store;

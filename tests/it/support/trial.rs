@@ -30,16 +30,17 @@ pub(crate) fn echo() -> Backend {
     Backend::replying(|request| Reply::ok(&request.target))
 }
 
-/// Sends `bytes` in every manner and hands each outcome to `judge`. `good` makes a request that must pass.
+/// Sends `bytes` through every door in every manner and hands each outcome to `judge`. `good` makes a request that must pass.
 pub(crate) fn try_all(
     (gateway, backend): (&TestGateway, &Backend),
     bytes: &[u8],
     good: impl Fn(&str) -> Request,
     judge: impl Fn(&Outcome),
 ) {
-    for sizes in MANNERS {
+    let doors = gateway.doors("http/1.1");
+    for (door, sizes) in doors.iter().flat_map(|door| MANNERS.map(|sizes| (door.address, sizes))) {
         let before = backend.requests().len();
-        let mut client = gateway.connect();
+        let mut client = RawClient::connect(door);
         if sizes.is_empty() {
             client.send(bytes);
         } else {
@@ -52,7 +53,7 @@ pub(crate) fn try_all(
         if is_open && !client.is_closing() {
             assert_gets_its_own(&mut client, &good, &format!("on the same connection after {shown:?}"));
         }
-        assert_gets_its_own(&mut gateway.connect(), &good, &format!("on a fresh connection after {shown:?}"));
+        assert_gets_its_own(&mut RawClient::connect(door), &good, &format!("on a fresh connection after {shown:?}"));
         assert_eq!(backend.faults(), [""; 0], "{shown:?}");
         let extra: Vec<_> = backend.requests().split_off(before + arrived.len());
         assert!(extra.iter().all(|request| request.target.starts_with("/good/")), "{shown:?} left {extra:?}");

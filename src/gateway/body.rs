@@ -21,6 +21,7 @@ use super::grpc;
 use super::headers;
 use super::site::Site;
 use super::stall::{Patience, Stall};
+use super::upstream::Outcome;
 use super::vigil::{Side, Vigil};
 
 /// Why a body ended before its end.
@@ -223,6 +224,15 @@ impl ReplyBody {
 }
 
 impl Download {
+    /// What an error says of the backend.
+    fn outcome(&self, error: &BodyError) -> Option<Outcome> {
+        match error {
+            BodyError::Broken(_) => Some(Outcome::Broken),
+            BodyError::Stalled if !self.stall.is_of_stream() => Some(Outcome::Late),
+            BodyError::Stalled | BodyError::Ended | BodyError::TooLarge => None,
+        }
+    }
+
     /// The last that is sent of a stream that was ended: trailers that say so in gRPC. Any other is broken off, so that
     /// nobody takes a part for the whole.
     fn poll_ended(&mut self, exchange: &mut Exchange, cx: &Context<'_>) -> Option<Result<Frame<Bytes>, BodyError>> {
@@ -242,6 +252,11 @@ impl Download {
             return Poll::Ready(None);
         }
         let frame = ready!(self.stall.poll_frame(&mut self.incoming, cx));
+        if let Some(Err(error)) = &frame
+            && let Some(outcome) = self.outcome(error)
+        {
+            self.lease.take().into_iter().for_each(|lease| lease.broke_off(outcome));
+        }
         let well = frame.as_ref().is_none_or(Result::is_ok);
         if well && (frame.is_none() || self.incoming.is_end_stream()) {
             self.lease.take().into_iter().for_each(Lease::read_to_the_end);

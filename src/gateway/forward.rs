@@ -24,7 +24,7 @@ use crate::net::stream::Stream;
 use super::body::{Fate, Progress, RequestBody};
 use super::refusal::Refusal;
 use super::tunnel::Ask;
-use super::upstream::{Connection, Endpoint, EndpointLabel, InFlight, Outcome, Pool, Tried, Upstream};
+use super::upstream::{Answering, Connection, Endpoint, EndpointLabel, InFlight, Outcome, Pool, Tried, Upstream};
 use super::verdict::Permit;
 use super::waits::Waits;
 
@@ -41,11 +41,25 @@ pub(super) struct Lease {
     connection: Connection,
     upload: Option<Rc<Progress>>,
     in_flight: InFlight,
+    answering: Answering,
 }
 
 impl Lease {
+    /// The reply is a stream: that it has begun is as well as can be.
+    pub(super) fn carries_stream(&self) {
+        self.answering.report(Outcome::Answered);
+    }
+
+    /// The reply ended before its end, by this `outcome`, unless the client is to blame.
+    pub(super) fn broke_off(self, outcome: Outcome) {
+        if blame(self.upload.as_deref()) == Refusal::UpstreamFailed {
+            self.answering.report(outcome);
+        }
+    }
+
     /// The reply has been read to its end: the connection may carry another, if the request was written to its end.
     pub(super) fn read_to_the_end(self) {
+        self.answering.report(Outcome::Answered);
         if self.upload.is_none_or(|upload| upload.fate.get() == Fate::Complete) {
             self.connection.give_back();
         }
@@ -61,7 +75,7 @@ impl Lease {
 /// Sends the request, `now`, to one of the upstream's endpoints; it may `ask` for another protocol on its connection.
 pub(super) async fn forward(
     _permit: &Permit,
-    (upstream, waits): (&Upstream, &Waits),
+    (upstream, waits): (&Rc<Upstream>, &Waits),
     request: Request<RequestBody>,
     (upload, ask): (Option<Rc<Progress>>, Option<&Ask>),
     now: Instant,
@@ -77,7 +91,8 @@ pub(super) async fn forward(
         attempt = match attempt.at(upstream, endpoint, &mut place).await? {
             Progressed::Answered(response, connection, upload) => {
                 place.answered();
-                let lease = Lease { connection, upload, in_flight: place };
+                let answering = upstream.answering(endpoint);
+                let lease = Lease { connection, upload, in_flight: place, answering };
                 return Ok(Reply { response, lease, endpoint: Rc::clone(&endpoint.label) });
             }
             Progressed::Unsent(attempt) => attempt,
@@ -147,7 +162,6 @@ impl<'a> Attempt<'a> {
                 Some(Ok(response)) => {
                     let response =
                         judged(response, self.ask).inspect_err(|_| upstream.report(endpoint, Outcome::Broken))?;
-                    upstream.report(endpoint, Outcome::Answered);
                     return Ok(Progressed::Answered(response, connection, self.upload));
                 }
                 Some(Err(error)) => error,

@@ -222,7 +222,7 @@ impl Worker {
         if let Some(ask) = &ask {
             ask.put(&mut headers);
         }
-        let upstream = site.upstream(route);
+        let upstream = site.upstream_at(route.upstream);
         let asked = Instant::now();
         let (is_stream, address) = (route.streaming || exchange.is_grpc, exchange.address);
         let stream = is_stream.then(|| self.stream(client, route));
@@ -246,6 +246,9 @@ impl Worker {
         let turns_stream = stream.is_none() && self::is_stream(&reply.response);
         let vigil = if turns_stream { begin(None) } else { vigil };
         let stream = stream.or_else(|| turns_stream.then(|| self.stream(client, route)));
+        if stream.is_some() {
+            reply.lease.carries_stream();
+        }
         let patience = stream.unwrap_or_else(|| Patience::with_reply(&self.wheel, route.waits.body));
         Ok(Passed { permit, route: route.index, reply, patience: (patience, vigil), ask })
     }

@@ -102,6 +102,11 @@ impl Stall {
         }
     }
 
+    /// Whether it is of a stream, which may be silent because there is nothing to say.
+    pub(super) fn is_of_stream(&self) -> bool {
+        self.patience.stream.is_some()
+    }
+
     /// Ready when it has lasted too long.
     pub(super) fn wait(&mut self, cx: &Context<'_>) -> Poll<()> {
         let Patience { wheel, stall, stream, .. } = &self.patience;

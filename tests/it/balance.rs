@@ -87,6 +87,49 @@ fn a_dead_endpoint_costs_nobody_an_answer_and_is_put_out_once_for_all_workers() 
 }
 
 #[test]
+fn an_endpoint_whose_replies_break_off_is_put_out_and_one_whose_clients_leave_is_not() {
+    let half = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello";
+    // The first goes through the lane, the second through the engine.
+    for more in ["", "strip_prefix = true\n"] {
+        let gate = Gate::default();
+        let held = gate.clone();
+        let breaking = Backend::replying(move |_| Reply::raw(half).then_closing());
+        let slow = [(); 2].map(|()| {
+            let held = held.clone();
+            Backend::replying(move |request| match &*request.target {
+                "/slow" => Reply::raw(half).then_waiting_for(&held).then("world"),
+                _ => Reply::ok("well"),
+            })
+        });
+        let routes = format!("[[routes]]\npath = \"/\"\nupstream = \"backend\"\n{more}");
+        let setup = in_front_of(
+            &[breaking.address(), slow[0].address(), slow[1].address()],
+            "eject_after = 3\neject_for = \"1h\"",
+        );
+        let gateway = setup.routes(&routes).start();
+        let holder = gateway.create_key("ci").done();
+        let is_out =
+            |backend: &Backend| metric(&gateway, "relevo_upstream_ejections_total", backend.address()) == Some(1.0);
+        let mut broken = 0;
+        while !is_out(&breaking) {
+            let mut client = gateway.connect();
+            client.send(&request("GET", "/").token(&holder.token).bytes());
+            broken += usize::from(client.try_read_response().is_err());
+            assert!(broken <= 3, "three are enough");
+        }
+        assert_eq!(broken, 3);
+        for _ in 0..10 {
+            let mut leaving = gateway.connect();
+            leaving.send(&request("GET", "/slow").token(&holder.token).bytes());
+            leaving.read_until(b"hello");
+        }
+        (0..10).for_each(|_| assert_eq!(gateway.status_with(&holder), 200));
+        assert_eq!([&breaking, &slow[0], &slow[1]].map(is_out), [true, false, false]);
+        gate.open();
+    }
+}
+
+#[test]
 fn the_last_endpoint_is_never_put_out() {
     let endpoints = [nobody(), nobody()];
     let gateway = in_front_of(&endpoints, "eject_after = 1\neject_for = \"1h\"").start();

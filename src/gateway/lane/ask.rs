@@ -18,7 +18,7 @@ use tracing::warn;
 
 use crate::gateway::exchange::Exchange;
 use crate::gateway::refusal::Refusal;
-use crate::gateway::upstream::{Endpoint, InFlight, Outcome, Pool, REPLY_HEAD, Tried, Upstream};
+use crate::gateway::upstream::{Answering, Endpoint, InFlight, Outcome, Pool, REPLY_HEAD, Tried, Upstream};
 use crate::gateway::waits::Waits;
 use crate::net::deadline::{Tick, Ticks};
 use crate::net::interim::MOST as MOST_INTERIM;
@@ -38,6 +38,7 @@ pub(super) struct Answer {
     pub(super) pool: Rc<Pool>,
     /// How long its body may make no progress.
     pub(super) patience: Ticks,
+    pub(super) answering: Answering,
     pub(super) _in_flight: InFlight,
 }
 
@@ -86,13 +87,13 @@ impl Lane {
                 };
                 let miss = match self.converse_on(&mut wire, exchange, passage, again).await {
                     Ok((text, heard)) => {
-                        upstream.report(endpoint, Outcome::Answered);
+                        let answering = upstream.answering(endpoint);
                         place.answered();
                         exchange.answered_by(&endpoint.label, asked.elapsed());
                         let pool = Rc::clone(&endpoint.pool);
                         let Waits { body, stream_idle, .. } = passage.waits;
                         let patience = if heard.reply.is_stream { stream_idle } else { body };
-                        return Ok(Answer { text, heard, wire, pool, patience, _in_flight: place });
+                        return Ok(Answer { text, heard, wire, pool, patience, answering, _in_flight: place });
                     }
                     Err(miss) => miss,
                 };

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use crate::gateway::exchange::Exchange;
 use crate::gateway::refusal::Refusal;
+use crate::gateway::upstream::Outcome;
 use crate::gateway::verdict::Permit;
 use crate::gateway::vigil::{Side, Vigil};
 use crate::net::deadline::{Tick, Ticks};
@@ -33,14 +34,21 @@ impl Lane {
         answer: Answer,
         permit: &Permit,
     ) -> Result<(), Trouble> {
-        let Answer { mut text, heard, wire, pool, patience, _in_flight } = answer;
+        let Answer { mut text, heard, wire, pool, patience, answering, _in_flight } = answer;
         let Heard { mut reply, mut memory, mut length } = heard;
         let mut wire = Some(wire);
-        let mut piece =
-            reply.body.take(memory.get(..length).unwrap_or_default()).map_err(|_| Refusal::UpstreamFailed)?;
+        let broken_off = || answering.report(Outcome::Broken);
+        let piece = reply.body.take(memory.get(..length).unwrap_or_default()).inspect_err(|_| broken_off());
+        let mut piece = piece.map_err(|_| Refusal::UpstreamFailed)?;
         exchange.status = reply.status;
         let vigil = if reply.is_stream { self.begin_stream(exchange, permit, patience) } else { None };
+        if reply.is_stream {
+            answering.report(Outcome::Answered); // that it has begun is as well as can be
+        }
         loop {
+            if piece.ends {
+                answering.report(Outcome::Answered);
+            }
             if piece.ends
                 && let Some(wire) = wire.take_if(|_| reply.keeps && !piece.surplus)
             {
@@ -57,15 +65,22 @@ impl Lane {
                 exchange.stream_ended(&ended.refusal());
                 return Err(Trouble::Over(Over::BrokenOff)); // nobody takes a part for the whole
             }
-            (memory, length) = more.map_err(Trouble::Over)?;
+            let is_broken = |over: &Over| *over == Over::BrokenOff && !reply.is_stream;
+            (memory, length) = more
+                .inspect_err(|over| {
+                    if is_broken(over) {
+                        broken_off();
+                    }
+                })
+                .map_err(Trouble::Over)?;
             self.timer.set(Tick::NEVER);
-            let broken_off = |_| Trouble::Over(Over::BrokenOff);
-            if length == 0 {
-                let after = reply.body.close().map_err(broken_off)?;
-                piece = Piece { after, ends: true, surplus: true, ..Piece::default() };
+            let next = if length == 0 {
+                let end = |after| Piece { after, ends: true, surplus: true, ..Piece::default() };
+                reply.body.close().map(end)
             } else {
-                piece = reply.body.take(memory.get(..length).unwrap_or_default()).map_err(broken_off)?;
-            }
+                reply.body.take(memory.get(..length).unwrap_or_default())
+            };
+            piece = next.inspect_err(|_| broken_off()).map_err(|_| Trouble::Over(Over::BrokenOff))?;
         }
         self.worker.buffers.done_with(text);
         Ok(())

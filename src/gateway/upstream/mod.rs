@@ -64,6 +64,23 @@ pub(super) struct Endpoint {
     pub(super) label: Rc<EndpointLabel>,
     pub(super) pool: Rc<Pool>,
     standing: Arc<Standing>,
+    /// Its place among the endpoints.
+    place: usize,
+}
+
+/// Whoever answers: how he did is known when the reply has ended.
+pub(super) struct Answering {
+    upstream: Rc<Upstream>,
+    place: usize,
+}
+
+impl Answering {
+    /// Says how the reply went.
+    pub(super) fn report(&self, outcome: Outcome) {
+        if let Some(endpoint) = self.upstream.endpoints.get(self.place) {
+            self.upstream.report(endpoint, outcome);
+        }
+    }
 }
 
 impl Upstream {
@@ -79,7 +96,7 @@ impl Upstream {
             let known = before?.endpoints.iter().find(|known| Arc::ptr_eq(&known.standing, standing))?;
             Some(Rc::clone(&known.pool))
         };
-        let endpoint = |member: &shared::Member| {
+        let endpoint = |(place, member): (usize, &shared::Member)| {
             let (standing, endpoint) = (&member.standing, &member.standing.endpoint);
             let new = || Rc::new(Pool::new(standing, config, connector.cloned(), wheel));
             Endpoint {
@@ -91,11 +108,12 @@ impl Upstream {
                 }),
                 pool: known(standing).unwrap_or_else(new),
                 standing: Arc::clone(standing),
+                place,
             }
         };
         Self {
             name: config.name.as_str().into(),
-            endpoints: shared.members.iter().map(endpoint).collect(),
+            endpoints: shared.members.iter().enumerate().map(endpoint).collect(),
             is_plain: config.endpoints.iter().all(|endpoint| endpoint.speech == Speech::Http),
             shared,
             random: RefCell::new(SmallRng::from_rng(&mut rand::rng())),
@@ -153,6 +171,11 @@ impl Upstream {
         if self.endpoints.len() > 1 {
             place.goes_to(&endpoint.standing); // nobody compares the load of one
         }
+    }
+
+    /// Who answers is `endpoint`.
+    pub(super) fn answering(self: &Rc<Self>, endpoint: &Endpoint) -> Answering {
+        Answering { upstream: Rc::clone(self), place: endpoint.place }
     }
 
     /// Says how a request went at `endpoint`.

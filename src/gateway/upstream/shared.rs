@@ -63,7 +63,7 @@ struct Totals {
 /// How a request went at an endpoint.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::gateway) enum Outcome {
-    /// The head of a reply came, whatever it says.
+    /// A reply came to its end, or the head of a stream, whatever it says.
     Answered,
     /// No connection could be made.
     Unreachable,

@@ -67,7 +67,10 @@ impl FromRequest<Admin> for Call {
                 return Err(Problem::store_unavailable("the administrators are not loaded yet"));
             }
             Err(Rejected::Token) if presented.is_some() => return Err(Problem::unauthenticated()), // a session's end
-            Err(Rejected::Token) => return Err(admin.sign_ins.failed(address, now).await.into()),
+            Err(Rejected::Token) => {
+                session::note_refused(&admin.admins, bearer(&parts.headers).unwrap_or_default(), address, now);
+                return Err(admin.sign_ins.failed(address, now).await.into());
+            }
         };
         note_use(admin, &administrator, address, &parts);
         // A segment that is not UTF-8 is no key's id or name, and no administrator's.

@@ -5,7 +5,9 @@
 
 use std::net::IpAddr;
 
-use crate::domain::{Actor, Authority, Digest, KeyId, Lifetime, Permission, Realm, Secret, Settings, Timestamp};
+use crate::domain::{
+    Actor, Authority, Digest, EndReason, KeyId, Lifetime, Permission, Realm, Secret, Settings, Timestamp,
+};
 use crate::index::Index;
 use crate::usage::{By, FirstUse, Usage, Use};
 
@@ -95,6 +97,16 @@ pub fn note_use(usage: &Usage, index: &Index, who: &Administrator, by: By<'_>, n
     let first = FirstUse { realm: Realm::Admin, key: pass.key(), token: pass.token(), at: now };
     if pass.note_use(now) && !usage.tell(first) {
         pass.first_use_untold(); // the next call tells it again
+    }
+}
+
+/// Notes that a refused `token` is one that was replaced, if it is: whoever tries it has not moved.
+pub fn note_refused(index: &Index, token: &str, address: Option<IpAddr>, now: Timestamp) {
+    let pass = index.find(&Digest::of(token.as_bytes()));
+    if let Some((pass, address)) = pass.zip(address)
+        && pass.judge(now, &of_administrators(&index.settings())) == Err(EndReason::Superseded)
+    {
+        index.note_superseded(&pass, address, now);
     }
 }
 

@@ -168,32 +168,35 @@ impl Teller {
     async fn tell_superseded(&mut self, now: Timestamp) {
         self.superseded.retain(|_, tried| tried.untold > 0 || now.since(tried.told_at) < SUPERSEDED_EVERY);
         let mut due = Vec::new();
-        for mut used in self.keyring.0.parts.keys.take_superseded() {
+        let parts = &self.keyring.0.parts;
+        let of = |realm, uses: Vec<SupersededUse>| uses.into_iter().map(move |used| (realm, used));
+        let tried = of(Realm::Gateway, parts.keys.take_superseded());
+        for (realm, mut used) in tried.chain(of(Realm::Admin, parts.admins.take_superseded())) {
             let is_full = self.superseded.len() >= MOST_SUPERSEDED;
             match self.superseded.get_mut(&used.token) {
                 Some(tried) if now.since(tried.told_at) < SUPERSEDED_EVERY => tried.untold += used.uses,
                 Some(tried) => {
                     used.uses += std::mem::take(&mut tried.untold);
                     tried.told_at = now;
-                    due.push(used);
+                    due.push((realm, used));
                 }
                 None if is_full => {}
                 None => {
                     self.superseded.insert(used.token, Tried { told_at: now, untold: 0 });
-                    due.push(used);
+                    due.push((realm, used));
                 }
             }
         }
         for batch in due.chunks(BATCH) {
-            let drafts = batch.iter().filter_map(|used| self.superseded_draft(used)).collect();
+            let drafts = batch.iter().filter_map(|(realm, used)| self.superseded_draft(*realm, used)).collect();
             if let Err(error) = self.write(drafts).await {
                 warn!(%error, count = batch.len(), "uses of replaced tokens could not be told of");
             }
         }
     }
 
-    fn superseded_draft(&self, used: &SupersededUse) -> Option<Draft> {
-        let key = self.keyring.0.parts.catalog.find(Realm::Gateway, &KeyRef::Id(used.key))?;
+    fn superseded_draft(&self, realm: Realm, used: &SupersededUse) -> Option<Draft> {
+        let key = self.keyring.0.parts.catalog.find(realm, &KeyRef::Id(used.key))?;
         let notice = TokenNotice {
             name: key.name,
             token: used.token,
@@ -204,7 +207,7 @@ impl Teller {
         };
         info!(key = %used.key, token = %used.token, uses = used.uses, "a replaced token is still tried");
         let (action, address) = (Action::TokenSupersededUse, Some(used.address));
-        Some(Draft { realm: Realm::Gateway, key: used.key, action, at: used.at, address, notice })
+        Some(Draft { realm, key: used.key, action, at: used.at, address, notice })
     }
 
     async fn write(&self, drafts: Vec<Draft>) -> Result<(), StoreError> {

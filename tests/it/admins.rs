@@ -88,6 +88,8 @@ fn an_administrators_token_that_is_quiet_goes_by_itself() {
     let renewal = || gateway.admin("GET", "/v1/admins/ana", None).json["renewal"].clone();
     wait_until("the old token is gone", || renewal().is_null());
     assert_eq!((list(&gateway, &old).status, list(&gateway, &new).status), (401, 200));
+    let tried = ("admin.token_superseded_use".to_owned(), "relevo".to_owned());
+    wait_until("it is told that somebody still tries it", || actions(&gateway).contains(&tried));
 }
 
 /// A configuration for a store in the process's own folder.

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use http::header::{CONTENT_TYPE, IF_MATCH};
+use http::header::{CONTENT_TYPE, IF_MATCH, USER_AGENT};
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -18,6 +18,9 @@ use tower::Service;
 
 use super::super::call::Presented;
 use crate::domain::Digest;
+
+/// By which name calls of the console are told from others, among the callers of an administrator's token.
+const AGENT: &str = concat!("Relevo console/", env!("CARGO_PKG_VERSION"));
 
 /// What a segment of a path is escaped by: everything that may not stand there as it is (RFC 3986 §2.3).
 pub(super) const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -126,7 +129,7 @@ impl Api {
     }
 
     async fn answer(&self, ask: Ask) -> Result<bytes::Bytes, Refused> {
-        let mut request = Request::builder().method(ask.method).uri(ask.path);
+        let mut request = Request::builder().method(ask.method).uri(ask.path).header(USER_AGENT, AGENT);
         if let Some(version) = ask.if_match {
             request = request.header(IF_MATCH, format!("\"v{version}\""));
         }

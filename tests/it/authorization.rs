@@ -12,6 +12,7 @@ use super::problems::problem_of;
 use super::support::backend::Backend;
 use super::support::client::{RawClient, RawResponse};
 use super::support::gateway::{Holder, TestGateway, wait_until};
+use super::support::process::from_pypi;
 use super::support::request::{Request, request};
 
 const PAGE: &str = include_str!("../../docs/authorization.md");
@@ -113,8 +114,7 @@ impl Drop for Server {
 /// Starts `program` with these words, and waits until `port` is listened on.
 fn start(program: &str, words: &[&str], folder: &Path, port: u16) -> Server {
     let places = ["/usr/sbin", "/usr/bin", "/usr/local/bin"].map(|place| Path::new(place).join(program));
-    let found = places.iter().find(|path| path.exists());
-    let found = found.unwrap_or_else(|| panic!("{program} is installed: packaging/install-test-tools does it"));
+    let found = places.into_iter().find(|path| path.exists()).unwrap_or_else(|| from_pypi(program));
     let log = fs::File::create(folder.join("server.log")).expect("a file");
     let mut command = Command::new(found);
     command.args(words).current_dir(folder).env("HOME", folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
@@ -182,6 +182,23 @@ fn caddy_asks_as_the_page_says() {
     fs::write(folder.path().join("Caddyfile"), text).expect("written");
     let words = ["run", "--config", "Caddyfile", "--adapter", "caddyfile"];
     let _caddy = start("caddy", &words, folder.path(), port);
+    check(port, &gateway, &backend);
+}
+
+#[test]
+fn envoy_asks_as_the_page_says() {
+    let backend = Backend::answering("hello");
+    let gateway = gateway(&backend);
+    let (folder, port) = (tempfile::tempdir().expect("a folder"), free_port());
+    let at = |port: u16| format!("port_value: {port} ");
+    let text = block("yaml", "ext_authz")
+        .replace("0.0.0.0", "127.0.0.1")
+        .replace(&at(8080), &at(port))
+        .replace(&at(8083), &at(gateway.addresses()[1].port()))
+        .replace(&at(9000), &at(backend.address().port()));
+    fs::write(folder.path().join("envoy.yaml"), text).expect("written");
+    let words = ["-c", "envoy.yaml", "--use-dynamic-base-id", "--concurrency", "1"];
+    let _envoy = start("envoy", &words, folder.path(), port);
     check(port, &gateway, &backend);
 }
 

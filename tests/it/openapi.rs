@@ -1,7 +1,6 @@
 //! The published document of the admin port, held to what is served: by schemathesis, and in a browser.
 
 use std::fs::File;
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -13,20 +12,12 @@ use crate::support::browser::{Browser, Manner, Scripts};
 use crate::support::client::RawClient;
 use crate::support::gateway::TestGateway;
 use crate::support::in_short_or_soak;
+use crate::support::process::from_pypi;
 use crate::support::request::request;
 
 /// What is held against every answer: no failure of the server, nothing that is not published, nothing taken that is published as wrong, no way around the token.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,\
                       response_schema_conformance,negative_data_rejection,unsupported_method,ignored_auth";
-
-/// Where `packaging/install-test-tools` puts it.
-fn schemathesis() -> PathBuf {
-    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-    let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(|| home.join(".cache"), PathBuf::from);
-    let program = cache.join("relevo/test-tools/bin/schemathesis");
-    assert!(program.exists(), "{} is not there: run packaging/install-test-tools", program.display());
-    program
-}
 
 #[test]
 fn schemathesis_finds_no_failure_no_unpublished_answer_and_no_way_around_the_token() {
@@ -39,7 +30,7 @@ fn schemathesis_finds_no_failure_no_unpublished_answer_and_no_way_around_the_tok
     let folder = tempfile::tempdir().expect("a folder");
     let url = format!("http://{}", gateway.admin_address());
     let report = folder.path().join("report");
-    let mut running = Command::new(schemathesis())
+    let mut running = Command::new(from_pypi("schemathesis"))
         .args(["run", &format!("{url}/openapi.json"), "--no-color", "--checks", CHECKS])
         .args(["--header", &format!("Authorization: Bearer {}", gateway.root_token())])
         .args(["--phases", "examples,coverage,fuzzing", "--max-examples", in_short_or_soak("10", "200")])

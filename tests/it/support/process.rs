@@ -5,7 +5,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
@@ -22,6 +22,15 @@ use super::request::request;
 const START: Duration = Duration::from_secs(20);
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_relevo");
+
+/// A program that `packaging/install-test-tools` has from Python's package index.
+pub(crate) fn from_pypi(program: &str) -> PathBuf {
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(|| home.join(".cache"), PathBuf::from);
+    let program = cache.join("relevo/test-tools/bin").join(program);
+    assert!(program.exists(), "{} is not there: run packaging/install-test-tools", program.display());
+    program
+}
 
 /// A running `relevo serve`.
 pub(crate) struct Process {

@@ -121,8 +121,15 @@ struct Ready {
 impl Keyring {
     /// Does `batch` for API keys, whole or not at all.
     pub async fn batch(&self, batch: Batch, caller: &Caller) -> Result<Plan, Refused> {
-        for _ in 0..ATTEMPTS {
-            let (ready, unchanged) = self.prepare_batch(&batch, caller).await?;
+        for attempt in 0..ATTEMPTS {
+            let (ready, unchanged) = match self.prepare_batch(&batch, caller).await {
+                // Somebody may have made these very keys, and the catalogue not have heard of it: it is asked again then.
+                Err(Refused::Rows(_)) if attempt == 0 => {
+                    self.commit_all(Vec::new()).await?;
+                    continue;
+                }
+                prepared => prepared?,
+            };
             let (changes, writes): (Vec<_>, Vec<_>) = ready.into_iter().map(|r| (r.change, r.write)).unzip();
             let plan = Plan { mark: mark(&changes), changes, unchanged, revision: None };
             match &batch.run {
@@ -133,7 +140,8 @@ impl Keyring {
             }
             match self.commit_all(writes).await {
                 Ok(revision) => return Ok(Plan { revision: Some(revision), ..plan }),
-                Err(StoreError::Conflict(_)) => {} // somebody was faster: the next look names what stands in the way
+                // Somebody was faster: the next look names what stands in the way.
+                Err(StoreError::Conflict(_)) => drop(self.commit_all(Vec::new()).await?),
                 Err(error @ (StoreError::Unavailable(_) | StoreError::Corrupt(_))) => return Err(error.into()),
             }
         }

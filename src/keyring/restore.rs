@@ -11,7 +11,7 @@ use crate::domain::audit::KeyFacts;
 use crate::domain::{
     Action, ApiKey, Digest, EventDraft, EventId, Facts, KeyId, KeyName, Realm, Revision, Settings, Timestamp, Version,
 };
-use crate::store::{Feed, KeyRef, Stored, What, Write};
+use crate::store::{Conflict, Feed, KeyRef, StoreError, Stored, What, Write};
 
 /// What a backup holds.
 pub struct Backup {
@@ -89,8 +89,23 @@ impl Keyring {
         self.0.parts.store.subscribe()
     }
 
-    /// Puts `backup` back.
+    /// Puts `backup` back. A race that is lost, with a first use perhaps, is run again.
     pub async fn restore(
+        &self,
+        backup: &Backup,
+        how: &Restoration,
+        caller: &Caller,
+    ) -> Result<Restored, super::Refused> {
+        for _ in 0..super::ATTEMPTS {
+            match self.try_restore(backup, how, caller).await {
+                Err(super::Refused::All(Denied::Store(StoreError::Conflict(Conflict::Revision)))) => {}
+                done => return done,
+            }
+        }
+        Err(super::Refused::All(Denied::Store(StoreError::Conflict(Conflict::Revision))))
+    }
+
+    async fn try_restore(
         &self,
         backup: &Backup,
         how: &Restoration,

@@ -46,7 +46,7 @@ pub struct Route {
     pub request_headers: HeaderRules,
     /// What becomes of the headers of replies.
     pub response_headers: HeaderRules,
-    /// The place of its upstream in [`Config::upstreams`].
+    /// The place of its upstream in [`super::Config::upstreams`].
     pub upstream: usize,
 }
 

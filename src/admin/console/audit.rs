@@ -240,7 +240,7 @@ impl Line {
 
 /// The attributes that an edit has changed.
 fn changes(event: &Event, page: &Page) -> Vec<(String, String, String)> {
-    let fields: [(&str, &str); 10] = [
+    let fields: [(&str, &str); 11] = [
         ("name", "key-identification"),
         ("roles", if event.action.starts_with("admin.") { "admins-roles" } else { "roles" }),
         ("limited_to_role", "limited-to"),
@@ -248,6 +248,7 @@ fn changes(event: &Event, page: &Page) -> Vec<(String, String, String)> {
         ("note", "note"),
         ("labels", "labels"),
         ("allowed_addresses", "addresses"),
+        ("limits", "limits"),
         ("self_service", "self-service"),
         ("duration", "token-duration"),
         ("on_expiry", "on-expiry"),

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::answers::{Key, Made};
 use super::api::{Ask, Refused};
+use super::bounds::Bounds;
 use super::form::Form;
 use super::page::Page;
 use super::trouble::Trouble;
@@ -26,6 +27,8 @@ struct Draft {
     owner: String,
     note: String,
     addresses: String,
+    /// A key's.
+    limits: Bounds,
     self_service: bool,
     /// An administrator's permissions; none, and the form is a key's.
     choices: Vec<Choice>,
@@ -117,6 +120,7 @@ impl Draft {
             choices: Choice::all(page, |_| false),
             limited_to: own_limit.map(|role| role.as_str().to_owned()).unwrap_or_default(),
             duration: duration.into(),
+            limits: Bounds::of_key(None),
             ..Self::default()
         }
     }
@@ -131,6 +135,7 @@ impl Draft {
             addresses: text("addresses"),
             choices: Choice::all(page, |name| form.is_ticked(&format!("may-{name}"))),
             limited_to: text("limited_to"),
+            limits: Bounds::of_form(form),
             self_service: form.is_ticked("self_service"),
             duration: text("duration"),
             span: text("span"),
@@ -153,6 +158,7 @@ impl Draft {
             addresses: key.allowed_addresses.join(" "),
             choices: Choice::all(page, |name| key.permissions.iter().any(|given| given == name)),
             limited_to: key.limited_to_role.clone().unwrap_or_default(),
+            limits: Bounds::of_key(key.limits.as_ref()),
             self_service: key.self_service,
             duration: duration.into(),
             span,
@@ -173,10 +179,14 @@ impl Draft {
             _ => Value::Null,
         };
         let own = if self.choices.is_empty() {
-            [("roles", words(&self.roles).into()), ("self_service", self.self_service.into())]
+            vec![
+                ("roles", words(&self.roles).into()),
+                ("self_service", self.self_service.into()),
+                ("limits", self.limits.value()),
+            ]
         } else {
             let given_ones = self.choices.iter().filter(|choice| choice.is_given).map(|choice| choice.name);
-            [("permissions", given_ones.collect()), ("limited_to_role", given(&self.limited_to))]
+            vec![("permissions", given_ones.collect()), ("limited_to_role", given(&self.limited_to))]
         };
         let fields = [
             ("name", self.name.as_str().into()),
@@ -190,8 +200,8 @@ impl Draft {
 
     /// Marks the fields that the refusal names. `false` if it names none of this form's.
     fn mark(&mut self, refused: &Refused) -> bool {
-        const FIELDS: [&str; 7] =
-            ["name", "roles", "limited_to_role", "owner", "note", "allowed_addresses", "duration"];
+        const FIELDS: [&str; 8] =
+            ["name", "roles", "limited_to_role", "owner", "note", "allowed_addresses", "limits", "duration"];
         if refused.code == "name_taken" {
             self.wrong.push("taken".into());
         }

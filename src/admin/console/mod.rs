@@ -9,6 +9,7 @@ mod answers;
 mod api;
 mod assets;
 mod audit;
+mod bounds;
 mod edit;
 mod entry;
 mod form;

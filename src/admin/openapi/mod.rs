@@ -1,6 +1,6 @@
 //! The OpenAPI document (3.1) of the admin port, and the page on which it can be read and tried.
 //!
-//! Promises: the document is made of the [route table](super::calls); the page loads nothing from elsewhere.
+//! Promises: the document is made of the route table (`calls`); the page loads nothing from elsewhere.
 //! Deliberately does not: hold a secret, and so neither asks for a credential.
 
 mod assets;

@@ -34,9 +34,20 @@ fn a_key_is_generated_edited_switched_and_deleted_in_spanish() {
         browser.press("Finalizar").await;
         browser.press("Editar").await;
         browser.fill("#owner", "Log\u{ed}stica").await;
+        browser.click("[name=limits][value=own]").await;
+        browser.fill("#rate", "muchas").await;
+        browser.press("Guardar").await;
+        browser.see("#rate[aria-invalid=true]").await;
+        assert_eq!(browser.property("#rate", "value").await, "muchas", "nothing that was typed is lost");
+        browser.fill("#rate", "100/1s").await;
+        browser.fill("#concurrent", "5").await;
         browser.press("Guardar").await;
         browser.wait_for_text(".note.good", "guardado").await;
         assert!(browser.text(".lines").await.contains("Responsable \u{2013}"), "the history tells what changed");
+        let limits = gateway.admin("GET", &format!("/v1/keys/{id}"), None).json["limits"].clone();
+        let asked = serde_json::json!({"rate": {"requests": 100, "per": "1s", "burst": 100}, "concurrent": 5});
+        assert_eq!(limits, asked);
+        assert!(browser.text("main").await.contains("100 peticiones cada"), "they are told in words");
 
         browser.go(&format!("/console/keys/{id}/switch")).await;
         browser.press("Desactivar").await;

@@ -349,9 +349,17 @@ well = Well
 
 # Limits
 limits = Limits
+limits-configured = As configured
+limits-own = These:
+limits-none = None
+limits-rate = Rate
+limits-quota = Quota
+limits-concurrent = At once
+limits-hint = A rate such as 100/1s, or 100/1s/200 with a burst; a quota such as 100000/month (hour, day, month). What is empty is not limited.
 limit-rate = { $requests } per { $span }
 limit-burst = (up to { $n } at once)
 limit-quota = { $requests } per { $span }
+per-hour = hour
 per-day = day
 per-month = month
 limit-concurrent = { $count ->

@@ -349,9 +349,17 @@ well = Bien
 
 # Limits
 limits = Límites
+limits-configured = Según la configuración
+limits-own = Estos:
+limits-none = Ninguno
+limits-rate = Ritmo
+limits-quota = Cuota
+limits-concurrent = A la vez
+limits-hint = Un ritmo como 100/1s, o 100/1s/200 con una ráfaga; una cuota como 100000/month (hour, day, month). Lo que queda vacío no se limita.
 limit-rate = { $requests } cada { $span }
 limit-burst = (hasta { $n } de golpe)
 limit-quota = { $requests } por { $span }
+per-hour = hora
 per-day = día
 per-month = mes
 limit-concurrent = { $count ->

@@ -349,9 +349,17 @@ well = Bem
 
 # Limits
 limits = Limites
+limits-configured = Conforme a configuração
+limits-own = Estes:
+limits-none = Nenhum
+limits-rate = Ritmo
+limits-quota = Cota
+limits-concurrent = Ao mesmo tempo
+limits-hint = Um ritmo como 100/1s, ou 100/1s/200 com uma rajada; uma cota como 100000/month (hour, day, month). O que fica vazio não é limitado.
 limit-rate = { $requests } a cada { $span }
 limit-burst = (até { $n } de uma vez)
 limit-quota = { $requests } por { $span }
+per-hour = hora
 per-day = dia
 per-month = mês
 limit-concurrent = { $count ->

@@ -1,9 +1,11 @@
-//! Much at once: a large download, a large upload and a busy tunnel leave the gateway's memory as it was.
+//! Much at once: a large download, also to somebody who stops reading (case 20), a large upload and a busy tunnel leave the
+//! gateway's memory as it was.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
+use crate::support::gateway::wait_until;
 use crate::support::process::Process;
 use crate::support::{DEADLINE, in_short_or_soak};
 
@@ -22,6 +25,11 @@ const PATTERN: usize = 251;
 const PIECE: usize = PATTERN * 256;
 /// What the gateway may take for one transfer, whatever its size, in KiB.
 const MOST_KIB: usize = 16 * 1024;
+/// What may be on its way to somebody who does not read, in bytes: above all what the kernel holds for four sockets.
+const MOST_ON_ITS_WAY: usize = 24 * 1024 * 1024;
+
+/// How many pieces the backend has given in all.
+static GIVEN: AtomicUsize = AtomicUsize::new(0);
 
 fn piece() -> Vec<u8> {
     (0..PIECE).map(|place| u8::try_from(place % PATTERN).expect("small")).collect()
@@ -75,7 +83,11 @@ fn serve(mut stream: TcpStream) {
             let length = pieces * PIECE;
             let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
             stream.write_all(answer.as_bytes()).expect("written");
-            write_all(&mut stream, pieces);
+            let piece = piece();
+            for _ in 0..pieces {
+                stream.write_all(&piece).expect("written");
+                GIVEN.fetch_add(1, Ordering::Relaxed);
+            }
         } else {
             read_all(&mut stream, pieces);
             stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").expect("written");
@@ -87,10 +99,30 @@ fn serve(mut stream: TcpStream) {
 type Way = fn(SocketAddr, usize);
 
 fn download(gateway: SocketAddr, pieces: usize) {
+    read_all(&mut downloading(gateway, pieces), pieces);
+}
+
+fn downloading(gateway: SocketAddr, pieces: usize) -> TcpStream {
     let mut stream = connected(gateway);
     stream.write_all(format!("GET /{pieces} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).expect("written");
     assert!(head(&mut stream).expect("a head").starts_with("HTTP/1.1 200 "));
-    read_all(&mut stream, pieces);
+    stream
+}
+
+/// Down to somebody who stops in the middle: the backend is held back until he goes on.
+fn halting_download(gateway: SocketAddr, pieces: usize) {
+    let before = GIVEN.load(Ordering::Relaxed);
+    let mut stream = downloading(gateway, pieces);
+    read_all(&mut stream, pieces / 2);
+    let given = Cell::new(before);
+    wait_until("the backend gives nothing more", || {
+        thread::park_timeout(Duration::from_millis(100));
+        let now = GIVEN.load(Ordering::Relaxed);
+        given.replace(now) == now
+    });
+    let ahead = (given.get() - before).saturating_sub(pieces / 2) * PIECE;
+    assert!(ahead < MOST_ON_ITS_WAY, "{ahead} bytes were taken that nobody reads");
+    read_all(&mut stream, pieces - pieces / 2);
 }
 
 fn upload(gateway: SocketAddr, pieces: usize) {
@@ -178,8 +210,13 @@ fn much_passes_up_down_and_through_a_tunnel_and_memory_stays_flat() {
          [[routes]]\npath = \"/\"\nauth = \"none\"\nupstream = \"backend\"\nbody_limit = \"unlimited\"\nupgrade = [\"lines/1\"]\n"
     );
     let process = Process::serve(folder.path(), &configuration);
-    let ways: [(&str, Way); 4] =
-        [("down", download), ("up", upload), ("a tunnel", tunnel), ("HTTP/2", both_over_http2)];
+    let ways: [(&str, Way); 5] = [
+        ("down", download),
+        ("down, with a halt", halting_download),
+        ("up", upload),
+        ("a tunnel", tunnel),
+        ("HTTP/2", both_over_http2),
+    ];
     let pieces = in_short_or_soak(64, 1_024) * 1_024 * 1_024 / PIECE;
     for (way, pass) in ways {
         pass(process.gateway, 16);

@@ -1,4 +1,4 @@
-//! Case 19: a crowd of slow attackers beside good clients, who notice nothing. 250 of them here, 2,000 in `make soak`.
+//! Case 19: a crowd of slow attackers beside good clients, who notice nothing. 250 of them here, 4,000 in `make soak`.
 //!
 //! Promises: attackers stay until the gateway ends it with them, each at the deadline of what it is slow with; afterwards
 //! the process has as many files open as before, and as much memory.
@@ -166,7 +166,7 @@ fn attack(process: &Process, good: &mut Good, each: usize, patience: Duration) {
 
 #[test]
 fn slow_attackers_lose_their_connections_and_a_good_client_notices_nothing() {
-    let each = in_short_or_soak(50, 400);
+    let each = in_short_or_soak(50, 800);
     let patience = in_short_or_soak(Duration::from_secs(3), Duration::from_secs(10));
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
     setrlimit(Resource::RLIMIT_NOFILE, most, most).expect("set");

@@ -74,12 +74,22 @@ fn flatten(name: String, value: &Value, found: &mut Vec<(String, String)>) {
     match value {
         Value::Object(fields) => fields.iter().for_each(|(field, value)| flatten(below(field), value, found)),
         Value::Array(items) if items.iter().any(|item| item.is_object() || item.is_array()) => {
-            let numbered = items.iter().enumerate();
-            numbered.for_each(|(at, item)| flatten(below(&(at + 1).to_string()), item, found));
+            for (at, item) in items.iter().enumerate() {
+                match item["name"].as_str() {
+                    Some(name) => flatten(below(name), &without_name(item), found),
+                    None => flatten(below(&(at + 1).to_string()), item, found),
+                }
+            }
         }
         Value::Array(items) => found.push((name, items.iter().map(word).collect::<Vec<_>>().join(", "))),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => found.push((name, word(value))),
     }
+}
+
+/// The fields of an item whose name stands in its path.
+fn without_name(item: &Value) -> Value {
+    let fields = item.as_object().into_iter().flatten().filter(|(field, _)| *field != "name");
+    fields.map(|(field, value)| (field.clone(), value.clone())).collect()
 }
 
 fn word(value: &Value) -> String {
@@ -98,15 +108,16 @@ mod tests {
     #[test]
     fn every_field_is_shown_under_its_path() {
         let document = json!({"duration": "90d", "store": {"up": true, "revision": 7}, "prefixes": ["rlv", "ab"], "x": null,
-            "routes": [{"path": "/a"}]});
+            "routes": [{"path": "/a"}], "health": [{"name": "keys loaded", "ok": true}]});
         let text = lines(&document);
         for line in [
-            "duration        90d",
-            "store up        yes",
-            "store revision  7",
-            "prefixes        rlv, ab",
-            "x               -",
-            "routes 1 path   /a",
+            "duration               90d",
+            "store up               yes",
+            "store revision         7",
+            "prefixes               rlv, ab",
+            "x                      -",
+            "routes 1 path          /a",
+            "health keys loaded ok  yes",
         ] {
             assert!(text.lines().any(|found| found == line), "{line:?} is not in\n{text}");
         }

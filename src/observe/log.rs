@@ -1,9 +1,10 @@
 //! The log: to stderr, for people on a terminal, as JSON lines elsewhere.
 //!
-//! Promises: whatever has the shape of a token is masked, in every line, whoever wrote it.
+//! Promises: whatever has the shape of a token is masked, in every line, whoever wrote it; a panic is such a line too.
 //! Deliberately does not: hold access records, which have a file and a queue of their own.
 
 use std::io::{self, IsTerminal, Write};
+use std::panic::{self, PanicHookInfo};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -26,6 +27,14 @@ pub fn start() {
     let subscriber = subscriber(filter, form, BoxMakeWriter::new(io::stderr));
     // Only a second call can fail, and then the first one's log goes on.
     let _ = tracing::subscriber::set_global_default(subscriber);
+    panic::set_hook(Box::new(tell_panic));
+}
+
+/// A panic's own text could hold anything, so it goes where everything is masked.
+fn tell_panic(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    let what = panic.payload_as_str().unwrap_or_default();
+    tracing::error!(place, what, "a thread panicked");
 }
 
 /// For whom lines are written.
@@ -106,6 +115,22 @@ mod tests {
             assert!(!text.contains(&secret.reveal()[4..20]), "{text}");
             assert_eq!(text.matches("***").count(), 2, "{text}");
         }
+    }
+
+    #[test]
+    fn a_token_in_a_panic_is_masked() {
+        let secret = Secret::mint(&Prefix::default(), &mut rand::rng());
+        let text = logged(Form::Machines, || {
+            let before = panic::take_hook();
+            panic::set_hook(Box::new(tell_panic));
+            let panicked = panic::catch_unwind(|| panic!("cannot read {}", secret.reveal()));
+            panic::set_hook(before);
+            panicked.expect_err("a panic");
+        });
+        assert!(!text.contains(&secret.reveal()[4..20]), "{text}");
+        let line: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!((&line["message"], &line["what"]), (&"a thread panicked".into(), &"cannot read rlv_***".into()));
+        assert!(line["place"].as_str().is_some_and(|place| place.contains("log.rs")), "{text}");
     }
 
     #[test]

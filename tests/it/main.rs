@@ -49,4 +49,5 @@ mod usage;
 mod volume;
 mod watch;
 mod watching;
+mod wear;
 mod webhooks;

@@ -51,7 +51,8 @@ fn schemathesis_finds_no_failure_no_unpublished_answer_and_no_way_around_the_tok
     };
     let told = std::fs::read_to_string(&report).expect("a report");
     assert!(ended.success(), "{told}");
-    assert_eq!(gateway.admin("GET", "/v1/status", None).status, 200, "{told}");
+    // Not with an administrator's token: what is tried takes names from answers, and may end its own.
+    assert_eq!(gateway.admin("GET", "/readyz", None).status, 200, "{told}");
 }
 
 #[test]

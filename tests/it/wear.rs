@@ -1,0 +1,44 @@
+//! A key that is renewed again and again: neither its record nor the store's file grows without an end.
+
+use std::fs;
+
+use relevo::domain::Span;
+
+use crate::support::backend::Backend;
+use crate::support::gateway::{TestGateway, wait_until};
+use crate::support::in_short_or_soak;
+
+/// How often the gateway starts anew, some days later, when what is older than a day goes from its audit log.
+const ROUNDS: u64 = 10;
+
+#[test]
+fn renewals_in_a_row_leave_the_stores_file_as_large_as_the_log_that_is_kept() {
+    let backend = Backend::answering("hello");
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut clock = None;
+    let mut sizes = Vec::new();
+    for round in 0..ROUNDS {
+        let setup = TestGateway::in_front_of(&backend).kept_in(folder.path()).settings("[audit]\nretain = \"1d\"\n");
+        let gateway = match clock.take() {
+            Some(clock) => setup.clock(clock).start(),
+            None => setup.start(),
+        };
+        if round > 0 {
+            let kept =
+                || gateway.admin("GET", "/v1/audit?limit=500", None).json["events"].as_array().map_or(0, Vec::len);
+            wait_until("the last round's events are gone", || kept() < 10);
+        }
+        let mut holder = gateway.create_key(&format!("ci {round}")).done();
+        for _ in 0..in_short_or_soak(40, 1_000) {
+            holder = gateway.renew(&holder).done();
+            assert_eq!(gateway.delete_old(&holder).status, 200);
+        }
+        assert_eq!(gateway.status_with(&holder), 200);
+        sizes.push(fs::metadata(folder.path().join("relevo.redb")).expect("a file").len());
+        gateway.clock.advance(Span::days(2));
+        clock = Some(gateway.clock.clone());
+    }
+    eprintln!("the file has {sizes:?} bytes");
+    let [earlier, later] = [&sizes[..5], &sizes[5..]].map(|sizes| sizes.iter().max().expect("some"));
+    assert!(*later < 2 * earlier, "{sizes:?}");
+}

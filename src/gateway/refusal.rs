@@ -84,13 +84,42 @@ pub(super) struct Problem {
     code: &'static str,
     title: &'static str,
     detail: &'static str,
+    header: Header,
+    /// Whether the connection ends with it: what is wrong with one request may be wrong with the next.
+    closes: bool,
     /// The body with `detail`, rendered once.
     body: OnceLock<String>,
 }
 
+/// The one header that belongs to a kind of refusal.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Header {
+    None,
+    /// `WWW-Authenticate` (RFC 6750 §3) without an error: nothing was shown.
+    Challenge,
+    /// `WWW-Authenticate`: what was shown is not good.
+    InvalidToken,
+    /// `WWW-Authenticate`: what was shown is good, but not for this.
+    InsufficientScope,
+    /// `Retry-After`, with the shortest time that it can say.
+    RetrySoon,
+    /// What the refusal itself says: `Retry-After` or `Allow`.
+    Own,
+}
+
 impl Problem {
     pub(super) const fn new(status: StatusCode, code: &'static str, title: &'static str, detail: &'static str) -> Self {
-        Self { status, code, title, detail, body: OnceLock::new() }
+        Self { status, code, title, detail, header: Header::None, closes: false, body: OnceLock::new() }
+    }
+
+    pub(super) const fn with(mut self, header: Header) -> Self {
+        self.header = header;
+        self
+    }
+
+    const fn closing(mut self) -> Self {
+        self.closes = true;
+        self
     }
 
     /// The body of every refusal of this kind whose detail is fixed.
@@ -114,7 +143,8 @@ static NOT_READY: Problem = Problem::new(
     "not_ready",
     "Not ready",
     "The gateway cannot judge credentials yet; try again shortly.",
-);
+)
+.with(Header::RetrySoon);
 static CREDENTIAL_AMBIGUOUS: Problem = Problem::new(
     StatusCode::BAD_REQUEST,
     "credential_ambiguous",
@@ -126,45 +156,54 @@ static CREDENTIAL_MISSING: Problem = Problem::new(
     "credential_missing",
     "Credential missing",
     "The request carries no credential.",
-);
+)
+.with(Header::Challenge);
 static CREDENTIAL_INVALID: Problem =
-    Problem::new(StatusCode::UNAUTHORIZED, "credential_invalid", "Invalid credential", "The credential is not valid.");
+    Problem::new(StatusCode::UNAUTHORIZED, "credential_invalid", "Invalid credential", "The credential is not valid.")
+        .with(Header::InvalidToken);
 static TOKEN_SUPERSEDED: Problem =
-    Problem::new(StatusCode::UNAUTHORIZED, "token_superseded", "Token superseded", "The token was replaced.");
+    Problem::new(StatusCode::UNAUTHORIZED, "token_superseded", "Token superseded", "The token was replaced.")
+        .with(Header::InvalidToken);
 static TOKEN_EXPIRED: Problem =
-    Problem::new(StatusCode::UNAUTHORIZED, "token_expired", "Token expired", "The token is past its duration.");
+    Problem::new(StatusCode::UNAUTHORIZED, "token_expired", "Token expired", "The token is past its duration.")
+        .with(Header::InvalidToken);
 static ROLE_MISSING: Problem = Problem::new(
     StatusCode::FORBIDDEN,
     "role_missing",
     "Role missing",
     "The credential is valid, but does not carry a role that is asked for here.",
-);
+)
+.with(Header::InsufficientScope);
 static RATE_LIMITED: Problem = Problem::new(
     StatusCode::TOO_MANY_REQUESTS,
     "rate_limited",
     "Rate limited",
     "The key has asked for as much as it may; try again later.",
-);
+)
+.with(Header::Own);
 static TOO_MANY_FAILURES: Problem = Problem::new(
     StatusCode::TOO_MANY_REQUESTS,
     "too_many_failures",
     "Too many failures",
     "Too many requests with a credential that is not valid came from this address; try again later.",
-);
+)
+.with(Header::Own);
 static BAD_REQUEST: Problem =
-    Problem::new(StatusCode::BAD_REQUEST, "bad_request", "Bad request", "The request is malformed.");
+    Problem::new(StatusCode::BAD_REQUEST, "bad_request", "Bad request", "The request is malformed.").closing();
 static HEAD_TOO_LARGE: Problem = Problem::new(
     StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
     "head_too_large",
     "Head too large",
     "The head of the request has more bytes or lines than are taken here.",
-);
+)
+.closing();
 static URI_TOO_LONG: Problem = Problem::new(
     StatusCode::URI_TOO_LONG,
     "uri_too_long",
     "URI too long",
     "The target of the request is longer than is taken here.",
-);
+)
+.closing();
 static NO_ROUTE: Problem =
     Problem::new(StatusCode::NOT_FOUND, "no_route", "No route", "Nothing is served at this path.");
 static METHOD_NOT_ALLOWED: Problem = Problem::new(
@@ -172,19 +211,22 @@ static METHOD_NOT_ALLOWED: Problem = Problem::new(
     "method_not_allowed",
     "Method not allowed",
     "The method is not served at this path.",
-);
+)
+.with(Header::Own);
 static BODY_TIMEOUT: Problem = Problem::new(
     StatusCode::REQUEST_TIMEOUT,
     "body_timeout",
     "Body timeout",
     "The body of the request did not arrive in time.",
-);
+)
+.closing();
 static BODY_TOO_LARGE: Problem = Problem::new(
     StatusCode::PAYLOAD_TOO_LARGE,
     "body_too_large",
     "Body too large",
     "The body of the request is larger than is served here.",
-);
+)
+.closing();
 static UNKNOWN_HOST: Problem =
     Problem::new(StatusCode::MISDIRECTED_REQUEST, "unknown_host", "Unknown host", "This host is not served here.");
 static UPSTREAM_FAILED: Problem =
@@ -194,9 +236,11 @@ static UPSTREAM_UNAVAILABLE: Problem = Problem::new(
     "upstream_unavailable",
     "Upstream unavailable",
     "The backend cannot be reached.",
-);
+)
+.with(Header::RetrySoon);
 static OVERLOADED: Problem =
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Overloaded", "The gateway is at its limit.");
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Overloaded", "The gateway is at its limit.")
+        .with(Header::RetrySoon);
 static UPSTREAM_TIMEOUT: Problem = Problem::new(
     StatusCode::GATEWAY_TIMEOUT,
     "upstream_timeout",
@@ -204,7 +248,7 @@ static UPSTREAM_TIMEOUT: Problem = Problem::new(
     "The backend did not answer in time.",
 );
 static INTERNAL: Problem =
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", "The gateway failed.");
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", "The gateway failed.").closing();
 
 const CHALLENGE: HeaderValue = HeaderValue::from_static(r#"Bearer realm="relevo""#);
 const INVALID_TOKEN: HeaderValue = HeaderValue::from_static(r#"Bearer realm="relevo", error="invalid_token""#);
@@ -229,6 +273,7 @@ impl Refusal {
     }
 
     /// The sentence for people where it depends on the request; `None`: the code's own.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the others are told in the words of the table")]
     pub(super) fn own_detail(&self) -> Option<String> {
         match self {
             Self::CredentialAmbiguous { first, second } if first == second => {
@@ -239,27 +284,7 @@ impl Refusal {
             }
             Self::BadRequest(reason) => Some(format!("{reason}.")),
             Self::SelfService(Denied::Invalid { path, message }) => Some(format!("{path} {message}")),
-            Self::NotReady
-            | Self::CredentialMissing
-            | Self::CredentialInvalid
-            | Self::TokenSuperseded
-            | Self::TokenExpired
-            | Self::RoleMissing
-            | Self::RateLimited(_)
-            | Self::TooManyFailures { .. }
-            | Self::HeadTooLarge
-            | Self::UriTooLong
-            | Self::NoRoute
-            | Self::MethodNotAllowed { .. }
-            | Self::BodyTimeout
-            | Self::BodyTooLarge
-            | Self::UnknownHost
-            | Self::UpstreamFailed
-            | Self::UpstreamUnavailable
-            | Self::Overloaded
-            | Self::UpstreamTimeout
-            | Self::Internal
-            | Self::SelfService(_) => None,
+            _ => None,
         }
     }
 
@@ -286,33 +311,19 @@ impl Refusal {
 
     /// The one header that belongs to this refusal alone: `WWW-Authenticate` (RFC 6750 §3), `Allow`, `Retry-After`.
     pub fn header(&self) -> Option<(HeaderName, HeaderValue)> {
-        match self {
-            Self::CredentialMissing => Some((WWW_AUTHENTICATE, CHALLENGE)),
-            Self::CredentialInvalid | Self::TokenSuperseded | Self::TokenExpired => {
-                Some((WWW_AUTHENTICATE, INVALID_TOKEN))
+        match (self.problem().header, self) {
+            (Header::Challenge, _) => Some((WWW_AUTHENTICATE, CHALLENGE)),
+            (Header::InvalidToken, _) => Some((WWW_AUTHENTICATE, INVALID_TOKEN)),
+            (Header::InsufficientScope, _) => Some((WWW_AUTHENTICATE, INSUFFICIENT_SCOPE)),
+            (Header::RetrySoon, _) => Some((RETRY_AFTER, ONE_SECOND)),
+            (Header::Own, Self::RateLimited(exceeded)) => {
+                Some((RETRY_AFTER, HeaderValue::from(exceeded.retry_after_seconds)))
             }
-            Self::RoleMissing | Self::SelfService(Denied::NotAllowed) => Some((WWW_AUTHENTICATE, INSUFFICIENT_SCOPE)),
-            Self::RateLimited(exceeded) => Some((RETRY_AFTER, HeaderValue::from(exceeded.retry_after_seconds))),
-            Self::TooManyFailures { retry_after_seconds } => {
+            (Header::Own, Self::TooManyFailures { retry_after_seconds }) => {
                 Some((RETRY_AFTER, HeaderValue::from(*retry_after_seconds)))
             }
-            Self::MethodNotAllowed { allow } => Some((ALLOW, allow.clone())),
-            Self::NotReady
-            | Self::UpstreamUnavailable
-            | Self::Overloaded
-            | Self::SelfService(Denied::StoreUnavailable) => Some((RETRY_AFTER, ONE_SECOND)),
-            Self::CredentialAmbiguous { .. }
-            | Self::BadRequest(_)
-            | Self::HeadTooLarge
-            | Self::UriTooLong
-            | Self::NoRoute
-            | Self::BodyTimeout
-            | Self::BodyTooLarge
-            | Self::UnknownHost
-            | Self::UpstreamFailed
-            | Self::UpstreamTimeout
-            | Self::Internal
-            | Self::SelfService(_) => None,
+            (Header::Own, Self::MethodNotAllowed { allow }) => Some((ALLOW, allow.clone())),
+            (Header::None | Header::Own, _) => None,
         }
     }
 
@@ -325,33 +336,9 @@ impl Refusal {
         }
     }
 
-    /// Whether the connection ends with it: what is wrong with one request may be wrong with the next.
+    /// Whether the connection ends with it.
     pub(super) fn closes(&self) -> bool {
-        match self {
-            Self::BadRequest(_)
-            | Self::HeadTooLarge
-            | Self::UriTooLong
-            | Self::BodyTooLarge
-            | Self::BodyTimeout
-            | Self::Internal => true,
-            Self::NotReady
-            | Self::CredentialAmbiguous { .. }
-            | Self::CredentialMissing
-            | Self::CredentialInvalid
-            | Self::TokenSuperseded
-            | Self::TokenExpired
-            | Self::RoleMissing
-            | Self::RateLimited(_)
-            | Self::TooManyFailures { .. }
-            | Self::NoRoute
-            | Self::MethodNotAllowed { .. }
-            | Self::UnknownHost
-            | Self::UpstreamFailed
-            | Self::UpstreamUnavailable
-            | Self::Overloaded
-            | Self::UpstreamTimeout
-            | Self::SelfService(_) => false,
-        }
+        self.problem().closes
     }
 
     pub(super) fn problem(&self) -> &'static Problem {

@@ -4,7 +4,7 @@
 
 use http::StatusCode;
 
-use super::super::refusal::Problem;
+use super::super::refusal::{Header, Problem};
 
 /// Why it is not done.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -41,7 +41,8 @@ static NOT_ALLOWED: Problem = Problem::new(
     "self_service_not_allowed",
     "Self-service not allowed",
     "The credential is valid, but its key may not look after itself.",
-);
+)
+.with(Header::InsufficientScope);
 static NEW_TOKEN_NEEDED: Problem = Problem::new(
     StatusCode::CONFLICT,
     "new_token_needed",
@@ -83,7 +84,8 @@ static STORE_UNAVAILABLE: Problem = Problem::new(
     "store_unavailable",
     "Store unavailable",
     "The store did not answer in time; whether it was done is not known.",
-);
+)
+.with(Header::RetrySoon);
 
 impl Denied {
     pub(in crate::gateway) fn problem(&self) -> &'static Problem {

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::*;
-use crate::domain::{Actor, Ended, OnUnused, Origin, Plan, Renewal, Span, Token, Version};
+use crate::domain::{
+    Actor, EndReason, Ended, KeyId, Lifetime, OnUnused, Origin, Plan, Renewal, Slot, Span, Status, Token, TokenId,
+    Verdict, Version,
+};
 
 const BIRTH: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 

@@ -3,11 +3,11 @@
 //! Promises: every test takes an empty store and relies on nothing but [`Store`].
 //! Deliberately does not: know how a store keeps what it is given, or how it fails.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
-use std::time::Duration;
+mod mirror;
 
-use super::{Conflict, EventQuery, Feed, KeyRef, Notice, Store, StoreError, What, Write};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Conflict, EventQuery, KeyRef, Notice, Store, StoreError, What, Write};
 use crate::domain::audit::PrunedFacts;
 use crate::domain::chain::{Verified, Verifier};
 use crate::domain::{
@@ -15,6 +15,8 @@ use crate::domain::{
     Lifetime, Origin, Realm, RecordHash, Revision, Settings, Span, Status, Timestamp, Token, TokenId, Tokens, Version,
     audit::KeyFacts,
 };
+
+pub(super) use mirror::Mirror;
 
 pub(super) const NOW: Timestamp = Timestamp::from_millis(1_795_461_120_000);
 
@@ -109,59 +111,6 @@ async fn conflict(store: &impl Store, writes: Vec<Write>) -> Conflict {
 
 fn by_name(name: &str) -> KeyRef {
     KeyRef::Name(name.parse::<KeyName>().expect("a legal name"))
-}
-
-/// What a feed has told, held to its contract.
-#[derive(Default)]
-pub(super) struct Mirror {
-    pub(super) keys: HashMap<(bool, KeyId), Arc<ApiKey>>,
-    pub(super) settings: Option<Arc<Settings>>,
-    pub(super) synced: Option<Revision>,
-    pub(super) resets: u32,
-    /// Per key, the highest revision told, and after how many resets.
-    highest: HashMap<KeyId, (Revision, u32)>,
-}
-
-impl Mirror {
-    /// Takes what `feed` tells until it is in step with `revision`.
-    pub(super) async fn follow(&mut self, feed: &mut dyn Feed, revision: Revision) {
-        while self.synced.is_none_or(|synced| synced < revision) {
-            self.take(feed).await;
-        }
-    }
-
-    /// Takes the next notice.
-    pub(super) async fn take(&mut self, feed: &mut dyn Feed) -> Notice {
-        let notice = tokio::time::timeout(Duration::from_secs(30), feed.next()).await.expect("the feed goes on");
-        assert!(self.resets > 0 || matches!(notice, Notice::Reset), "a feed begins with Reset, not {notice:?}");
-        match &notice {
-            Notice::Reset => {
-                self.resets += 1;
-                (self.keys, self.settings, self.synced) = (HashMap::new(), None, None);
-            }
-            Notice::Put(realm, revision, key) => {
-                self.rises(key.id, *revision);
-                self.keys.insert((*realm == Realm::Admin, key.id), Arc::clone(key));
-            }
-            Notice::Remove(realm, revision, id) => {
-                self.rises(*id, *revision);
-                self.keys.remove(&(*realm == Realm::Admin, *id));
-            }
-            Notice::Settings(_, settings) => self.settings = Some(Arc::clone(settings)),
-            Notice::Synced(revision) => {
-                assert!(self.synced.is_none_or(|before| before < *revision), "{revision:?} came twice");
-                self.synced = Some(*revision);
-            }
-        }
-        notice
-    }
-
-    /// A revision rises; only after another `Reset` may one be told again.
-    fn rises(&mut self, id: KeyId, revision: Revision) {
-        let before = self.highest.insert(id, (revision, self.resets));
-        let risen = before.is_none_or(|(told, resets)| told < revision || (told == revision && resets < self.resets));
-        assert!(risen, "{id} went from {before:?} to {revision:?}");
-    }
 }
 
 pub(super) async fn a_created_key_is_found_by_id_name_and_digest_in_its_realm_only(store: impl Store) {

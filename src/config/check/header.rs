@@ -1,4 +1,4 @@
-//! Which headers may carry a credential.
+//! The names of headers, and which may carry a credential.
 //!
 //! Promises: taking a credential out of such a header never breaks framing, routing or the gateway's own headers.
 //! Deliberately does not: know which forms of credential are enabled.
@@ -42,10 +42,14 @@ const TAKEN_FAMILIES: &[&str] = &["x-relevo-", "x-forwarded-", "x-original-", "x
 
 /// The name of a header that carries a credential.
 pub(super) fn credential(text: &str) -> Result<HeaderName, String> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    let Some(name) = HeaderName::from_bytes(text.as_bytes()).ok().filter(|_| plain) else {
-        return Err("is not a header name of A-Z a-z 0-9 and -".to_owned());
-    };
+    let name = name(text)?;
     let taken = TAKEN.contains(&name.as_str()) || TAKEN_FAMILIES.iter().any(|family| name.as_str().starts_with(family));
     if taken { Err(format!("{name} cannot carry a credential: it has another meaning")) } else { Ok(name) }
+}
+
+/// The name of a header, in letters that every server reads alike.
+pub(super) fn name(text: &str) -> Result<HeaderName, String> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let name = HeaderName::from_bytes(text.as_bytes()).ok().filter(|_| plain);
+    name.ok_or_else(|| "is not a header name of A-Z a-z 0-9 and -".to_owned())
 }

@@ -11,7 +11,7 @@ use super::super::HeaderRules;
 use super::super::file::{self, File};
 use super::super::mistake::Findings;
 use super::super::written::{Switched, Text};
-use super::all;
+use super::{all, header};
 
 /// Names that are needed as they are, in either direction.
 const KEPT: &[&str] = &[
@@ -82,10 +82,7 @@ fn set_rules(
 }
 
 fn name(text: &str, file: &File) -> Result<HeaderName, String> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    let Some(name) = HeaderName::from_bytes(text.as_bytes()).ok().filter(|_| plain) else {
-        return Err("is not a header name of A-Z a-z 0-9 and -".to_owned());
-    };
+    let name = header::name(text)?;
     let kept = KEPT.contains(&name.as_str()) || KEPT_FAMILIES.iter().any(|family| name.as_str().starts_with(family));
     if kept {
         return Err(format!("{name} is not a route's to change: the gateway or the protocol needs it as it is"));

@@ -301,7 +301,7 @@ fn blame(upload: Option<&Progress>) -> Refusal {
     match upload.map(|upload| upload.fate.get()) {
         Some(Fate::TooLarge) => Refusal::BodyTooLarge,
         Some(Fate::Stalled) => Refusal::BodyTimeout,
-        Some(Fate::Broken) => Refusal::BadRequest("the body ends before its end"),
+        Some(Fate::Broken) => Refusal::BadRequest("The body ends before its end"),
         Some(Fate::Unfinished | Fate::Complete) | None => Refusal::UpstreamFailed,
     }
 }

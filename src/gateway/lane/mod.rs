@@ -307,7 +307,7 @@ impl Lane {
                     self.worker.buffers.done_reading(memory);
                     return stall.wait(cx).map(|()| Err(Refusal::BodyTimeout));
                 }
-                Poll::Ready(Ok(0) | Err(_)) => Some(Refusal::BadRequest("the body ends before its end")),
+                Poll::Ready(Ok(0) | Err(_)) => Some(Refusal::BadRequest("The body ends before its end")),
                 Poll::Ready(Ok(count)) => {
                     let came = memory.get(..count).unwrap_or_default();
                     let ours = came.len().min(usize::try_from(self.body_left).unwrap_or(usize::MAX));

@@ -1,4 +1,8 @@
 //! `GET /v1/audit`: what was changed, when, by whom and from where.
+//!
+//! Promises: a call looks at a bounded number of events, in either order.
+
+use std::str::FromStr;
 
 use axum::Json;
 use axum::extract::State;
@@ -11,7 +15,7 @@ use crate::domain::Permission::AuditRead;
 use crate::domain::{ActionName, Authority, Event, Facts, Head, KeyId, Realm, Revision, Timestamp};
 use crate::store::{EventQuery, KeyRef};
 
-/// A page of the audit log, the oldest event first.
+/// A page of the audit log.
 #[derive(Serialize)]
 pub struct Page {
     events: Vec<Event>,
@@ -36,17 +40,42 @@ struct Broken {
     detail: String,
 }
 
+/// Which events come first.
+#[derive(Clone, Copy, Default)]
+enum Order {
+    #[default]
+    Oldest,
+    Newest,
+}
+
+impl FromStr for Order {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "oldest" => Ok(Self::Oldest),
+            "newest" => Ok(Self::Newest),
+            _ => Err("is neither oldest nor newest"),
+        }
+    }
+}
+
 /// `GET /v1/audit`
 pub async fn list(State(admin): State<Admin>, call: Call) -> Result<Json<Page>, Problem> {
     let mut call = call.permit(&[AuditRead])?;
     let query = &mut call.query;
     let key = query.take_text("key");
     let after = query.take::<u64>("after").unwrap_or_default();
-    let cursor = query.take::<u64>("cursor").unwrap_or_default();
+    let cursor = query.take::<u64>("cursor");
+    let order = query.take::<Order>("order").unwrap_or_default();
     let (actor, action, limit) = (query.take_text("actor"), query.take::<ActionName>("action"), query.take_limit());
     let authority = call.plain().await?.without_fields()?.0.authority;
     let key = key.map(|key| admin.subject(&key, &authority)).transpose()?;
-    let query = EventQuery { after: Revision(after.max(cursor)), key, actor, action, limit };
+    let (after, before) = match order {
+        Order::Oldest => (after.max(cursor.unwrap_or_default()), None),
+        Order::Newest => (after, Some(Revision(cursor.unwrap_or(u64::MAX)))),
+    };
+    let query = EventQuery { after: Revision(after), before, key, actor, action, limit };
     let mut page = admin.keyring.events(query).await?;
     page.events.retain(|event| admin.shows(event, &authority));
     let next_cursor = page.next.map(|Revision(revision)| revision.to_string());

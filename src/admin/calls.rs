@@ -219,8 +219,8 @@ fn of_the_log() -> Vec<Entry> {
     let entry = |path, name, handler| Entry::new(Method::GET, path, name, handler, Needs::OneOf(&[AuditRead]));
     vec![
         entry("/v1/audit", "list_events", get(audit::list))
-            .says("A page of the audit log, the oldest event first")
-            .takes(&["of_key", "actor", "action", "after", "limit", "cursor"])
+            .says("A page of the audit log")
+            .takes(&["of_key", "actor", "action", "after", "order", "limit", "cursor"])
             .answers(200, Content::Json("Audit"))
             .refuses(&[Code::KeyNotFound]),
         entry("/v1/audit/export", "export_events", get(export::export))

@@ -69,7 +69,7 @@ pub async fn follow(State(admin): State<Admin>, call: Call) -> Result<Response, 
     let key = key.map(|key| admin.subject(&key, &authority)).transpose()?;
     let room = admin.streams.take_room()?;
     let after = resumed.or(after).map_or_else(|| admin.keyring.revision(), Revision);
-    let query = EventQuery { after, key, actor, action, limit: PAGE };
+    let query = EventQuery { after, before: None, key, actor, action, limit: PAGE };
     let hello = Message::default().id(after.0.to_string()).comment("following");
     let ready = VecDeque::from([hello]);
     let follower = Follower { admin, query, pledge, authority, address, ready, _room: room };

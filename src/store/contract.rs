@@ -303,6 +303,15 @@ pub(super) async fn events_come_in_pages_and_through_filters(store: impl Store) 
         }
     }
     assert_eq!(told, (1..=9).collect::<Vec<_>>());
+    let mut query = EventQuery { limit: 4, before: Some(Revision(u64::MAX)), ..EventQuery::default() };
+    told.clear();
+    while let Some(before) = query.before {
+        let page = store.events(query.clone()).await.expect("read");
+        assert!(page.events.len() <= 4);
+        told.extend(page.events.iter().map(|event| event.revision.0));
+        query.before = page.next.inspect(|next| assert!(*next < before, "it goes round in circles"));
+    }
+    assert_eq!(told, (1..=9).rev().collect::<Vec<_>>());
     let all = EventQuery { limit: 100, ..EventQuery::default() };
     let revisions = async |query| {
         let page = store.events(query).await.expect("read");
@@ -315,7 +324,12 @@ pub(super) async fn events_come_in_pages_and_through_filters(store: impl Store) 
     assert_eq!(revisions(EventQuery { action: Some(deleted), ..all.clone() }).await, Vec::<u64>::new());
     let created = ActionName(Action::Created, Realm::Gateway);
     assert_eq!(revisions(EventQuery { action: Some(created), ..all.clone() }).await.len(), 9);
-    assert_eq!(revisions(EventQuery { after: Revision(9), ..all }).await, Vec::<u64>::new());
+    assert_eq!(revisions(EventQuery { after: Revision(9), ..all.clone() }).await, Vec::<u64>::new());
+    let before = |revision| Some(Revision(revision));
+    assert_eq!(revisions(EventQuery { before: before(9), after: Revision(6), ..all.clone() }).await, [8, 7]);
+    let of_bob = EventQuery { actor: Some("bob".into()), ..all.clone() };
+    assert_eq!(revisions(EventQuery { before: before(9), ..of_bob }).await, [6, 3]);
+    assert_eq!(revisions(EventQuery { before: before(4), after: Revision(4), ..all }).await, Vec::<u64>::new());
 }
 
 /// Whether the whole log is in its place, these heads included.

@@ -70,11 +70,13 @@ pub enum What {
     Expect(KeyId, Revision),
 }
 
-/// Which events are asked for. Ascending by revision.
+/// Which events are asked for.
 #[derive(Clone, Debug, Default)]
 pub struct EventQuery {
     /// Only after this revision.
     pub after: Revision,
+    /// Only before this revision, the newest first. `None`: the oldest first.
+    pub before: Option<Revision>,
     /// Only of this key.
     pub key: Option<KeyId>,
     /// Only by this actor.
@@ -91,7 +93,7 @@ pub struct EventQuery {
 pub struct EventPage {
     /// The events.
     pub events: Vec<Event>,
-    /// Where the next page begins (`after`), if there may be one.
+    /// Where the next page begins (`after`, or `before` where one was asked for), if there may be one.
     pub next: Option<Revision>,
 }
 

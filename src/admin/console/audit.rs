@@ -1,58 +1,33 @@
 //! What was changed, when, by whom and from where; the latest first.
 //!
-//! Promises: what an event holds is shown as text; a page looks at a bounded number of events.
+//! Promises: what an event holds is shown as text; every event can be come to, page by page; a page is one call of the
+//! API, which looks at a bounded number of events.
 
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::Query;
 use axum::response::Response;
 use http::Method;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::api::Ask;
+use super::api::{Ask, Refused};
 use super::moment::Moment;
 use super::page::Page;
 use super::trouble::Trouble;
 use super::visit::Visit;
-use super::{Desk, html};
-use crate::domain::Timestamp;
+use super::{html, way};
+use crate::domain::{Action, Realm, Timestamp};
 
-/// How many changes a page goes back, and how many where it looks for some of them.
-const WINDOW: u64 = 100;
-const FILTERED_WINDOW: u64 = 5_000;
-/// How many events the API gives at once.
-const MOST: u64 = 500;
-/// How many of its events a key's page shows.
+/// How many events a page shows, and how many of its own a key's page does.
+const PAGE: usize = 50;
 const HISTORY: usize = 12;
 
-/// The actions that can be looked for.
-const ACTIONS: [&str; 19] = [
-    "key.created",
-    "key.edited",
-    "key.activated",
-    "key.deactivated",
-    "key.deleted",
-    "renewal.opened",
-    "renewal.plan_changed",
-    "renewal.adopted",
-    "renewal.held",
-    "renewal.completed",
-    "renewal.undone",
-    "settings.changed",
-    "command.refused",
-    "audit.pruned",
-    "admin.created",
-    "admin.edited",
-    "admin.activated",
-    "admin.deactivated",
-    "admin.deleted",
-];
-
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Found {
     events: Vec<Event>,
     next_cursor: Option<String>,
-    chain: Chain,
+    chain: Option<Chain>,
 }
 
 /// How far the log is known to be whole.
@@ -72,7 +47,6 @@ struct Broken {
 
 #[derive(Clone, Deserialize)]
 struct Event {
-    revision: u64,
     at: Timestamp,
     actor: String,
     address: Option<String>,
@@ -115,6 +89,7 @@ struct AuditPage {
     wanted: Wanted,
     actions: Vec<(&'static str, String)>,
     older: Option<String>,
+    newest: Option<String>,
     chain: Option<ChainLine>,
 }
 
@@ -127,62 +102,77 @@ struct ChainLine {
     tone: &'static str,
 }
 
+/// A key's own events, on its page.
+pub(super) struct History {
+    pub(super) lines: Vec<Line>,
+    /// Where the older ones are, if there may be any.
+    pub(super) older: Option<String>,
+    /// Where the newest are, from older ones.
+    pub(super) newest: Option<String>,
+    /// Whether the log could not be read.
+    pub(super) is_unread: bool,
+}
+
 /// `GET /console/audit`
-pub(super) async fn list(
-    State(desk): State<Desk>,
-    visit: Visit,
-    Query(wanted): Query<Wanted>,
-) -> Result<Response, Trouble> {
-    let last = desk.admin.keyring.revision().0;
-    let before = wanted.before.parse().unwrap_or(u64::MAX).min(last + 1);
-    let is_filtered = !(wanted.actor.is_empty() && wanted.action.is_empty() && wanted.key.is_empty());
-    let after = before.saturating_sub(1).saturating_sub(if is_filtered { FILTERED_WINDOW } else { WINDOW });
-    let (mut events, chain) = events(&visit, &wanted, after).await?;
-    events.retain(|event| event.revision < before);
-    events.reverse();
+pub(super) async fn list(visit: Visit, Query(wanted): Query<Wanted>) -> Result<Response, Trouble> {
+    let found = match look(&visit, &wanted, PAGE).await {
+        Err(refused) if refused.code == "key_not_found" => Found::default(), // as what is typed may be
+        found => found.map_err(|refused| visit.trouble(refused))?,
+    };
     let page = visit.page;
-    let older = (after > 0).then(|| older(&wanted, after + 1));
-    let chain = chain.map(|chain| ChainLine::of(&chain, &page));
-    let lines = events.iter().map(|event| Line::of(event, &page)).collect();
-    let actions = ACTIONS.map(|action| (action, word_of(&page, action))).into();
-    Ok(html(&AuditPage { page, lines, wanted, actions, older, chain }))
+    let older = found.next_cursor.map(|before| wanted.before(&before));
+    let newest = (!wanted.before.is_empty()).then(|| wanted.before(""));
+    let chain = found.chain.map(|chain| ChainLine::of(&chain, &page));
+    let lines = found.events.iter().map(|event| Line::of(event, &page)).collect();
+    let actions = actions().into_iter().map(|action| (action, word_of(&page, action))).collect();
+    Ok(html(&AuditPage { page, lines, wanted, actions, older, newest, chain }))
 }
 
-fn older(wanted: &Wanted, before: u64) -> String {
-    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-    let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    let (actor, action, key) = (encoded(&wanted.actor), encoded(&wanted.action), encoded(&wanted.key));
-    format!("/console/audit?actor={actor}&action={action}&key={key}&before={before}")
-}
-
-/// The events after this revision, the oldest first.
-async fn events(visit: &Visit, wanted: &Wanted, after: u64) -> Result<(Vec<Event>, Option<Chain>), Trouble> {
-    let (mut all, mut chain, mut cursor) = (Vec::new(), None, after.to_string());
-    for _ in 0..=FILTERED_WINDOW / MOST {
-        let limit = MOST.to_string();
-        let mut query = vec![("after", cursor.as_str()), ("limit", limit.as_str())];
-        let filters = [("actor", &wanted.actor), ("action", &wanted.action), ("key", &wanted.key)];
-        query.extend(
-            filters.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name, value.as_str())),
-        );
-        let page: Found = visit.ask(Ask::new(Method::GET, &["audit"]).query(&query)).await?;
-        all.extend(page.events);
-        chain = Some(page.chain);
-        let Some(next) = page.next_cursor else { break };
-        cursor = next;
+impl Wanted {
+    /// The address of the same events before this revision.
+    fn before(&self, before: &str) -> String {
+        let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+        let (actor, action, key) = (encoded(&self.actor), encoded(&self.action), encoded(&self.key));
+        format!("/console/audit?actor={actor}&action={action}&key={key}&before={before}")
     }
-    Ok((all, chain))
 }
 
-/// The last events of one key, for whoever may see them.
-pub(super) async fn history(visit: &Visit, key: &str) -> Vec<Line> {
+/// Some of the events that are wanted, the newest first.
+async fn look(visit: &Visit, wanted: &Wanted, most: usize) -> Result<Found, Refused> {
+    let most = most.to_string();
+    let Wanted { actor, action, key, before } = wanted;
+    let asked = [("actor", actor), ("action", action), ("key", key), ("cursor", before), ("limit", &most)];
+    let asked = asked.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name, value.as_str()));
+    let query: Vec<_> = asked.chain([("order", "newest")]).collect();
+    visit.try_ask(Ask::new(Method::GET, &["audit"]).query(&query)).await
+}
+
+/// The events of one key before this revision, the newest first, for whoever may see them.
+pub(super) async fn history(visit: &Visit, key: &str, before: &str) -> Option<History> {
     if !visit.page.may("audit:read") {
-        return Vec::new();
+        return None;
     }
-    let wanted = Wanted { key: key.into(), ..Wanted::default() };
-    let (events, _) = events(visit, &wanted, 0).await.unwrap_or_default();
+    let wanted = Wanted { key: key.into(), before: before.into(), ..Wanted::default() };
+    let found = look(visit, &wanted, HISTORY).await;
+    let is_unread = found.is_err();
+    let found = found.unwrap_or_default();
+    let begins = found.events.last().is_some_and(|event| event.action.ends_with(".created"));
+    let here = way(visit.page.part(), key, None);
     let line = |event| Line { key: None, ..Line::of(event, &visit.page) }; // the page is about the key already
-    events.iter().rev().take(HISTORY).map(line).collect()
+    Some(History {
+        lines: found.events.iter().map(line).collect(),
+        older: found.next_cursor.filter(|_| !begins).map(|before| format!("{here}?before={before}#history")),
+        newest: (!before.is_empty()).then(|| format!("{here}#history")),
+        is_unread,
+    })
+}
+
+/// The names of the actions that can be looked for.
+fn actions() -> Vec<&'static str> {
+    let named = |realm| Action::ALL.into_iter().map(move |action| action.name(realm));
+    let of_keys: Vec<_> = named(Realm::Gateway).collect();
+    let of_administrators = named(Realm::Admin).filter(|name| !of_keys.contains(name));
+    of_keys.iter().copied().chain(of_administrators).collect()
 }
 
 /// What an action is called; its own name where there is no word for it.
@@ -219,9 +209,9 @@ impl Line {
             || event.action.starts_with("token.")
             || event.action == "command.refused";
         let part = if event.action.starts_with("admin.") { Some("admins") } else { is_of_key.then_some("keys") };
-        let tone = match event.action.as_str() {
-            "renewal.opened" | "renewal.held" | "renewal.plan_changed" => "old",
-            "renewal.adopted" | "renewal.completed" => "new",
+        let tone = match event.action.trim_start_matches("admin.").trim_start_matches("renewal").get(1..) {
+            Some("opened" | "held" | "plan_changed") => "old",
+            Some("adopted" | "completed") => "new",
             _ => "plain",
         };
         Self {
@@ -270,5 +260,21 @@ fn plain(value: &Value) -> String {
         Value::Array(items) if items.is_empty() => "\u{2013}".into(),
         Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
         Value::Bool(_) | Value::Number(_) | Value::Object(_) => value.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::page::Theme;
+    use super::super::words::{Language, Words};
+    use super::*;
+
+    #[test]
+    fn every_action_has_words_in_every_language() {
+        for words in Language::ALL.map(Words) {
+            let page = Page { words, theme: Theme::System, who: None, here: "/console/audit".into() };
+            let nameless: Vec<_> = actions().into_iter().filter(|action| word_of(&page, action) == *action).collect();
+            assert!(nameless.is_empty(), "{words:?}: {nameless:?}");
+        }
     }
 }

@@ -12,6 +12,7 @@ use super::html;
 use super::moment::{Distance, Moment};
 use super::page::Page;
 use super::row::{Row, Seen, Side};
+use super::sessions::Presence;
 use super::trouble::Trouble;
 use super::visit::Visit;
 use super::words::Words;
@@ -21,6 +22,9 @@ use crate::domain::Timestamp;
 pub(super) struct Told {
     #[serde(default)]
     done: String,
+    /// The revision before which the history is shown.
+    #[serde(default)]
+    before: String,
 }
 
 #[derive(Template)]
@@ -35,7 +39,7 @@ struct KeyPage {
     duration: String,
     limits: Vec<String>,
     open: Option<Open>,
-    history: Vec<super::audit::Line>,
+    history: Option<super::audit::History>,
     done: Option<String>,
 }
 
@@ -135,7 +139,10 @@ fn limits_in_words(limits: &Limits, words: Words) -> Vec<String> {
 /// `GET /console/keys/{key}`
 pub(super) async fn show(visit: Visit, Path(key): Path<String>, Query(told): Query<Told>) -> Result<Response, Trouble> {
     let key: Key = visit.ask(Ask::new(Method::GET, &[visit.page.part(), &key])).await?;
-    let history = super::audit::history(&visit, &key.id).await;
+    let history = match visit.presence {
+        Presence::Acting => super::audit::history(&visit, &key.id, &told.before).await,
+        Presence::Watching => None, // the page keeps what it has
+    };
     let (page, words) = (visit.page.clone(), visit.page.words);
     let duration = key.duration.map_or_else(|| page.t("duration-of-settings"), |duration| words.lifetime(duration));
     let roles = key.carried().to_vec();

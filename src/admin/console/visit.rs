@@ -37,6 +37,7 @@ pub(super) struct Visitor {
 pub(super) struct Visit {
     pub(super) page: Page,
     pub(super) now: Timestamp,
+    pub(super) presence: Presence,
     api: Api,
 }
 
@@ -125,7 +126,7 @@ impl FromRequestParts<Desk> for Visit {
             away(&visitor.page, is_fragment, &parts.method)
         })?;
         let api = Api { calls: desk.calls.clone(), presented, peer: visitor.peer };
-        Ok(Self { page: Page { who: Some(who), ..visitor.page }, now, api })
+        Ok(Self { page: Page { who: Some(who), ..visitor.page }, now, presence, api })
     }
 }
 

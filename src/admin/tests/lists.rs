@@ -90,6 +90,12 @@ async fn the_audit_log_is_filtered_and_comes_in_pages() {
     let after = of_key["events"][0]["revision"].as_u64().expect("a revision");
     let later = plane.read(&format!("/v1/audit?key=ci&after={after}")).await.body;
     assert_eq!(later["events"].as_array().map(Vec::len), Some(1));
+    let newest = plane.read("/v1/audit?key=ci&order=newest&limit=1").await.body;
+    assert_eq!(newest["events"][0]["action"], "renewal.opened");
+    let cursor = newest["next_cursor"].as_str().expect("a cursor");
+    let older = plane.read(&format!("/v1/audit?key=ci&order=newest&limit=1&cursor={cursor}")).await.body;
+    assert_eq!(older["events"][0]["action"], "key.created");
+    assert_eq!(plane.read("/v1/audit?order=best").await.paths(), ["order"]);
     assert_eq!(plane.read("/v1/audit?key=nobody").await.code(), (404, "key_not_found"));
     assert_eq!(plane.read("/v1/audit?action=key.born&after=x").await.paths(), ["after", "action"]);
 }

@@ -6,7 +6,7 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use redb::ReadableTable;
+use redb::{AccessGuard, ReadableTable, StorageError};
 use tokio::sync::mpsc;
 
 use super::engine::{Engine, Keep};
@@ -66,19 +66,36 @@ fn list(tables: &Tables<ReadTable>, into: &mpsc::Sender<Listed>) -> Result<(), F
 
 /// The events that `query` asks for. Fewer than its limit, with a `next`, once [`MOST_LOOKED_AT`] were looked at.
 pub(super) fn events(tables: &Tables<ReadTable>, query: &EventQuery) -> Result<EventPage, Fault> {
-    let after = event_key(query.after);
+    if query.before.is_some_and(|before| before <= query.after) {
+        return Ok(EventPage::default());
+    }
+    let (after, before) = (event_key(query.after), query.before.map(event_key));
+    let before = before.as_ref().map_or(Bound::Unbounded, |before| Bound::Excluded(before.as_slice()));
+    let rows = tables.events.rows.range::<&[u8]>((Bound::Excluded(after.as_slice()), before))?;
+    match query.before {
+        None => page(tables, query, rows),
+        Some(_) => page(tables, query, rows.rev()),
+    }
+}
+
+type EventRow = Result<(AccessGuard<'static, &'static [u8]>, AccessGuard<'static, &'static [u8]>), StorageError>;
+
+fn page(
+    tables: &Tables<ReadTable>,
+    query: &EventQuery,
+    rows: impl Iterator<Item = EventRow>,
+) -> Result<EventPage, Fault> {
     let limit = query.limit.min(MOST_EVENTS);
     let mut page = EventPage::default();
-    let mut last = query.after;
-    let range = (Bound::Excluded(after.as_slice()), Bound::Unbounded);
-    for (looked_at, entry) in tables.events.rows.range::<&[u8]>(range)?.enumerate() {
+    let mut last = None; // of none looked at there is no next, or the query would go round in circles
+    for (looked_at, entry) in rows.enumerate() {
         if page.events.len() == limit || looked_at == MOST_LOOKED_AT {
-            page.next = (last > query.after).then_some(last); // or the query would go round in circles
+            page.next = last;
             break;
         }
         let (key, row) = entry?;
         let event = tables.events.read(key.value(), row.value(), |content| event(key.value(), content))?;
-        last = event.revision;
+        last = Some(event.revision);
         if is_asked_for(&event, query) {
             page.events.push(event);
         }

@@ -4,6 +4,7 @@ mod access;
 mod admins;
 mod flow;
 mod gallery;
+mod history;
 mod life;
 mod look;
 

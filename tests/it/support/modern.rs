@@ -13,6 +13,7 @@ use rustls::{ClientConfig, NamedGroup, ProtocolVersion};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
+use tokio::sync::Mutex;
 use tokio_rustls::TlsConnector;
 
 use super::DEADLINE;
@@ -43,10 +44,28 @@ enum Sender {
     Http2(http2::SendRequest<Full<Bytes>>),
 }
 
+impl Sender {
+    async fn ask(&mut self, request: Request<Full<Bytes>>) -> Result<Answer, hyper::Error> {
+        let response = match self {
+            Self::Http1(sender) => {
+                sender.ready().await?;
+                sender.send_request(request).await?
+            }
+            Self::Http2(sender) => {
+                sender.ready().await?;
+                sender.send_request(request).await?
+            }
+        };
+        let (head, body) = response.into_parts();
+        Ok(Answer { status: head.status, headers: head.headers, body: body.collect().await?.to_bytes() })
+    }
+}
+
 /// One connection, with a thread of its own that drives it.
 pub(crate) struct Modern {
     runtime: Runtime,
-    sender: Sender,
+    sender: Arc<Mutex<Sender>>,
+    is_http2: bool,
     scheme: &'static str,
     host: String,
     pub(crate) agreed: Option<Agreed>,
@@ -61,15 +80,19 @@ impl Modern {
     pub(crate) fn in_clear(address: SocketAddr) -> Result<Self, Fault> {
         let runtime = runtime()?;
         let sender = runtime.block_on(async { http2(in_time(TcpStream::connect(address)).await??).await })?;
-        let sender = Sender::Http2(sender);
-        Ok(Self { runtime, sender, scheme: "http", host: "localhost".to_owned(), agreed: None })
+        Ok(Self::on(runtime, Sender::Http2(sender), "http", "localhost", None))
     }
 
     /// Over TLS, asking for `host`; HTTP/2 if that was agreed upon, else HTTP/1.1.
     pub(crate) fn over_tls(address: SocketAddr, host: &str, config: &Arc<ClientConfig>) -> Result<Self, Fault> {
         let runtime = runtime()?;
         let (sender, agreed) = runtime.block_on(Self::shake(address, host, config))?;
-        Ok(Self { runtime, sender, scheme: "https", host: host.to_owned(), agreed: Some(agreed) })
+        Ok(Self::on(runtime, sender, "https", host, Some(agreed)))
+    }
+
+    fn on(runtime: Runtime, sender: Sender, scheme: &'static str, host: &str, agreed: Option<Agreed>) -> Self {
+        let is_http2 = matches!(sender, Sender::Http2(_));
+        Self { runtime, sender: Arc::new(Mutex::new(sender)), is_http2, scheme, host: host.to_owned(), agreed }
     }
 
     async fn shake(address: SocketAddr, host: &str, config: &Arc<ClientConfig>) -> Result<(Sender, Agreed), Fault> {
@@ -98,31 +121,20 @@ impl Modern {
 
     /// A request of `path`, to be added to.
     pub(crate) fn request(&self, path: &str) -> http::request::Builder {
-        match self.sender {
-            Sender::Http1(_) => Request::builder().uri(path).header("host", &self.host),
-            Sender::Http2(_) => Request::builder().uri(format!("{}://{}{path}", self.scheme, self.host)),
+        if self.is_http2 {
+            Request::builder().uri(format!("{}://{}{path}", self.scheme, self.host))
+        } else {
+            Request::builder().uri(path).header("host", &self.host)
         }
     }
 
     /// Sends a request with this body and reads the reply.
     pub(crate) fn ask(&mut self, request: http::request::Builder, body: &str) -> Result<Answer, Fault> {
         let request = request.body(Full::from(body.to_owned()))?;
-        let asking = async {
-            let response = match &mut self.sender {
-                Sender::Http1(sender) => {
-                    sender.ready().await?;
-                    sender.send_request(request).await?
-                }
-                Sender::Http2(sender) => {
-                    sender.ready().await?;
-                    sender.send_request(request).await?
-                }
-            };
-            let (head, body) = response.into_parts();
-            let body = body.collect().await?.to_bytes();
-            Ok::<_, hyper::Error>(Answer { status: head.status, headers: head.headers, body })
-        };
-        Ok(self.runtime.block_on(in_time(asking))??)
+        let sender = Arc::clone(&self.sender);
+        // On the thread that drives the connection: hyper never answers what another hands over while the connection ends.
+        let asking = self.runtime.spawn(in_time(async move { sender.lock().await.ask(request).await }));
+        Ok(self.runtime.block_on(asking)???)
     }
 }
 

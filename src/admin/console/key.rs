@@ -8,10 +8,11 @@ use serde::Deserialize;
 
 use super::answers::{Key, Limits, Plan, Quota, Rate, Renewal};
 use super::api::Ask;
+use super::callers::{self, Seen};
 use super::html;
 use super::moment::{Distance, Moment};
 use super::page::Page;
-use super::row::{Row, Seen, Side};
+use super::row::{Row, Side};
 use super::sessions::Presence;
 use super::trouble::Trouble;
 use super::visit::Visit;
@@ -56,14 +57,20 @@ pub(super) struct Open {
     pub(super) new: Side,
     pub(super) old_callers: Option<Vec<Seen>>,
     pub(super) new_callers: Option<Vec<Seen>>,
+    /// Who would be refused without the old token, and without the new one.
+    pub(super) cut_off: Vec<String>,
+    pub(super) sent_back: Vec<String>,
     pub(super) adoption: Option<Adoption>,
 }
 
 /// How the last hour's requests are divided.
 pub(super) struct Adoption {
-    /// The new token's share in hundredths.
-    pub(super) percent: u64,
+    /// The new token's share in hundredths; `None`: there were no requests.
+    pub(super) percent: Option<u64>,
     pub(super) text: String,
+    /// How many came with each.
+    pub(super) old: String,
+    pub(super) new: String,
 }
 
 impl Open {
@@ -79,8 +86,10 @@ impl Open {
             due: renewal.due_at.map(|at| (words.until(at, now), words.moment(at))),
             quiet_since: renewal.quiet_since.map(|at| words.ago(at, now)),
             is_held: renewal.held,
-            old_callers: Seen::all(renewal.old_token_callers.as_ref(), page, now),
-            new_callers: Seen::all(renewal.new_token_callers.as_ref(), page, now),
+            old_callers: Seen::of_old(renewal, page, now),
+            new_callers: Seen::of_new(renewal, page, now),
+            cut_off: callers::cut_off(renewal, words),
+            sent_back: callers::sent_back(renewal, words),
             adoption: Adoption::of(old.usage.requests_1h, new.usage.requests_1h, words),
             old: Side::of(old, page, now),
             new: Side::of(new, page, now),
@@ -93,13 +102,19 @@ impl Adoption {
         let (old, new) = (old?, new?);
         let all = old.saturating_add(new);
         // Of a hundred thousand requests one on the old token must not look like none.
-        let percent = match new.saturating_mul(100).checked_div(all)? {
-            100 if old > 0 => 99,
-            0 if new > 0 => 1,
+        let percent = match new.saturating_mul(100).checked_div(all) {
+            Some(100) if old > 0 => Some(99),
+            Some(0) if new > 0 => Some(1),
             percent => percent,
         };
-        let (percent_text, total) = (percent.to_string(), words.count("requests", all));
-        Some(Self { percent, text: words.fill("adoption-share", &[("percent", &percent_text), ("requests", &total)]) })
+        let text = percent.map_or_else(
+            || words.t("adoption-none"),
+            |percent| {
+                let (percent, total) = (percent.to_string(), words.count("requests", all));
+                words.fill("adoption-share", &[("percent", &percent), ("requests", &total)])
+            },
+        );
+        Some(Self { percent, text, old: words.number(old), new: words.number(new) })
     }
 }
 

@@ -10,6 +10,7 @@ mod api;
 mod assets;
 mod audit;
 mod bounds;
+mod callers;
 mod edit;
 mod entry;
 mod form;

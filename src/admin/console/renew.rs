@@ -87,8 +87,13 @@ impl ClosePage {
         if self.is_undo() { &self.open.new } else { &self.open.old }
     }
 
-    fn callers(&self) -> Option<&Vec<super::row::Seen>> {
+    fn callers(&self) -> Option<&Vec<super::callers::Seen>> {
         if self.is_undo() { self.open.new_callers.as_ref() } else { self.open.old_callers.as_ref() }
+    }
+
+    /// Who would be refused, in words.
+    fn told(&self) -> &[String] {
+        if self.is_undo() { &self.open.sent_back } else { &self.open.cut_off }
     }
 
     /// Whether who goes on would be left with a token that nobody has used.

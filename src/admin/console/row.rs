@@ -1,6 +1,6 @@
 //! A key as lists and pages show it.
 
-use super::answers::{Caller, Key, Token};
+use super::answers::{Key, Token};
 use super::moment::{Distance, Life, Moment};
 use super::page::Page;
 use crate::domain::Timestamp;
@@ -88,30 +88,5 @@ impl Side {
             requests_1h: token.usage.requests_1h.map(|count| words.number(count)),
             requests_24h: token.usage.requests_24h.map(|count| words.number(count)),
         }
-    }
-}
-
-/// Somebody who used a token.
-pub(super) struct Seen {
-    pub(super) address: String,
-    pub(super) user_agent: Option<String>,
-    pub(super) route: Option<String>,
-    pub(super) last_used: Distance,
-    pub(super) requests: String,
-}
-
-impl Seen {
-    /// The callers, the latest first.
-    pub(super) fn all(callers: Option<&Vec<Caller>>, page: &Page, now: Timestamp) -> Option<Vec<Self>> {
-        let mut callers = callers?.clone();
-        callers.sort_by_key(|caller| std::cmp::Reverse(caller.last_used_at));
-        let seen = |caller: Caller| Self {
-            last_used: page.words.ago(caller.last_used_at, now),
-            requests: page.words.number(caller.requests),
-            address: caller.address,
-            user_agent: caller.user_agent.filter(|agent| !agent.is_empty()),
-            route: caller.route,
-        };
-        Some(callers.into_iter().map(seen).collect())
     }
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod admins;
+mod adoption;
 mod flow;
 mod gallery;
 mod history;

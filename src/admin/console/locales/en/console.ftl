@@ -148,9 +148,10 @@ renew-token = Renew token
 renewal-open = Renewal in progress
 renewal-opened = Opened
 adoption-share = { $percent }% of { $requests } in the last hour came with the new token
+adoption-none = No request in the last hour, with either token
 callers-old = Who uses the old token
 callers-new = Who uses the new token
-callers-none = Nobody has been seen.
+callers-none = Nobody has been seen since the renewal was opened.
 route = Route
 requests-of = { $n }×
 what-next = What happens next
@@ -185,6 +186,21 @@ complete = Complete
 closing-is-later = Closing this page is the same as Later.
 only-token = The old token had ended, so the new one is the only one.
 cut-off-who = Who would be cut off
+cut-off-count = { $count ->
+    [one] { $n } caller has used the old token and not the new one since: it would be refused.
+   *[other] { $n } callers have used the old token and not the new one since: they would be refused.
+}
+moved-count = { $count ->
+    [one] { $n } caller has used the new token since: it goes on.
+   *[other] { $n } callers have used the new token since: they go on.
+}
+cut-off-nobody = Nobody who has been seen: every caller of the old token has used the new one since.
+sent-back-count = { $count ->
+    [one] { $n } caller uses the new token already: it would be refused until it uses the old one again.
+   *[other] { $n } callers use the new token already: they would be refused until they use the old one again.
+}
+callers-most = Only the 20 callers with the most requests are listed.
+has-moved = uses the new token now
 old-last-used = The old token was last used
 old-never-used = The old token has not been used.
 new-last-used = The new token was last used

@@ -148,9 +148,10 @@ renew-token = Renovar token
 renewal-open = Renovación en curso
 renewal-opened = Abierta el
 adoption-share = El { $percent } % de { $requests } en la última hora llegó con el token nuevo
+adoption-none = Ninguna petición en la última hora, con ninguno de los dos tokens
 callers-old = Quién usa el token antiguo
 callers-new = Quién usa el token nuevo
-callers-none = No se ha visto a nadie.
+callers-none = No se ha visto a nadie desde que se abrió la renovación.
 route = Ruta
 requests-of = { $n }×
 what-next = Qué pasará ahora
@@ -185,6 +186,21 @@ complete = Finalizar
 closing-is-later = Cerrar esta página equivale a Después.
 only-token = El token antiguo ya había caducado, así que el nuevo es el único.
 cut-off-who = Quién quedaría fuera
+cut-off-count = { $count ->
+    [one] { $n } cliente ha usado el token antiguo y después no el nuevo: sería rechazado.
+   *[other] { $n } clientes han usado el token antiguo y después no el nuevo: serían rechazados.
+}
+moved-count = { $count ->
+    [one] { $n } cliente ha usado después el token nuevo: sigue funcionando.
+   *[other] { $n } clientes han usado después el token nuevo: siguen funcionando.
+}
+cut-off-nobody = Nadie de los que se han visto: todos los clientes del token antiguo han usado después el nuevo.
+sent-back-count = { $count ->
+    [one] { $n } cliente usa ya el token nuevo: sería rechazado hasta que vuelva a usar el antiguo.
+   *[other] { $n } clientes usan ya el token nuevo: serían rechazados hasta que vuelvan a usar el antiguo.
+}
+callers-most = Solo se muestran los 20 clientes con más peticiones.
+has-moved = ya usa el token nuevo
 old-last-used = El token antiguo se usó por última vez
 old-never-used = El token antiguo no se ha usado.
 new-last-used = El token nuevo se usó por última vez

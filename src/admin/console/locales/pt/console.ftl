@@ -148,9 +148,10 @@ renew-token = Renovar token
 renewal-open = Renovação em andamento
 renewal-opened = Aberta em
 adoption-share = { $percent }% de { $requests } na última hora vieram com o token novo
+adoption-none = Nenhuma requisição na última hora, com nenhum dos dois tokens
 callers-old = Quem usa o token antigo
 callers-new = Quem usa o token novo
-callers-none = Ninguém foi visto.
+callers-none = Ninguém foi visto desde que a renovação foi aberta.
 route = Rota
 requests-of = { $n }×
 what-next = O que acontece a seguir
@@ -185,6 +186,21 @@ complete = Finalizar
 closing-is-later = Fechar esta página equivale a Depois.
 only-token = O token antigo já tinha expirado, por isso o novo é o único.
 cut-off-who = Quem seria cortado
+cut-off-count = { $count ->
+    [one] { $n } cliente usou o token antigo e depois não o novo: seria recusado.
+   *[other] { $n } clientes usaram o token antigo e depois não o novo: seriam recusados.
+}
+moved-count = { $count ->
+    [one] { $n } cliente usou depois o token novo: continua funcionando.
+   *[other] { $n } clientes usaram depois o token novo: continuam funcionando.
+}
+cut-off-nobody = Ninguém dos que foram vistos: todos os clientes do token antigo usaram depois o novo.
+sent-back-count = { $count ->
+    [one] { $n } cliente já usa o token novo: seria recusado até voltar a usar o antigo.
+   *[other] { $n } clientes já usam o token novo: seriam recusados até voltarem a usar o antigo.
+}
+callers-most = Só são mostrados os 20 clientes com mais requisições.
+has-moved = já usa o token novo
 old-last-used = O token antigo foi usado pela última vez
 old-never-used = O token antigo não foi usado.
 new-last-used = O token novo foi usado pela última vez

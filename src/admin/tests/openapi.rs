@@ -1,9 +1,13 @@
 //! The document, held to the table and to what is really answered.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
-use http::Method;
+use axum::extract::ConnectInfo;
+use http::{HeaderValue, Method};
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use tower::Service;
 
 use super::Plane;
 use crate::admin::calls::{self, Content, Needs};
@@ -100,6 +104,43 @@ async fn what_is_answered_is_what_is_published() {
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         hold(&answer.body, &json!({"$ref": format!("#/components/schemas/{schema}")}), schema);
     }
+}
+
+/// The first events of the stream at `path`, so many of them, and the head of its answer.
+async fn stream(plane: &Plane, path: &str, count: usize) -> (http::response::Parts, Vec<Value>) {
+    let mut request = plane.request(Method::GET, path).body(axum::body::Body::empty()).expect("a request");
+    request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 50_000))));
+    let (head, mut body) = plane.router.clone().call(request).await.expect("an answer").into_parts();
+    let mut text = String::new();
+    while text.matches("\ndata: ").count() < count || !text.ends_with("\n\n") {
+        let frame = body.frame().await.expect("it goes on").expect("a frame");
+        text.push_str(std::str::from_utf8(frame.data_ref().expect("data")).expect("UTF-8"));
+    }
+    let lines = text.lines().filter_map(|line| line.strip_prefix("data: "));
+    (head, lines.map(|line| serde_json::from_str(line).expect("JSON")).collect())
+}
+
+#[tokio::test]
+async fn the_stream_of_events_is_what_is_published() {
+    let plane = Plane::new().await;
+    plane.create("ci").await;
+    plane.ask(Method::POST, "/v1/keys/ci/renew", json!({"delete_old": {"after": "7d"}})).await;
+    plane.ask(Method::PATCH, "/v1/settings", json!({"duration": "60d"})).await;
+    plane.ask(Method::POST, "/v1/admins", json!({"name": "ana", "permissions": []})).await;
+    let listed = plane.read("/v1/audit").await.body["events"].as_array().expect("events").clone();
+    let (head, events) = stream(&plane, "/v1/events?after=0", listed.len()).await;
+    let published = &document()["paths"]["/v1/events"]["get"]["responses"]["200"];
+    let content = published["content"].as_object().expect("content");
+    assert_eq!(content.keys().collect::<Vec<_>>(), ["text/event-stream"]);
+    assert_eq!(
+        (head.status.as_u16(), &head.headers["content-type"]),
+        (200, &HeaderValue::from_static("text/event-stream"))
+    );
+    assert_eq!(head.headers["cache-control"], "no-cache");
+    for event in &events {
+        hold(event, &json!({"$ref": "#/components/schemas/Event"}), "Event");
+    }
+    assert_eq!(events, listed);
 }
 
 #[tokio::test]

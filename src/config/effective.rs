@@ -4,6 +4,7 @@
 //! keys and webhooks' secrets the configuration has the names of their files.
 
 use std::fmt::Display;
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
@@ -93,11 +94,10 @@ fn with_more(config: &Config) -> Vec<At<file::Listener>> {
 }
 
 fn admin(admin: &super::Admin) -> file::Admin {
-    let path = |path: &std::path::PathBuf| text(path.display());
     let tls = admin.tls.as_ref().map(|tls| file::AdminTls {
         certificate: Some(path(&tls.certificate.certificate)),
         key: Some(path(&tls.certificate.key)),
-        client_ca: tls.client_ca.as_ref().map(path),
+        client_ca: tls.client_ca.as_deref().map(path),
     });
     file::Admin { listen: text(admin.listen), tls: tls.map(At::from), hosts: admin.hosts.iter().map(host).collect() }
 }
@@ -106,6 +106,7 @@ fn one_webhook(webhook: &Webhook) -> file::Webhook {
     file::Webhook {
         name: Some(text(&webhook.name)),
         url: Some(text(&webhook.url)),
+        ca: webhook.ca.as_ref().map(|ca| path(&ca.file)),
         secrets: webhook.secrets.iter().map(|secret| text(&secret.source)).collect(),
         events: texts(&webhook.events),
         allow_private: webhook.allow_private,
@@ -199,10 +200,9 @@ fn access(access: &AccessLog) -> Switched {
 
 fn one_upstream(upstream: &Upstream) -> file::Upstream {
     let endpoints: Vec<Text> = upstream.endpoints.iter().map(text).collect();
-    let path = |path: &std::path::PathBuf| text(path.display());
     let UpstreamTls { ca, client, .. } = &upstream.tls;
     let tls = file::UpstreamTls {
-        ca: ca.as_ref().map(path),
+        ca: ca.as_deref().map(path),
         certificate: client.as_ref().map(|client| path(&client.certificate)),
         key: client.as_ref().map(|client| path(&client.key)),
     };
@@ -298,6 +298,10 @@ fn bytes(count: u64) -> Text {
         Some((size, unit)) => text(format_args!("{}{unit}", count / size)),
         None => text(format_args!("{count}B")),
     }
+}
+
+fn path(path: &Path) -> Text {
+    text(path.display())
 }
 
 fn text(value: impl Display) -> Text {

@@ -218,6 +218,9 @@ pub(super) struct Webhook {
     pub(super) name: Option<Text>,
     /// Where events are sent: https, or http with `allow_private`.
     pub(super) url: Option<Text>,
+    /// The file of those whose signatures on the receiver's certificate are believed, in PEM; without it the system's roots.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ca: Option<Text>,
     /// What deliveries are signed with: `file:PATH` or `env:NAME`, each of which holds `whsec_…`; all of them sign.
     pub(super) secrets: Vec<Text>,
     /// Which events: `key.created`, a group such as `renewal.*`, or `*`.
@@ -259,6 +262,7 @@ impl Default for Webhook {
         Self {
             name: None,
             url: None,
+            ca: None,
             secrets: Vec::new(),
             events: Vec::new(),
             allow_private: false,

@@ -39,7 +39,7 @@ pub use self::mistake::{Mistake, Mistakes, Place};
 pub use self::route::{Auth, HeaderRules, HostPattern, MethodName, Route, Waits};
 pub use self::upgrade::UpgradeName;
 pub use self::upstream::{Endpoint, Health, Reach, Speech, Upstream, UpstreamTls};
-pub use self::webhook::{EventPattern, SigningSecret, Webhook, is_public};
+pub use self::webhook::{Believed, EventPattern, SigningSecret, Webhook, is_public};
 use crate::domain::{Lifetime, OnExpiry, Prefix, Span};
 
 /// Where the configuration is looked for when nobody says where it is.

@@ -6,12 +6,16 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
+use super::certificate::read_certificates;
 use crate::domain::{Action, Realm};
 
 /// One of `[[webhooks]]`.
@@ -21,6 +25,8 @@ pub struct Webhook {
     pub name: String,
     /// Where events are sent: https, or http where private addresses are allowed.
     pub url: String,
+    /// Whose signatures on the receiver's certificate are believed; `None`: the system's roots.
+    pub ca: Option<Believed>,
     /// What deliveries are signed with, each with all of them; at least one.
     pub secrets: Vec<SigningSecret>,
     /// Which events are sent; at least one pattern.
@@ -31,6 +37,28 @@ pub struct Webhook {
     pub timeout: Duration,
     /// The longest pause between two attempts.
     pub longest_pause: Duration,
+}
+
+/// The certificates of those whose signatures are believed, and where they were read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Believed {
+    /// The file of PEM.
+    pub file: PathBuf,
+    /// At least one, each of which can sign another.
+    pub certificates: Vec<CertificateDer<'static>>,
+}
+
+impl Believed {
+    /// Reads the file.
+    pub(super) fn read(file: &Path) -> Result<Self, String> {
+        let certificates = read_certificates(file)?;
+        let mut roots = RootCertStore::empty();
+        for certificate in &certificates {
+            let signs_nothing = |error| format!("holds a certificate that signs nothing: {error}");
+            roots.add(certificate.clone()).map_err(signs_nothing)?;
+        }
+        Ok(Self { file: file.to_owned(), certificates })
+    }
 }
 
 /// A secret of a webhook, and where it was read.

@@ -20,7 +20,7 @@ use list::{
     ACCESS_LOG_DROPPED, CLOCK_STEPS, CONNECTIONS, Kind, LATE, Metric, OLD_TOKEN_REQUESTS, REFUSALS, RENEWAL_OLDEST,
     RENEWALS_OPEN, REQUEST_SECONDS, REQUESTS, SIGN_INS_FAILED, STORE_UP, STREAMS_ENDED, TOKENS_EXPIRING, TUNNELS,
     TUNNELS_ENDED, UPSTREAM_EJECTIONS, UPSTREAM_RETRIES, UPSTREAM_SECONDS, UPSTREAM_UP, WEBHOOK_BEHIND,
-    WEBHOOK_DELIVERIES,
+    WEBHOOK_DELIVERIES, WEBHOOK_REMOVED,
 };
 pub use list::{ALL, NO_ROUTE};
 
@@ -134,6 +134,7 @@ impl Metrics {
             delivered: deliveries("delivered"),
             failed: deliveries("failed"),
             behind: self.registry.gauge(&WEBHOOK_BEHIND, &[webhook]),
+            removed: self.registry.counter(&WEBHOOK_REMOVED, &[webhook]),
         }
     }
 
@@ -160,6 +161,8 @@ pub struct WebhookMetrics {
     pub failed: Counter,
     /// Revisions that it has not come to yet.
     pub behind: Gauge,
+    /// Revisions that were removed before it had come to them.
+    pub removed: Counter,
 }
 
 /// One worker's handles for the requests of one route.
@@ -323,6 +326,7 @@ mod tests {
         let webhook = metrics.webhook("tickets");
         webhook.delivered.increment(1);
         webhook.behind.set(0.0);
+        webhook.removed.increment(1);
         metrics
     }
 

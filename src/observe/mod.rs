@@ -11,4 +11,4 @@ pub mod metrics;
 
 pub use access::{AccessLog, Record, Sink};
 pub use health::{Condition, Health};
-pub use metrics::{Metrics, RouteMetrics, UpstreamMetrics};
+pub use metrics::{Metrics, RouteMetrics, UpstreamMetrics, WebhookMetrics};

@@ -2,10 +2,12 @@
 //!
 //! Promises: each event at least once, those of one key in their order; a place that outlives the process; a receiver that
 //! is dead holds up neither another nor any request or command, and costs no more memory than one that is well.
-//! Deliberately does not: remember an event that the audit log does not. What retention has removed is not sent.
+//! Deliberately does not: remember an event that the audit log does not. What retention has removed is not sent; that it was
+//! not is told.
 
 mod address;
 mod place;
+mod removed;
 mod sender;
 mod signature;
 

@@ -19,12 +19,14 @@ use tracing::{info, warn};
 
 use crate::config::Webhook;
 use crate::domain::Revision;
-use crate::observe::Condition;
+use crate::keyring::Denied;
+use crate::observe::{Condition, WebhookMetrics};
 use crate::store::Record;
 
 use super::Parts;
 use super::address::PublicOnly;
 use super::place::Places;
+use super::removed;
 use super::signature::signature;
 
 /// How many records are read at once.
@@ -49,6 +51,7 @@ pub(super) struct Sender<'a> {
     delivered: Counter,
     failed: Counter,
     behind: Gauge,
+    removed: Counter,
     /// How many keys' events are failing now.
     failing: Cell<usize>,
 }
@@ -85,8 +88,8 @@ impl<'a> Sender<'a> {
     pub(super) fn new(webhook: &'a Webhook, parts: &'a Parts, places: &'a Places) -> Self {
         let counters = parts.metrics.webhook(&webhook.name);
         let condition = parts.health.condition(&format!("webhook {}", webhook.name));
-        let (delivered, failed, behind) = (counters.delivered, counters.failed, counters.behind);
-        Self { webhook, parts, places, condition, delivered, failed, behind, failing: Cell::new(0) }
+        let WebhookMetrics { delivered, failed, behind, removed } = counters;
+        Self { webhook, parts, places, condition, delivered, failed, behind, removed, failing: Cell::new(0) }
     }
 
     /// Says that nothing is wrong with it any more, as it is not there any more.
@@ -101,7 +104,7 @@ impl<'a> Sender<'a> {
         loop {
             let place = self.places.of(&self.webhook.name);
             let reached = self.parts.keyring.revision(); // before the page: what comes meanwhile is read the next time
-            match self.parts.keyring.records(place, PAGE).await {
+            match self.page(place).await {
                 Ok(page) if page.is_empty() => {
                     self.reach(reached);
                     self.parts.keyring.after(reached).await;
@@ -127,7 +130,7 @@ impl<'a> Sender<'a> {
             if !self.webhook.allow_private {
                 builder = builder.dns_resolver(std::sync::Arc::new(PublicOnly));
             }
-            match builder.build() {
+            match self.believing(builder).and_then(reqwest::ClientBuilder::build) {
                 Ok(client) => return client,
                 Err(error) => {
                     self.condition.fail(format!("TLS cannot be spoken: {}", chain(error)));
@@ -135,6 +138,27 @@ impl<'a> Sender<'a> {
                 }
             }
         }
+    }
+
+    /// Believes those who are configured, and nobody else, if any are.
+    fn believing(&self, builder: reqwest::ClientBuilder) -> reqwest::Result<reqwest::ClientBuilder> {
+        let Some(ca) = &self.webhook.ca else { return Ok(builder) };
+        let certificates: reqwest::Result<Vec<_>> =
+            ca.certificates.iter().map(|certificate| reqwest::Certificate::from_der(certificate)).collect();
+        Ok(builder.tls_certs_only(certificates?))
+    }
+
+    /// The records behind `place`, some of them. What was removed before it was sent is told, and passed over.
+    async fn page(&self, place: Revision) -> Result<Vec<Record>, Denied> {
+        let page = self.parts.keyring.records(place, PAGE).await?;
+        let Some(first) = page.first() else { return Ok(page) };
+        if let Some(last) = removed::removed_between(&self.parts.keyring, place, first.revision).await? {
+            let (webhook, first, events) = (&self.webhook.name, place.next().0, last.0 - place.0);
+            warn!(webhook, first, last = last.0, events, "{}", removed::TOLD);
+            self.removed.increment(events);
+            self.reach(last);
+        }
+        Ok(page)
     }
 
     /// Sends what is asked for of a page, all of it.

@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use relevo::clock::Clock;
+use relevo::domain::{Span, Timestamp};
 use serde_json::{Value, json};
 
 use crate::support::backend::Backend;
 use crate::support::client::RawClient;
 use crate::support::gateway::{TestGateway, wait_until};
+use crate::support::pairs::Pair;
 use crate::support::process::{Process, relevo};
 use crate::support::receiver::{Deed, Receiver, Taken};
 use crate::support::request::request;
@@ -57,6 +60,20 @@ fn call(process: &Process, folder: &Path, path: &str, body: &str) -> u16 {
     let mut client = RawClient::connect(process.admin);
     client.send(&call.bytes());
     client.read_response().status
+}
+
+/// Has the process in `folder` read this configuration.
+#[track_caller]
+fn reload(process: &Process, folder: &Path, configuration: &str) {
+    std::fs::write(folder.join("relevo.toml"), configuration).expect("written");
+    assert_eq!(call(process, folder, "/v1/reload", ""), 200);
+}
+
+/// The lines that the process in `folder` has logged with `part` in them.
+fn told(folder: &Path, part: &str) -> Vec<Value> {
+    let log = std::fs::read_to_string(folder.join("stderr.log")).expect("a log");
+    let lines = log.lines().filter(|line| line.contains(part));
+    lines.filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
 fn names(taken: &[Taken]) -> Vec<String> {
@@ -244,21 +261,90 @@ fn a_private_address_is_dialled_only_where_that_is_allowed() {
 }
 
 #[test]
-fn a_certificate_that_nobody_vouches_for_is_refused() {
+fn over_tls_an_event_waits_until_whoever_signed_the_receivers_certificate_is_believed() {
     let folder = tempfile::tempdir().expect("a folder");
-    let backend = Backend::answering("hello");
-    let receiver = Receiver::new(&SECRET, []);
+    let (backend, [right, wrong]) = (Backend::answering("hello"), [(); 2].map(|()| Pair::of(&["localhost"])));
+    let receiver = Receiver::over_tls(&right, &SECRET);
+    right.write(folder.path(), "right");
+    wrong.write(folder.path(), "wrong");
     let secret = secret_in(folder.path(), "secret", &SECRET);
-    // The admin port of another gateway would do: what answers there is no TLS that anybody could trust.
-    let url = receiver.url().replace("http://", "https://");
-    let toml = format!(
-        "[[webhooks]]\nname = \"tls\"\nurl = \"{url}\"\nsecrets = [\"{secret}\"]\nevents = [\"*\"]\nallow_private = true\n\
-         longest_pause = \"100ms\"\ntimeout = \"500ms\"\n"
+    let with = |ca: &str| configuration(&backend, &hook("tls", &receiver, &secret, &format!("events = [\"*\"]\n{ca}")));
+    let refused = || told(folder.path(), "invalid peer certificate");
+    let process = Process::serve(folder.path(), &with("")); // the system's roots
+    wait_until("the webhook has its place", || folder.path().join("webhooks.json").exists());
+    assert_eq!(call(&process, folder.path(), "/v1/keys", "{\"name\": \"ci\"}"), 201);
+    wait_until("it is refused", || !refused().is_empty());
+    let before = refused().len();
+    reload(&process, folder.path(), &with("ca = \"wrong.pem\""));
+    wait_until("it is refused again", || refused().len() > before + 1); // one may have been on its way
+    assert!(
+        refused()
+            .iter()
+            .all(|line| line["webhook"] == "tls" && line["message"] == "an event was not delivered; trying again")
     );
-    let gateway = start(&backend, &toml, folder.path());
-    gateway.create_key("ci").done();
-    wait_until("it is refused", || condition(&gateway, "webhook tls")["ok"] == json!(false));
-    assert_eq!(receiver.attempts(), 0, "nothing was sent in clear");
+    assert_eq!((receiver.attempts(), receiver.taken().len()), (0, 0), "nothing was sent to a stranger");
+    reload(&process, folder.path(), &with("ca = \"right.pem\""));
+    wait_until("it came", || !receiver.taken().is_empty());
+    assert_eq!((names(&receiver.taken()), receiver.wrong()), (vec!["ci".to_owned()], Vec::new()));
+    // What the file holds is believed from a reload on, too.
+    wrong.write(folder.path(), "right");
+    reload(&process, folder.path(), &with("ca = \"right.pem\""));
+    let before = refused().len();
+    assert_eq!(call(&process, folder.path(), "/v1/keys", "{\"name\": \"late\"}"), 201);
+    wait_until("it is refused once more", || refused().len() > before);
+}
+
+#[test]
+fn events_that_were_removed_before_they_were_sent_are_told_and_the_first_that_is_left_comes_next() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (backend, receiver) = (Backend::answering("hello"), Receiver::new(&SECRET, []));
+    receiver.always(Some(Deed::Answer(503)));
+    let secret = secret_in(folder.path(), "secret", &SECRET);
+    let toml = hook("orders", &receiver, &secret, "events = [\"*\"]");
+    let long_ago = Clock::manual(Timestamp::from_millis(1_577_836_800_000)); // 2020-01-01
+    let on = |toml: &str| {
+        TestGateway::in_front_of(&backend).settings(toml).kept_in(folder.path()).clock(long_ago.clone()).start()
+    };
+
+    let gateway = on(&toml);
+    let places = folder.path().join("webhooks.json");
+    wait_until("the webhook has its place", || places.exists());
+    for number in 0..5 {
+        gateway.create_key(&format!("lost {number}")).with("duration", "never".into()).done();
+    }
+    drop(gateway);
+    let place = std::fs::read_to_string(&places).expect("places"); // as it was left, nothing taken
+    assert_eq!(receiver.taken().len(), 0);
+    long_ago.advance(Span::days(40));
+    let gateway = on("[audit]\nretain = \"30d\"");
+    let pruned = || gateway.admin("GET", "/v1/audit?action=audit.pruned", None).json["events"][0]["after"].clone();
+    wait_until("they are removed", || !pruned().is_null());
+    let through = pruned()["through"].as_u64().expect("a revision");
+    drop(gateway);
+    std::fs::write(&places, &place).expect("written"); // a gateway without the webhook has forgotten it
+    let place = serde_json::from_str::<Value>(&place).expect("JSON")["orders"].as_u64().expect("a revision");
+    assert!(through >= place + 5, "{place} to {through}");
+
+    receiver.always(None);
+    let process = Process::serve(folder.path(), &configuration(&backend, &toml));
+    wait_until("what is left comes", || !receiver.taken().is_empty());
+    let warned = told(folder.path(), "events were removed for their age (audit.retain) before they were sent");
+    let [warned] = &warned[..] else { panic!("{warned:?}") };
+    assert_eq!(
+        (&warned["level"], &warned["webhook"], &warned["first"], &warned["last"], &warned["events"]),
+        (&json!("WARN"), &json!("orders"), &json!(place + 1), &json!(through), &json!(through - place))
+    );
+    let counted = format!("relevo_webhook_removed_total{{webhook=\"orders\"}} {}", through - place);
+    wait_until("they are counted", || process.metrics(folder.path()).contains(&counted));
+    assert_eq!(call(&process, folder.path(), "/v1/keys", "{\"name\": \"new\"}"), 201);
+    wait_until("it goes on", || names(&receiver.taken()).contains(&"new".to_owned()));
+    assert_eq!(receiver.taken()[0].action(), "audit.pruned");
+    assert!(!names(&receiver.taken()).iter().any(|name| name.starts_with("lost")));
+    assert!(process.terminate(Duration::from_secs(20)).success());
+    let process = Process::serve(folder.path(), &configuration(&backend, &toml));
+    assert_eq!(call(&process, folder.path(), "/v1/keys", "{\"name\": \"newer\"}"), 201);
+    wait_until("it goes on after a restart", || names(&receiver.taken()).contains(&"newer".to_owned()));
+    assert_eq!(told(folder.path(), "events were removed").len(), 1, "told once");
 }
 
 #[test]
@@ -268,10 +354,7 @@ fn webhooks_come_and_go_with_a_reload_and_a_secret_can_be_changed() {
     let process = Process::serve(folder.path(), &configuration(&backend, ""));
     let secret = secret_in(folder.path(), "secret", &[9; 32]);
     let with = configuration(&backend, &hook("orders", &receiver, &secret, "events = [\"key.*\"]"));
-    let reload = |text: &str| {
-        std::fs::write(folder.path().join("relevo.toml"), text).expect("written");
-        assert_eq!(call(&process, folder.path(), "/v1/reload", ""), 200);
-    };
+    let reload = |text: &str| reload(&process, folder.path(), text);
     let create = |name: &str| {
         let body = json!({"name": name}).to_string();
         assert_eq!(call(&process, folder.path(), "/v1/keys", &body), 201);

@@ -1,9 +1,11 @@
 //! `[[webhooks]]`: names, places, secrets.
 //!
-//! Promises: no two webhooks share a name; every secret was there when this was read, and no mistake shows one.
+//! Promises: no two webhooks share a name; every secret and every certificate was there when this was read, and no mistake
+//! shows a secret.
 //! Deliberately does not: resolve a name. Whether it leads to a private address is looked at before each connection.
 
 use std::net::IpAddr;
+use std::path::Path;
 
 use reqwest::Url;
 
@@ -11,7 +13,7 @@ use super::super::file;
 use super::super::mistake::Findings;
 use super::super::webhook::is_public;
 use super::super::written::{At, Text};
-use super::super::{EventPattern, SigningSecret, Webhook};
+use super::super::{Believed, EventPattern, SigningSecret, Webhook};
 use super::{all, timeout};
 
 /// How long a webhook's name is at most.
@@ -43,6 +45,7 @@ fn one(key: &str, at: &At<file::Webhook>, findings: &mut Findings) -> Option<Web
     let url = findings.required(format!("{key}.url"), file.url.as_ref(), &at.span);
     let url = url
         .and_then(|text| findings.keep(format!("{key}.url"), &text.span, self::url(&text.value, file.allow_private)));
+    let ca = ca(&format!("{key}.ca"), file, url.as_deref(), findings);
     let secrets = some(key, "secrets", &file.secrets, &at.span, findings);
     let secrets = secrets && file.secrets.len() <= 8;
     let secrets = all(&format!("{key}.secrets"), &file.secrets, findings, SigningSecret::read).filter(|_| secrets);
@@ -53,12 +56,22 @@ fn one(key: &str, at: &At<file::Webhook>, findings: &mut Findings) -> Option<Web
     Some(Webhook {
         name: name?,
         url: url?,
+        ca,
         secrets: secrets?,
         events: events?,
         allow_private: file.allow_private,
         timeout: attempt?,
         longest_pause: longest_pause?,
     })
+}
+
+/// Those who are believed; `None` also where their file is a mistake. It means something only where TLS is spoken.
+fn ca(key: &str, file: &file::Webhook, url: Option<&str>, findings: &mut Findings) -> Option<Believed> {
+    let text = file.ca.as_ref()?;
+    if url.is_some_and(|url| url.starts_with("http:")) {
+        findings.push(key, &text.span, "means nothing without a url of https");
+    }
+    findings.keep(key, &text.span, Believed::read(Path::new(&text.value)))
 }
 
 /// Whether the list of this name has anything in it.

@@ -82,7 +82,7 @@ pub(super) const CLOCK_STEPS: Metric =
 pub(super) const SIGN_INS_FAILED: Metric = counter(
     "relevo_admin_sign_ins_failed_total",
     &["code"],
-    "Administrators' tokens that were refused on the admin port, by what was answered.",
+    "Administrators' tokens and one-time links that were refused on the admin port, by what was answered.",
 );
 pub(super) const WEBHOOK_DELIVERIES: Metric = counter(
     "relevo_webhook_deliveries_total",
@@ -91,6 +91,11 @@ pub(super) const WEBHOOK_DELIVERIES: Metric = counter(
 );
 pub(super) const WEBHOOK_BEHIND: Metric =
     gauge("relevo_webhook_behind", &["webhook"], "Revisions that a webhook has not come to yet.");
+pub(super) const WEBHOOK_REMOVED: Metric = counter(
+    "relevo_webhook_removed_total",
+    &["webhook"],
+    "Revisions that were removed for their age before a webhook had come to them.",
+);
 
 pub(super) const LATE: Metric = counter(
     "relevo_late_total",
@@ -122,6 +127,7 @@ pub const ALL: &[Metric] = &[
     SIGN_INS_FAILED,
     WEBHOOK_DELIVERIES,
     WEBHOOK_BEHIND,
+    WEBHOOK_REMOVED,
 ];
 
 const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Metric {

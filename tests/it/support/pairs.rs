@@ -1,4 +1,4 @@
-//! Certificates with their keys, in files, and a client that trusts them.
+//! Certificates with their keys, in files, a server that shows one, and a client that trusts them.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use rustls::client::Resumption;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 /// A certificate that signs itself, with its key.
 #[derive(Clone, Debug)]
@@ -37,6 +37,16 @@ impl Pair {
     pub(crate) fn der(&self) -> CertificateDer<'static> {
         CertificateDer::from_pem_slice(self.certificate.as_bytes()).expect("a certificate")
     }
+}
+
+/// How a server shakes hands that shows `pair` and speaks these protocols.
+pub(crate) fn serving(pair: &Pair, protocols: &[&str]) -> Arc<ServerConfig> {
+    let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().expect("versions").with_no_client_auth();
+    let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).expect("a key");
+    let mut config = builder.with_single_cert(vec![pair.der()], key).expect("a pair");
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    Arc::new(config)
 }
 
 /// How a client that trusts `pairs` shakes hands, offering these protocols; it never resumes, and so sees each certificate.

@@ -5,15 +5,18 @@
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+
+use super::pairs::{Pair, serving};
 
 /// What it does with one delivery.
 #[derive(Clone, Debug)]
@@ -59,28 +62,46 @@ struct State {
 /// The receiver. It lives until the process ends.
 pub(crate) struct Receiver {
     address: SocketAddr,
+    scheme: &'static str,
     state: Arc<Mutex<State>>,
 }
 
 impl Receiver {
     /// A receiver that knows this secret (its bytes), and begins with these deeds.
     pub(crate) fn new(secret: &[u8], script: impl IntoIterator<Item = Deed>) -> Self {
+        Self::start(None, secret, script.into_iter().collect())
+    }
+
+    /// The same over TLS, showing the certificate of `pair`; it takes everything.
+    pub(crate) fn over_tls(pair: &Pair, secret: &[u8]) -> Self {
+        Self::start(Some(serving(pair, &["http/1.1"])), secret, VecDeque::new())
+    }
+
+    fn start(tls: Option<Arc<ServerConfig>>, secret: &[u8], script: VecDeque<Deed>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
         let address = listener.local_addr().expect("bound");
-        let state = Arc::new(Mutex::new(State { script: script.into_iter().collect(), ..State::default() }));
+        let state = Arc::new(Mutex::new(State { script, ..State::default() }));
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let (shared, secret) = (Arc::clone(&state), secret.to_vec());
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let (shared, secret) = (Arc::clone(&shared), secret.clone());
-                thread::spawn(move || serve(stream, &shared, &secret));
+                let (shared, secret, tls) = (Arc::clone(&shared), secret.clone(), tls.clone());
+                thread::spawn(move || match tls {
+                    None => serve(stream, &shared, &secret),
+                    Some(tls) => {
+                        let connection = ServerConnection::new(tls).expect("a connection");
+                        serve(StreamOwned::new(connection, stream), &shared, &secret);
+                    }
+                });
             }
         });
-        Self { address, state }
+        Self { address, scheme, state }
     }
 
-    /// Where it is.
+    /// Where it is; over TLS at `localhost`, as its certificate says.
     pub(crate) fn url(&self) -> String {
-        format!("http://{}/hook", self.address)
+        let host = if self.scheme == "https" { "localhost" } else { "127.0.0.1" };
+        format!("{}://{host}:{}/hook", self.scheme, self.address.port())
     }
 
     /// What it has taken, in its order.
@@ -108,8 +129,7 @@ impl Receiver {
     }
 }
 
-fn serve(stream: TcpStream, state: &Mutex<State>, secret: &[u8]) {
-    let mut out = stream.try_clone().expect("cloned");
+fn serve(stream: impl Read + Write, state: &Mutex<State>, secret: &[u8]) {
     let mut reader = BufReader::new(stream);
     while let Some((head, body)) = read_request(&mut reader) {
         let deed = {
@@ -132,11 +152,11 @@ fn serve(stream: TcpStream, state: &Mutex<State>, secret: &[u8]) {
                 return;
             }
             Deed::Die => {
-                drop(out.write_all(b"HTTP/1.1 200 O"));
+                drop(reader.get_mut().write_all(b"HTTP/1.1 200 O"));
                 return;
             }
         };
-        if out.write_all(reply.as_bytes()).is_err() {
+        if reader.get_mut().write_all(reply.as_bytes()).is_err() {
             return;
         }
     }
@@ -145,7 +165,7 @@ fn serve(stream: TcpStream, state: &Mutex<State>, secret: &[u8]) {
 /// The fields of a head, their names in lower case.
 type Head = Vec<(String, String)>;
 
-fn read_request(reader: &mut BufReader<TcpStream>) -> Option<(Head, Vec<u8>)> {
+fn read_request(reader: &mut impl BufRead) -> Option<(Head, Vec<u8>)> {
     let mut head = Head::new();
     loop {
         let mut line = String::new();

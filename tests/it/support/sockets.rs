@@ -12,9 +12,7 @@ use http_body_util::Empty;
 use hyper::client::conn::http2;
 use hyper::ext::Protocol;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{PrivateKeyDer, ServerName};
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
@@ -26,7 +24,7 @@ use tokio_tungstenite::{WebSocketStream, accept_hdr_async, client_async};
 
 use super::DEADLINE;
 use super::gateway::wait_until;
-use super::pairs::{Pair, trusting};
+use super::pairs::{Pair, serving, trusting};
 
 /// What carries a WebSocket.
 pub(crate) trait Carrier: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -69,13 +67,7 @@ impl EchoBackend {
 
     /// Over TLS with this pair, where HTTP/2 would be spoken too, and first, with whoever offers it.
     pub(crate) fn over_tls(pair: &Pair) -> Self {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).expect("a key");
-        let config = builder.expect("versions").with_no_client_auth().with_single_cert(vec![pair.der()], key);
-        let mut config = config.expect("a pair");
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Self::start(Some(Arc::new(config).into()))
+        Self::start(Some(serving(pair, &["h2", "http/1.1"]).into()))
     }
 
     fn start(acceptor: Option<TlsAcceptor>) -> Self {

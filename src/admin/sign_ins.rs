@@ -1,6 +1,6 @@
-//! Who has failed to show an administrator's token, and what he is told.
+//! Who has failed to show an administrator's token, or a link that leads somewhere, and what he is told.
 //!
-//! Promises: it is asked only after a token was refused, so that a good token never waits or is refused for the failures of
+//! Promises: it is asked only after one was refused, so that a good token never waits or is refused for the failures of
 //! others; failures of one address are answered the later the more they are, and beyond [`MOST`] a minute 429; memory, and
 //! how many answers wait, are bounded.
 //! Deliberately does not: count calls without a token, which guess nothing.
@@ -34,7 +34,7 @@ pub struct SignIns {
     metrics: Metrics,
 }
 
-/// What somebody is told whose token was refused.
+/// What somebody is told whose token or link was refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Told {
     /// That it is not accepted.
@@ -53,7 +53,7 @@ impl SignIns {
         Self { failures, waiting, metrics }
     }
 
-    /// Notes that a token from `address` was refused at `now`. Answers when it is time to.
+    /// Notes that a token or link from `address` was refused at `now`. Answers when it is time to.
     pub async fn failed(&self, address: Option<IpAddr>, now: Timestamp) -> Told {
         for Sum { source, refused } in self.failures.sweep(now) {
             warn!(client = %source, refused, "too many failed sign-ins in a minute");
@@ -61,7 +61,7 @@ impl SignIns {
         let Counted { in_minute, retry_after_seconds } =
             address.map(|address| self.failures.count(address, now)).unwrap_or_default();
         if let (Some(address), 1) = (address, in_minute) {
-            warn!(client = %address, "an administrator's token was refused; further ones from there are counted");
+            warn!(client = %address, "an administrator's token or link was refused; further ones from there are counted");
         }
         if let Some(retry_after_seconds) = retry_after_seconds {
             self.metrics.sign_in_failed("too_many_failures").increment(1);

@@ -2,6 +2,7 @@
 //!
 //! Promises: the probes need no credential, wait for nothing, and do not say why something is not well.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use axum::Json;
@@ -15,7 +16,7 @@ use super::call::Call;
 use super::problem::{Code, Mistake, Problem};
 use super::{Admin, ReloadRefused};
 use crate::domain::Permission::{KeysRead, MetricsRead, SettingsWrite};
-use crate::domain::{Realm, Revision, Timestamp};
+use crate::domain::{Authority, Realm, Revision, Timestamp};
 use crate::observe::Health;
 
 /// The media type of the Prometheus text format 0.0.4.
@@ -62,18 +63,42 @@ fn told(health: &Health) -> Vec<Told> {
 
 /// `GET /v1/status`
 pub async fn show(State(admin): State<Admin>, call: Call) -> Result<Json<Status>, Problem> {
-    call.permit(&[KeysRead])?.plain().await?.without_fields()?;
-    let (renewals_open, _) = admin.keyring.renewals().open();
+    let (caller, _) = call.permit(&[KeysRead])?.plain().await?.without_fields()?;
+    let keys = Seen::of(&admin, Realm::Gateway, &caller.authority);
+    let administrators = Seen::of(&admin, Realm::Admin, &caller.authority);
     Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION"),
         started_at: admin.operations.started_at(),
         config_hash: admin.operations.config_hash(),
         revision: admin.keyring.revision(),
-        keys: admin.catalog.len(Realm::Gateway),
-        administrators: admin.catalog.len(Realm::Admin),
-        renewals_open,
+        keys: keys.all,
+        administrators: administrators.all,
+        renewals_open: keys.renewing,
         health: told(&admin.health),
     }))
+}
+
+/// How many of a realm somebody may see.
+struct Seen {
+    all: usize,
+    renewing: usize,
+}
+
+impl Seen {
+    fn of(admin: &Admin, realm: Realm, authority: &Authority) -> Self {
+        if authority.limited_to.is_none() {
+            return Self { all: admin.catalog.len(realm), renewing: admin.keyring.renewals().open(realm).0 };
+        }
+        let mut seen = Self { all: 0, renewing: 0 };
+        admin.catalog.newest_first(realm, None, &mut |key| {
+            if authority.is_within(realm, &key.roles, key.limited_to_role.as_ref()) {
+                seen.all += 1;
+                seen.renewing += usize::from(key.tokens.renewal().is_some());
+            }
+            ControlFlow::Continue(())
+        });
+        seen
+    }
 }
 
 /// What `POST /v1/reload` answers.
@@ -108,7 +133,7 @@ impl From<ReloadRefused> for Problem {
 
 /// `GET /metrics` on the admin port.
 pub async fn metrics(State(admin): State<Admin>, call: Call) -> Result<Response, Problem> {
-    call.permit(&[MetricsRead])?.plain().await?.without_fields()?;
+    call.unlimited()?.permit(&[MetricsRead])?.plain().await?.without_fields()?;
     Ok(open_metrics(State(admin)).await)
 }
 

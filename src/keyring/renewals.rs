@@ -50,10 +50,10 @@ impl RenewalRow {
 }
 
 impl Renewals {
-    /// How many renewals of API keys are open, and when the oldest was opened.
-    pub fn open(&self) -> (usize, Option<Timestamp>) {
+    /// How many renewals in `realm` are open, and when the oldest was opened.
+    pub fn open(&self, realm: Realm) -> (usize, Option<Timestamp>) {
         let rows = self.rows();
-        let keys = rows.iter().filter(|((realm, _), _)| *realm == Realm::Gateway);
+        let keys = rows.iter().filter(|((of, _), _)| *of == realm);
         let opened: Vec<_> = keys.map(|(_, row)| row.opened_at).collect();
         (opened.len(), opened.into_iter().min())
     }

@@ -1,7 +1,7 @@
 //! Signing in with an administrator's token or a one-time link, and signing out.
 //!
-//! Promises: a token travels in one request's body and is forgotten; a refusal does not say why; following a link twice
-//! signs in once; the way back leads to this console only.
+//! Promises: a token travels in one request's body and is forgotten; a refusal does not say why, and is counted and made to
+//! wait with the others of its address; following a link twice signs in once; the way back leads to this console only.
 
 use askama::Template;
 use axum::extract::{Path, Query, State};
@@ -21,6 +21,7 @@ use crate::domain::{Digest, Realm, Tokens};
 use crate::store::KeyRef;
 
 const HOME: &str = "/console/";
+const TOO_MANY: (StatusCode, &str) = (StatusCode::TOO_MANY_REQUESTS, "sign-in-too-many");
 
 #[derive(Template)]
 #[template(path = "sign-in.html")]
@@ -35,8 +36,8 @@ struct SignIn {
 #[template(path = "link.html")]
 struct FollowLink {
     page: Page,
-    code: String,
-    works: bool,
+    /// `None`: it leads nowhere.
+    code: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -62,7 +63,7 @@ pub(super) async fn form(visitor: Visitor, Query(way): Query<Way>) -> Response {
 /// `POST /console/sign-in`
 pub(super) async fn sign_in(State(desk): State<Desk>, visitor: Visitor, form: Form) -> Response {
     let (token, next) = (form.text("token"), safe_way(form.text("next")).to_owned());
-    let (address, now) = (visitor.peer.map(|peer| peer.ip().to_canonical()), desk.admin.clock.now());
+    let (address, now) = (visitor.address(), desk.admin.clock.now());
     match session::admit(&desk.admin.admins, token, address, now) {
         Ok(who) => {
             tracing::info!(administrator = who.name.as_str(), "signed in to the console");
@@ -73,21 +74,21 @@ pub(super) async fn sign_in(State(desk): State<Desk>, visitor: Visitor, form: Fo
                 Rejected::Token => Some(desk.admin.sign_ins.failed(address, now).await),
                 Rejected::NotLoaded => None,
             };
-            let (status, notice) = match told {
-                Some(Told::Refused) => (StatusCode::FORBIDDEN, "sign-in-refused"),
-                Some(Told::TooMany { .. }) => (StatusCode::TOO_MANY_REQUESTS, "sign-in-too-many"),
-                None => (StatusCode::SERVICE_UNAVAILABLE, "sign-in-not-ready"),
-            };
-            (status, html(&SignIn { page: visitor.page, next, notice: Some(notice) })).into_response()
+            match told {
+                Some(Told::Refused) => again(visitor.page, next, (StatusCode::FORBIDDEN, "sign-in-refused")),
+                Some(Told::TooMany { .. }) => again(visitor.page, next, TOO_MANY),
+                None => again(visitor.page, next, (StatusCode::SERVICE_UNAVAILABLE, "sign-in-not-ready")),
+            }
         }
     }
 }
 
 /// `GET /console/link/{code}`: whoever only looks at a link does not use it up.
 pub(super) async fn link_form(State(desk): State<Desk>, visitor: Visitor, Path(code): Path<String>) -> Response {
-    let works = desk.admin.console.knows_link(&code, desk.admin.clock.now());
-    let status = if works { StatusCode::OK } else { StatusCode::GONE };
-    (status, html(&FollowLink { page: visitor.page, code, works })).into_response()
+    if desk.admin.console.knows_link(&code, desk.admin.clock.now()) {
+        return html(&FollowLink { page: visitor.page, code: Some(code) });
+    }
+    lead_nowhere(&desk, visitor).await
 }
 
 /// `POST /console/link/{code}`
@@ -103,8 +104,21 @@ pub(super) async fn follow_link(State(desk): State<Desk>, visitor: Visitor, Path
             tracing::info!(administrator = key.name.as_str(), "signed in to the console by a one-time link");
             welcome(&desk, &visitor, token.digest, HOME)
         }
-        None => (StatusCode::GONE, html(&FollowLink { page: visitor.page, code, works: false })).into_response(),
+        None => lead_nowhere(&desk, visitor).await,
     }
+}
+
+/// Answers that a link leads nowhere: a failed sign-in like any other.
+async fn lead_nowhere(desk: &Desk, visitor: Visitor) -> Response {
+    match desk.admin.sign_ins.failed(visitor.address(), desk.admin.clock.now()).await {
+        Told::Refused => (StatusCode::GONE, html(&FollowLink { page: visitor.page, code: None })).into_response(),
+        Told::TooMany { .. } => again(visitor.page, HOME.into(), TOO_MANY),
+    }
+}
+
+/// The form once more, with why.
+fn again(page: Page, next: String, (status, notice): (StatusCode, &'static str)) -> Response {
+    (status, html(&SignIn { page, next, notice: Some(notice) })).into_response()
 }
 
 /// `POST /console/sign-out`

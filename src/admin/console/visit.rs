@@ -3,7 +3,7 @@
 //! Promises: who is not is sent to the sign-in page, with the way back; a change must say that it comes from a page of
 //! this port; permissions are read anew for every request.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -31,6 +31,13 @@ pub(super) struct Visitor {
     pub(super) peer: Option<SocketAddr>,
     pub(super) cookie: CookieName,
     pub(super) session: Option<String>,
+}
+
+impl Visitor {
+    /// Where he comes from.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        self.peer.map(|peer| peer.ip().to_canonical())
+    }
 }
 
 /// Somebody signed in.
@@ -119,8 +126,7 @@ impl FromRequestParts<Desk> for Visit {
         let cookie = visitor.session.as_deref().unwrap_or_default();
         let presented = desk.admin.console.opened_by(cookie, presence, now);
         let presented = presented.ok_or_else(|| away(&visitor.page, is_fragment, &parts.method))?;
-        let address = visitor.peer.map(|peer| peer.ip().to_canonical());
-        let admitted = session::admit_bearer_of(&desk.admin.admins, &presented, address, now);
+        let admitted = session::admit_bearer_of(&desk.admin.admins, &presented, visitor.address(), now);
         let who = admitted.map_err(|_| {
             desk.admin.console.close(cookie);
             away(&visitor.page, is_fragment, &parts.method)

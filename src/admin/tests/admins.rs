@@ -102,6 +102,28 @@ async fn an_administrator_lives_like_a_key() {
 }
 
 #[tokio::test]
+async fn whoever_is_limited_to_a_role_is_told_counts_of_what_he_may_see_and_no_metrics() {
+    let plane = Plane::new().await;
+    for (name, role) in [("a1", "a"), ("a2", "a"), ("b1", "b")] {
+        assert_eq!(plane.ask(Method::POST, "/v1/keys", json!({"name": name, "roles": [role]})).await.status, 201);
+    }
+    for name in ["a1", "b1"] {
+        assert_eq!(plane.ask(Method::POST, &format!("/v1/keys/{name}/renew"), Value::Null).await.status, 201);
+    }
+    let permissions = json!(["keys:read", "metrics:read"]);
+    let limited = plane.appoint(json!({"name": "ana", "permissions": permissions, "limited_to_role": "a"})).await;
+    let free = plane.appoint(json!({"name": "ben", "permissions": permissions})).await;
+    let counts = async |token: &str| {
+        let status = plane.ask_as(token, Method::GET, "/v1/status", Value::Null).await.body;
+        ["keys", "renewals_open", "administrators"].map(|field| status[field].as_u64())
+    };
+    assert_eq!(counts(&limited).await, [Some(2), Some(1), Some(1)]);
+    assert_eq!(counts(&free).await, [Some(3), Some(2), Some(3)]);
+    assert_eq!(plane.ask_as(&limited, Method::GET, "/metrics", Value::Null).await.code(), (403, "forbidden"));
+    assert_eq!(plane.ask_as(&free, Method::GET, "/metrics", Value::Null).await.status, 200);
+}
+
+#[tokio::test]
 async fn administrators_are_listed_found_and_changed_at_the_version_that_was_seen() {
     let plane = Plane::new().await;
     plane.appoint(json!({"name": "ana", "permissions": ["audit:read"]})).await;

@@ -135,6 +135,51 @@ fn the_one_time_link_signs_in_once() {
 }
 
 #[test]
+fn links_that_lead_nowhere_are_counted_and_delayed_with_the_failed_sign_ins_and_a_good_one_never() {
+    let gateway = gateway();
+    let [good, late] = [gateway.console_link(), gateway.console_link()]
+        .map(|link| link.strip_prefix(&format!("http://{}", gateway.admin_address())).expect("an address").to_owned());
+    let counted = |code: &str| {
+        let sample = format!("relevo_admin_sign_ins_failed_total{{code=\"{code}\"}} ");
+        let text = gateway.metrics();
+        let count = text.lines().find_map(|line| line.strip_prefix(&sample));
+        count.map_or(0, |count| count.parse().expect("a count"))
+    };
+    let guess = |number: usize| {
+        let path = format!("/console/link/guess{number}");
+        let begun = std::time::Instant::now();
+        let reply = if number.is_multiple_of(2) {
+            page(&gateway, &path, "")
+        } else {
+            ask(&gateway, &form(&gateway, &path, ""))
+        };
+        assert_eq!(reply.header("set-cookie"), None);
+        (reply.status, begun.elapsed().as_millis())
+    };
+    assert_eq!(ask(&gateway, &form(&gateway, "/console/sign-in", "token=rlva_no")).status, 403);
+    for number in 1..30 {
+        let (status, waited_ms) = guess(number);
+        assert!(
+            status == 410 && waited_ms >= (20 * (number as u128 + 1)).min(400),
+            "{number}: {status}, {waited_ms} ms"
+        );
+    }
+    assert_eq!(guess(30).0, 429);
+    assert_eq!(
+        ask(&gateway, &form(&gateway, "/console/sign-in", "token=rlva_no")).status,
+        429,
+        "they are counted together"
+    );
+    assert_eq!((counted("unauthenticated"), counted("too_many_failures")), (30, 2));
+    assert_eq!(page(&gateway, &good, "").status, 200);
+    let welcome = ask(&gateway, &form(&gateway, &good, ""));
+    assert_eq!((welcome.status, welcome.header("location")), (303, Some("/console/")));
+    gateway.clock.advance(relevo::domain::Span::minutes(15));
+    assert_eq!(page(&gateway, &late, "").status, 410);
+    assert_eq!(counted("unauthenticated"), 31, "one that is too late, too");
+}
+
+#[test]
 fn language_and_theme_are_chosen_and_kept() {
     let gateway = gateway();
     Browser::run(gateway.admin_address(), ENGLISH, async |browser| {

@@ -19,7 +19,7 @@ use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 
-use crate::domain::{ApiKey, Digest, Role, Settings, Timestamp, Tokens, grant};
+use crate::domain::{ApiKey, Digest, KeyId, Role, Settings, Timestamp, Tokens, grant};
 
 pub use identity::Identity;
 use pass::Adoption;
@@ -140,6 +140,12 @@ pub struct IndexWriter {
 impl IndexWriter {
     /// Puts `after` in force in place of `before`.
     pub fn replace(&mut self, before: Option<&ApiKey>, after: &ApiKey) {
+        // First, so that at no instant more than two are accepted: a restoration may bring two others.
+        for digest in before.into_iter().flat_map(ApiKey::digests) {
+            if after.digests().all(|kept| kept != digest) {
+                self.forget(&digest, after.id);
+            }
+        }
         let adoption = self.adoption_of(after);
         let roles = self.intern(after);
         for granted in grant::grants(after) {
@@ -149,18 +155,18 @@ impl IndexWriter {
                 Entry::Vacant(place) => drop(place.insert(())),
             }
         }
-        for digest in before.into_iter().flat_map(ApiKey::digests) {
-            if after.digests().all(|kept| kept != digest) {
-                self.index.0.map.remove(&digest);
-            }
-        }
     }
 
     /// Takes every digest of `before` out of force.
     pub fn remove(&mut self, before: &ApiKey) {
         for digest in before.digests() {
-            self.index.0.map.remove(&digest);
+            self.forget(&digest, before.id);
         }
+    }
+
+    /// Takes `digest` out of force, if it is still that of `key`: another key may have come by it, and been told first.
+    fn forget(&self, digest: &Digest, key: KeyId) {
+        self.index.0.map.remove_if(digest, |held, ()| held.0.key() == key);
     }
 
     /// Puts the settings in force.

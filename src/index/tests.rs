@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use super::*;
 use crate::domain::{
-    Actor, EndReason, Ended, KeyId, Lifetime, OnUnused, Origin, Plan, Renewal, Slot, Span, Status, Token, TokenId,
-    Verdict, Version,
+    Actor, EndReason, Ended, Lifetime, OnUnused, Origin, Plan, Renewal, Slot, Span, Status, Token, TokenId, Verdict,
+    Version,
 };
 
 const BIRTH: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -232,4 +232,19 @@ fn an_identity_is_percent_encoded_and_its_roles_are_in_order() {
     let identity = Identity::of(KeyId::from_bits(u128::MAX), &longest, &many);
     assert_eq!(identity.key_name.len(), 120 * 6);
     assert_eq!(identity.roles.len(), Role::MOST * 65 - 1);
+}
+
+#[test]
+fn a_digest_passes_from_one_key_to_another_whichever_is_told_first() {
+    let (index, mut writer) = Index::with_capacity(0);
+    let ended = Ended { id: TokenId::from_bits(9), digest: digest(9), ended_at: BIRTH, reason: EndReason::Superseded };
+    let remembering = |ended| ApiKey { id: KeyId::from_bits(1), ended, ..single(1) };
+    let (before, after) = (remembering(vec![ended]), remembering(Vec::new()));
+    writer.replace(None, &before);
+    let heir = ApiKey { id: KeyId::from_bits(2), ..single(9) };
+    writer.replace(None, &heir); // told before the first has let go of it
+    writer.replace(Some(&before), &after);
+    assert_eq!(verdict(&index, 9, BIRTH), Some(Ok(Slot::Current)));
+    writer.remove(&before);
+    assert_eq!((verdict(&index, 1, BIRTH), verdict(&index, 9, BIRTH)), (None, Some(Ok(Slot::Current))));
 }

@@ -9,6 +9,8 @@ use crate::domain::{Period, Quota, Timestamp, Window};
 
 /// How many bits of the word count: more than the largest quota.
 const COUNT_BITS: u32 = 40;
+/// The bits of the word that count.
+const COUNT: u64 = (1 << COUNT_BITS) - 1;
 /// How many bits say which window: over two bits for its kind, hours suffice until the year 2448.
 const NUMBER_BITS: u32 = 22;
 
@@ -30,9 +32,11 @@ impl Counter {
     /// Counts one request at `now`; `Err`: the quota is spent.
     pub(super) fn take(&self, quota: Quota, now: Timestamp) -> Result<Left, Left> {
         let (tag, period) = window(quota.per(), now);
-        let more = |word| Some(counted(word, tag) + 1).filter(|count| *count <= quota.requests());
-        let taken =
-            self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| more(word).map(|count| tag | count));
+        let more = |word| {
+            let count = counted(word, tag) + 1;
+            (count <= quota.requests()).then(|| tag.max(ahead(word, tag)) | count)
+        };
+        let taken = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
         match taken {
             Ok(before) => Ok(left(quota, counted(before, tag) + 1, period, now)),
             Err(word) => Err(left(quota, counted(word, tag), period, now)),
@@ -68,10 +72,15 @@ fn window(kind: Window, now: Timestamp) -> (u64, Period) {
     (((kind << NUMBER_BITS) | number) << COUNT_BITS, period)
 }
 
-/// What `word` has counted in the window of `tag`.
+/// What `word` has counted in the window of `tag`, or in the next.
 fn counted(word: u64, tag: u64) -> u64 {
-    const COUNT: u64 = (1 << COUNT_BITS) - 1;
-    if word & !COUNT == tag { word & COUNT } else { 0 }
+    if [tag, ahead(word, tag)].contains(&(word & !COUNT)) { word & COUNT } else { 0 }
+}
+
+/// The window of `word`, if it is the one after that of `tag`: another thread has looked at the time later.
+fn ahead(word: u64, tag: u64) -> u64 {
+    let next = tag + (1 << COUNT_BITS);
+    if word & !COUNT == next { next } else { tag }
 }
 
 #[cfg(test)]
@@ -111,6 +120,18 @@ mod tests {
         assert!(!is_over(counter.word(), now));
         assert!(is_over(counter.word(), at("2026-12-01T00:00:00Z")));
         assert!(is_over(0, now));
+    }
+
+    #[test]
+    fn a_thread_that_lags_behind_at_the_end_of_a_window_counts_in_the_next() {
+        let (counter, quota) = (Counter::default(), quota("2/day"));
+        let midnight = at("2026-11-24T00:00:00Z");
+        let before = midnight.minus(Span::millis(1));
+        assert!(counter.take(quota, midnight).is_ok());
+        assert_eq!(counter.take(quota, before).map(|left| left.units), Ok(0));
+        for now in [before, midnight] {
+            assert_eq!(counter.take(quota, now).map_err(|left| left.units), Err(0), "{now}");
+        }
     }
 
     #[test]

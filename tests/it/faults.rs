@@ -1,8 +1,11 @@
 //! Backends that fail in every way: no POST is sent twice, GETs recover.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use socket2::{Domain, Socket, Type};
 
 use crate::support::backend::{Backend, Reply};
 use crate::support::gateway::TestGateway;
@@ -118,4 +121,46 @@ fn of_ten_thousand_faults_gets_recover_where_nothing_was_answered_and_arrive_twi
         retries.lines().filter_map(|line| line.strip_prefix("relevo_upstream_retries_total{")?.rsplit(' ').next());
     let retries: f64 = retries.filter_map(|count| count.parse::<f64>().ok()).sum();
     assert!(retries > 0.0);
+}
+
+/// A backend that is silent on its first connection, and on its second answers what ends with `end`. It takes so little at
+/// once that whoever sends more has to wait.
+fn narrow(end: &'static [u8]) -> SocketAddr {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.set_tcp_mss(88).expect("set");
+    socket.set_recv_buffer_size(2 * 1024).expect("set");
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("bound");
+    socket.listen(8).expect("listening");
+    let listener = TcpListener::from(socket);
+    let address = listener.local_addr().expect("bound");
+    std::thread::spawn(move || {
+        let silent = listener.accept().expect("a connection");
+        let (mut slow, _) = listener.accept().expect("a connection");
+        let mut read = Vec::new();
+        while !read.ends_with(end) {
+            let mut byte = [0];
+            slow.read_exact(&mut byte).expect("one more byte"); // one by one, so that nobody can send faster than he waits
+            read.extend(byte);
+        }
+        slow.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").expect("answered");
+        drop(silent);
+    });
+    address
+}
+
+#[test]
+fn the_wait_for_one_backend_is_not_that_of_the_next_request_on_the_connection() {
+    let backend = format!(
+        "[[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{}\"]\nhead_timeout = \"1s\"\n",
+        narrow(b"the end")
+    );
+    let gateway = TestGateway::with_upstreams(&backend).start();
+    let key = gateway.create_key("ci").done();
+    let mut client = gateway.connect();
+    client.send(&request("POST", "/silent").token(&key.token).body("hello").bytes());
+    assert_eq!(client.read_response().status, 504);
+    let body = "x".repeat(32 * 1024 - 7) + "the end";
+    let long = request("POST", "/long").token(&key.token).header("X-Long", &"x".repeat(28 * 1024)).body(body);
+    client.send(&long.bytes());
+    assert_eq!(client.read_response().status, 200);
 }

@@ -155,9 +155,9 @@ impl Lane {
         };
         let mut reading = Reading { telling, text: self.worker.buffers.text(), part: Vec::new(), interim: 0 };
         self.await_until(patience);
-        let heard = poll_fn(|cx| self.poll_reply(wire, &mut reading, cx)).await?;
+        let heard = poll_fn(|cx| self.poll_reply(wire, &mut reading, cx)).await;
         self.timer.set(Tick::NEVER);
-        Ok((reading.text, heard))
+        Ok((reading.text, heard?))
     }
 
     async fn send(&mut self, wire: &mut Stream, text: &[u8], patience: Ticks) -> Result<(), Miss> {
@@ -178,6 +178,9 @@ impl Lane {
             Poll::Ready(None)
         })
         .await;
+        if is_late.is_some() {
+            self.timer.set(Tick::NEVER); // it is the next request's, perhaps
+        }
         match is_late {
             None => Ok(()),
             Some(true) => Err(Miss::Late),

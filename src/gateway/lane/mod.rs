@@ -210,6 +210,7 @@ impl Lane {
         cx: &mut Context<'_>,
     ) -> (Result<Next, Over>, usize) {
         let (head, rest) = bytes.split_at_checked(length).unwrap_or((bytes, &[]));
+        self.has_replied = false;
         let arrived = catch_unwind(AssertUnwindSafe(|| self.worker.arrive(&self.client, head, body)));
         let Ok(arrived) = arrived else {
             let exchange = self.worker.begin(&self.client, &super::answer::unread(http::Method::default()));
@@ -223,7 +224,6 @@ impl Lane {
         let pulse = self.heads.pulse();
         pulse.head_ended();
         self.is_last = closes || pulse.retires() || self.worker.is_draining.get();
-        self.has_replied = false;
         let next = match judged {
             Ok(mut passage) => {
                 passage.request.text.extend_from_slice(here);

@@ -11,11 +11,11 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use crate::domain::{ApiKey, KeyId, Outcome, Realm, Settings, Span, Timestamp, transition};
+use crate::domain::{ApiKey, KeyId, Outcome, Realm, Settings, Span, Timestamp, Tokens, transition};
 use crate::store::{Conflict, KeyRef, StoreError, Stored, Write};
 use crate::usage::FirstUse;
 
-use super::{ATTEMPTS, Caller, Denied, Keyring, RenewalRow};
+use super::{ATTEMPTS, Caller, Denied, Keyring, Parts, RenewalRow};
 
 /// How often time is looked at.
 const LOOK: Duration = Duration::from_millis(250);
@@ -85,7 +85,7 @@ impl Settler {
     async fn look_for_quiet(&mut self, now: Timestamp, settings: &Settings) {
         if now.since(self.quiet_looked_at) >= Span::minutes(1) {
             self.quiet_looked_at = now;
-            self.quiet = self.long_quiet().into_iter().map(|(place, _)| place).collect();
+            self.quiet = self.long_quiet();
             self.told_in = TOLD;
             return;
         }
@@ -94,24 +94,32 @@ impl Settler {
             return;
         }
         let seen_before = std::mem::take(&mut self.quiet);
-        for ((realm, key), quiet) in self.long_quiet() {
+        for (realm, key) in self.long_quiet() {
             if seen_before.contains(&(realm, key)) {
-                self.settle(realm, key, &|key| transition::end_quiet(key, quiet, now, settings)).await;
+                self.settle(realm, key, &|key| self.end_quiet(key, settings)).await;
             }
         }
     }
 
-    /// The renewals whose old token has been quiet as long as was asked for, and how long.
-    fn long_quiet(&self) -> Vec<((Realm, KeyId), Span)> {
+    /// The renewals whose old token has been quiet as long as was asked for.
+    fn long_quiet(&self) -> Vec<(Realm, KeyId)> {
         let usage = &self.keyring.0.parts.usage;
-        let quiet = |(place, row, asked): ((Realm, KeyId), RenewalRow, Span)| {
-            let (quiet, _) = usage.quiet(row.old, row.opened_at);
-            (quiet >= asked).then_some((place, quiet))
-        };
-        self.keyring.0.renewals.awaiting_quiet().into_iter().filter_map(quiet).collect()
+        let is_quiet = |row: RenewalRow, asked: Span| usage.quiet(row.old, row.opened_at).0 >= asked;
+        let awaiting = self.keyring.0.renewals.awaiting_quiet().into_iter();
+        awaiting.filter(|(_, row, asked)| is_quiet(*row, *asked)).map(|(place, _, _)| place).collect()
     }
 
-    /// Lets go of ended tokens and deleted keys that have been remembered long enough.
+    /// What quiet has done to `key` by now: to end those before it has taken its time, and it may have been used.
+    fn end_quiet(&self, key: &ApiKey, settings: &Settings) -> Outcome {
+        let Parts { usage, clock, .. } = &self.keyring.0.parts;
+        let quiet = match &key.tokens {
+            Tokens::Renewing { old, renewal, .. } => usage.quiet(old.id, renewal.opened_at).0,
+            Tokens::Single { .. } => Span::ZERO,
+        };
+        transition::end_quiet(key, quiet, clock.now(), settings)
+    }
+
+    /// Lets go of deleted keys that have been remembered long enough. The ended tokens of others go with their next change.
     async fn forget(&self, now: Timestamp) {
         let before = now.minus(self.keyring.0.parts.remember);
         match self.keyring.0.parts.store.forget_deleted(before).await {

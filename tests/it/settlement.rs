@@ -3,13 +3,18 @@
 //! Promises: time passes only when a test says so. That nothing was settled is judged after something was: a canary's
 //! renewal, which is looked at after every other.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use relevo::clock::Clock;
-use relevo::domain::{Span, Timestamp};
+use relevo::domain::{Action, Span, Timestamp};
+use relevo::store::Write;
 use serde_json::{Value, json};
 
-use crate::support::backend::Backend;
+use crate::support::backend::{Backend, Gate};
 use crate::support::gateway::{AdminReply, Holder, TestGateway, wait_until};
 use crate::support::request::request;
+use crate::support::store::{Conduct, Misbehaving};
 
 /// The key as the admin port shows it.
 fn shown(gateway: &TestGateway, holder: &Holder) -> Value {
@@ -201,6 +206,43 @@ fn each_use_of_the_old_token_begins_its_quiet_anew() {
     gateway.clock.advance(Span::hours(1));
     settled(&gateway, &old, "renewal.completed");
     assert_eq!(statuses(&gateway, &old, &new), (401, 200));
+}
+
+/// A store in which the first end of a renewal takes until the gate is opened.
+#[derive(Default)]
+struct SlowToEnd {
+    gate: Gate,
+    is_held: AtomicBool,
+}
+
+impl Conduct for SlowToEnd {
+    fn before_commit(&self, writes: &[Write]) {
+        let ends = |write: &Write| write.events.iter().any(|event| event.action == Action::RenewalCompleted);
+        if writes.iter().any(ends) && !self.is_held.swap(true, Ordering::SeqCst) {
+            self.gate.wait();
+        }
+    }
+}
+
+// Rule 5.
+#[test]
+fn a_use_of_an_old_token_counts_also_while_others_that_were_quiet_with_it_are_ended() {
+    let backend = Backend::answering("hello");
+    let slow = Arc::new(SlowToEnd::default());
+    let conduct = Arc::clone(&slow);
+    let gateway = TestGateway::in_front_of(&backend).store(move |inner| Misbehaving::store(inner, &conduct)).start();
+    let quiet = json!({ "when_quiet": "1m" });
+    let first = canary(&gateway, "first", &quiet);
+    let used = gateway.create_key("used").done();
+    adopt(&gateway, &gateway.renew(&used).with("delete_old", quiet.clone()).done());
+    let last = canary(&gateway, "last", &quiet);
+    gateway.clock.advance(Span::minutes(2));
+    wait_until("the first is being ended", || slow.is_held.load(Ordering::SeqCst));
+    use_token(&gateway, &used);
+    slow.gate.open();
+    settled(&gateway, &first, "renewal.completed");
+    settled(&gateway, &last, "renewal.completed");
+    assert!(shown(&gateway, &used)["renewal"].is_object(), "it was used a moment ago");
 }
 
 // Rule 5.

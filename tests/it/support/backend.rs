@@ -70,7 +70,7 @@ impl Gate {
     }
 
     /// Waits until it is open or the deadline is over, which ends the reply all the same.
-    fn wait(&self) {
+    pub(crate) fn wait(&self) {
         let closed = self.0.1.wait_timeout_while(lock(&self.0.0), DEADLINE, |open| !*open);
         drop(closed.unwrap_or_else(PoisonError::into_inner));
     }

@@ -22,6 +22,9 @@ pub(crate) trait Conduct: Send + Sync + 'static {
     fn failure(&self) -> Option<StoreError> {
         None
     }
+
+    /// These are about to be written; until it returns, they are not.
+    fn before_commit(&self, _writes: &[Write]) {}
 }
 
 /// The store.
@@ -60,6 +63,7 @@ impl<C: Conduct> Store for Misbehaving<C> {
     }
 
     async fn commit(&self, writes: Vec<Write>) -> Result<Revision, StoreError> {
+        self.conduct.before_commit(&writes);
         self.answering()?.commit(writes).await
     }
 

@@ -105,11 +105,15 @@ impl<'a> Sender<'a> {
             let place = self.places.of(&self.webhook.name);
             let reached = self.parts.keyring.revision(); // before the page: what comes meanwhile is read the next time
             match self.page(place).await {
-                Ok(page) if page.is_empty() => {
-                    self.reach(reached);
-                    self.parts.keyring.after(reached).await;
+                Ok(page) => {
+                    self.condition.ok();
+                    if page.is_empty() {
+                        self.reach(reached);
+                        self.parts.keyring.after(reached).await;
+                    } else {
+                        self.send(&http, page).await;
+                    }
                 }
-                Ok(page) => self.send(&http, page).await,
                 Err(error) => {
                     self.condition.fail(format!("the audit log cannot be read: {error}"));
                     tokio::time::sleep(PAUSE_AFTER_ERROR).await;

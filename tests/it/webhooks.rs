@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use relevo::clock::Clock;
 use relevo::domain::{Span, Timestamp};
+use relevo::store::{Notice, StoreError};
 use serde_json::{Value, json};
 
 use crate::support::backend::Backend;
@@ -17,6 +20,7 @@ use crate::support::pairs::Pair;
 use crate::support::process::{Process, relevo};
 use crate::support::receiver::{Deed, Receiver, Taken};
 use crate::support::request::request;
+use crate::support::store::{Conduct, Misbehaving};
 
 const SECRET: [u8; 32] = *b"a secret of thirty-two bytes ...";
 
@@ -379,4 +383,45 @@ fn webhooks_come_and_go_with_a_reload_and_a_secret_can_be_changed() {
     let attempts = receiver.attempts();
     create("unheard");
     assert_eq!(receiver.attempts(), attempts);
+}
+
+/// A store that fails, while it is to, from the first change that it tells of.
+#[derive(Default)]
+struct FailsAfterChange {
+    is_to_fail: AtomicBool,
+    fails: AtomicBool,
+}
+
+impl Conduct for FailsAfterChange {
+    fn tell(&self, notice: Notice) -> Option<Notice> {
+        self.fails.store(self.is_to_fail.load(Ordering::SeqCst), Ordering::SeqCst);
+        Some(notice)
+    }
+
+    fn failure(&self) -> Option<StoreError> {
+        let fails = self.is_to_fail.load(Ordering::SeqCst) && self.fails.load(Ordering::SeqCst);
+        fails.then(|| StoreError::Unavailable("it is away".into()))
+    }
+}
+
+#[test]
+fn a_webhook_is_well_again_when_the_log_can_be_read_again_although_nothing_is_to_be_sent() {
+    let (backend, folder) = (Backend::answering("hello"), tempfile::tempdir().expect("a folder"));
+    let receiver = Receiver::new(&SECRET, []);
+    let secret = secret_in(folder.path(), "secret", &SECRET);
+    let hook = hook("tickets", &receiver, &secret, "events = [\"key.deleted\"]");
+    let failing = Arc::new(FailsAfterChange::default());
+    let conduct = Arc::clone(&failing);
+    let gateway = TestGateway::in_front_of(&backend)
+        .settings(&hook)
+        .kept_in(folder.path())
+        .store(move |inner| Misbehaving::store(inner, &conduct))
+        .start();
+    wait_until("webhooks have their places", || folder.path().join("webhooks.json").exists());
+    failing.is_to_fail.store(true, Ordering::SeqCst);
+    gateway.create_key("ci").done();
+    wait_until("the log cannot be read", || condition(&gateway, "webhook tickets")["ok"] == false);
+    failing.is_to_fail.store(false, Ordering::SeqCst);
+    wait_until("it can be read again", || condition(&gateway, "webhook tickets")["ok"] == true);
+    assert_eq!(receiver.attempts(), 0);
 }

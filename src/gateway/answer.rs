@@ -22,6 +22,7 @@ use crate::net::guard::{Fault, Heads};
 use crate::net::pulse::Late;
 
 use super::body::ReplyBody;
+use super::entrance::Purpose;
 use super::exchange::Exchange;
 use super::refusal::Refusal;
 use super::worker::Worker;
@@ -46,7 +47,8 @@ impl Worker {
         });
         let retires = client.heads.as_ref().is_some_and(|heads| heads.pulse().retires());
         let is_tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        if (retires && !is_tunnel) || (!keeps && response.body().is_refusal()) {
+        let nobody_reads = client.purpose != Purpose::Forward || response.body().is_refusal();
+        if (retires && !is_tunnel) || (!keeps && nobody_reads) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response.map(|body| body.holding(in_progress))

@@ -94,6 +94,16 @@ fn the_answer_is_the_gateways_own_for_the_request_that_is_told() {
     assert!(backend.requests().is_empty(), "nothing is forwarded");
 }
 
+#[test]
+fn a_connection_says_that_it_ends_where_nobody_reads_the_body_of_what_was_asked() {
+    let backend = Backend::answering("hello");
+    let gateway = gateway(&backend);
+    let key = gateway.create_key("ci").done();
+    let asking = request("POST", "/orders").token(&key.token).header("Content-Length", "100000");
+    let passes = ask(gateway.addresses()[1], &asking);
+    assert_eq!((passes.status, passes.header("connection")), (200, Some("close")));
+}
+
 /// The one block of the page in this language that holds `needle`.
 fn block(language: &str, needle: &str) -> &'static str {
     let mut blocks = PAGE.split("```").filter_map(|block| block.split_once('\n'));

@@ -108,5 +108,9 @@ fn a_listener_that_redirects_leads_to_the_same_over_tls() {
     assert_eq!((answer.status, answer.header("location")), (308, Some("https://api.example.com/a/~b?c=d")));
     client.send(b"GET //evil.example HTTP/1.1\r\nHost: api.example.com\r\n\r\n");
     assert_eq!(client.read_response().status, 400);
+    let mut client = RawClient::connect(gateway.addresses()[1]);
+    client.send(b"POST /a HTTP/1.1\r\nHost: api.example.com\r\nContent-Length: 100000\r\n\r\n");
+    let answer = client.read_response();
+    assert_eq!((answer.status, answer.header("connection")), (308, Some("close")), "nobody reads the body");
     assert!(backend.requests().is_empty());
 }

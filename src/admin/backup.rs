@@ -34,6 +34,9 @@ pub const RESTORE_LIMIT_BYTES: usize = 256 * 1024 * 1024;
 const MEDIA_TYPE: &str = "application/jsonl";
 /// The version of the form.
 const FORM: u32 = 1;
+/// The largest revision or version that is read back. Every reader of JSON counts as far (RFC 8259 §6), and there are
+/// others after it.
+const LARGEST: u64 = (1 << 53) - 1;
 /// How many lines are sent at once.
 const SLICE: usize = 512;
 
@@ -272,6 +275,9 @@ impl Reader {
                 if lines != self.lines || sha256 != sum {
                     return Err("does not agree with the lines before it: the backup was changed".into());
                 }
+                if revision.0 > LARGEST {
+                    return Err("has a revision after which no other can come".into());
+                }
                 self.backup.revision = revision;
                 self.is_whole = true;
             }
@@ -286,6 +292,9 @@ fn bytes(record: &str) -> Result<Vec<u8>, String> {
 
 fn key(id: KeyId, record: &str) -> Result<ApiKey, String> {
     let key = record::decode_key(&bytes(record)?).map_err(|damage| format!("is damaged: {damage}"))?;
+    if key.version.0 > LARGEST {
+        return Err("has a version after which no other can come".into());
+    }
     if key.id == id { Ok(key) } else { Err("holds another key than it says".into()) }
 }
 
@@ -310,5 +319,22 @@ mod tests {
             assert!(!format!("{problem:?}").contains("secret"));
         }
         assert!(read(b"\xff").is_err());
+    }
+
+    #[test]
+    fn a_backup_of_a_revision_after_which_none_comes_is_refused() {
+        let first = "{\"backup\":{\"form\":1,\"version\":\"0\",\"at\":\"2026-11-23T19:12:00.000Z\"}}\n";
+        let sha256 = hex::encode(Sha256::digest(first.as_bytes()));
+        let read_at = |revision: u64| {
+            read(
+                format!("{first}{{\"end\":{{\"revision\":{revision},\"lines\":1,\"sha256\":\"{sha256}\"}}}}\n")
+                    .as_bytes(),
+            )
+        };
+        assert_eq!(read_at(7).expect("a backup").revision, Revision(7));
+        for revision in [u64::MAX, LARGEST + 1] {
+            let problem = read_at(revision).err().expect("refused");
+            assert_eq!(problem.errors()[0].path, "line 2", "{revision}");
+        }
     }
 }

@@ -91,14 +91,15 @@ pub(super) fn demo(demo: &Demo, terminal: &mut Terminal, surroundings: &Surround
     Ok(ExitCode::SUCCESS)
 }
 
-/// Starts the demo's gateway on free ports; on others if these were taken at the last moment.
+/// Starts the demo's gateway on free ports; on others if these were taken at the last moment, be it only by somebody who
+/// looked whether they are free.
 fn start_demo(place: &Place, echo: SocketAddr) -> Result<serve::Running, Failure> {
     let mut attempts = 1..DEMO_STARTS;
     loop {
         let ports = Ports::free()?;
         let source = Source { path: Some(place.configure(ports, echo)?), variables: Vec::new() };
         match serve::Relevo::start_as_process(load(&source)?, source) {
-            Err(_) if !ports.are_free() && attempts.next().is_some() => {}
+            Err(error) if error.is_for_an_address() && attempts.next().is_some() => {}
             started => return Ok(started?),
         }
     }

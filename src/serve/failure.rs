@@ -14,6 +14,14 @@ use crate::store::embedded::OpenError;
 pub struct StartError {
     text: String,
     exit_code: u8,
+    taken: Option<Taken>,
+}
+
+/// What another process has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Taken {
+    Address,
+    Store,
 }
 
 impl StartError {
@@ -22,12 +30,30 @@ impl StartError {
         self.exit_code
     }
 
+    /// Whether an address was in use, if only at that moment.
+    pub fn is_for_an_address(&self) -> bool {
+        self.taken == Some(Taken::Address)
+    }
+
+    /// The same for whoever needs the store at `path` for himself: what he can do about it, if a gateway has it.
+    pub(super) fn beside_a_gateway(self, path: &Path) -> Self {
+        if self.taken != Some(Taken::Store) {
+            return self;
+        }
+        let path = path.display();
+        let text = format!(
+            "a gateway is running on the store {path}, and this works on the store itself: stop the gateway (where \
+             systemd runs it: systemctl stop relevo), give this command again, and start the gateway"
+        );
+        Self { text, ..self }
+    }
+
     fn failed(text: String) -> Self {
-        Self { text, exit_code: 1 }
+        Self { text, exit_code: 1, taken: None }
     }
 
     fn usage(text: String) -> Self {
-        Self { text, exit_code: 2 }
+        Self { text, exit_code: 2, taken: None }
     }
 
     pub(super) fn certificate(key: &str, address: &impl Display, error: &io::Error) -> Self {
@@ -36,7 +62,8 @@ impl StartError {
 
     pub(super) fn bind(key: &str, address: &impl Display, error: &io::Error) -> Self {
         if error.kind() == io::ErrorKind::AddrInUse {
-            return Self::usage(format!("{key}: {address} is in use by another process"));
+            let text = format!("{key}: {address} is in use by another process");
+            return Self { taken: Some(Taken::Address), ..Self::usage(text) };
         }
         Self::usage(format!("{key}: {address} cannot be listened on: {error}"))
     }
@@ -44,7 +71,7 @@ impl StartError {
     pub(super) fn store(path: &Path, error: &OpenError) -> Self {
         let text = format!("store.path: {}: {error}", path.display());
         match error {
-            OpenError::InUse => Self::usage(text),
+            OpenError::InUse => Self { taken: Some(Taken::Store), ..Self::usage(text) },
             OpenError::UnknownFormat { .. } | OpenError::Corrupt(_) | OpenError::Unavailable(_) => Self::failed(text),
         }
     }

@@ -32,7 +32,7 @@ pub fn rescue(config: &Config) -> Result<Rescued, StartError> {
     if !path.exists() {
         return Err(StartError::no_store(path));
     }
-    let store = super::open(config)?;
+    let store = super::open(config).map_err(|error| error.beside_a_gateway(path))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| StartError::thread(&error))?;
     let file = path.with_file_name(TOKEN_FILE);

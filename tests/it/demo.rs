@@ -6,6 +6,9 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
 
 use crate::support::client::{RawClient, RawResponse};
 use crate::support::gateway::wait_until;
@@ -165,6 +168,29 @@ fn demos_started_at_once_each_find_ports_and_keep_their_tokens_apart() {
         let expected: Vec<_> = (0..DEMOS).map(|at| if at == own { 200 } else { 401 }).collect();
         assert_eq!(statuses(demo.gateway(), "/", &tokens), expected);
     }
+}
+
+#[test]
+fn a_demo_is_not_stopped_by_somebody_who_only_looks_whether_its_ports_are_free() {
+    let done = CancellationToken::new();
+    let look = || {
+        while !done.is_cancelled() {
+            for port in 8080..8084 {
+                let looked = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+                thread::park_timeout(Duration::from_micros(200)); // as on a machine that is busy
+                drop(looked);
+            }
+        }
+    };
+    thread::scope(|scope| {
+        let _done = done.clone().drop_guard(); // also after a failure
+        scope.spawn(look);
+        for _ in 0..8 {
+            let folder = tempfile::tempdir().expect("a folder");
+            let demo = Demo::start(folder.path(), &[]);
+            assert_eq!(statuses(demo.gateway(), "/", &[&demo.token().expect("a token")]), [200]);
+        }
+    });
 }
 
 #[test]

@@ -47,11 +47,6 @@ impl Ports {
         Self::first(is_free)
     }
 
-    /// Whether nobody has taken one of them.
-    pub(super) fn are_free(self) -> bool {
-        is_free(self.gateway) && is_free(self.admin)
-    }
-
     fn first(is_free: impl Fn(SocketAddr) -> bool) -> Result<Self, Failure> {
         let pairs = (0..PAIRS).map(|pair| FIRST_PORT + 2 * pair);
         let mut ports = pairs.map(|port| Self { gateway: loopback(port), admin: loopback(port + 1) });

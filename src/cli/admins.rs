@@ -3,12 +3,12 @@
 //! Promises: the token of a new administrator goes to stdout, alone on its line.
 //! Deliberately does not: rescue. That is done on the store, without a gateway; see [`super::local`].
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::arguments::{Admins, Appoint, Reappoint};
 use super::close::Favour;
 use super::failure::Failure;
-use super::keys::{self, described, label_map};
+use super::keys::{self, described, introduced};
 use super::session::{Session, Subject};
 use super::{close, renew, table};
 
@@ -35,16 +35,12 @@ pub(super) async fn run(session: &mut Session, command: Admins) -> Result<(), Fa
 }
 
 fn appointment(appoint: &Appoint) -> Value {
-    let Appoint { name, permissions, limited_to, labels, allowed_addresses, duration, owner, note } = appoint;
-    let mut body = Map::from_iter([("name".to_owned(), json!(name))]);
+    let Appoint { name, permissions, limited_to, remarks, duration } = appoint;
+    let mut body = introduced(name, remarks);
     let mut put = |name: &str, value: Option<Value>| body.extend(value.map(|value| (name.to_owned(), value)));
     put("permissions", (!permissions.is_empty()).then(|| permissions.iter().map(|one| one.as_str()).collect()));
     put("limited_to_role", limited_to.as_ref().map(|role| json!(role)));
-    put("labels", (!labels.is_empty()).then(|| label_map(labels)));
-    put("allowed_addresses", (!allowed_addresses.is_empty()).then(|| json!(allowed_addresses)));
     put("duration", duration.map(|duration| json!(duration)));
-    put("owner", owner.as_ref().map(|owner| json!(owner)));
-    put("note", note.as_ref().map(|note| json!(note)));
     Value::Object(body)
 }
 

@@ -17,7 +17,7 @@ use super::values::{KeyReference, affected};
 use crate::domain::{Affected, Head, Lifetime, OnExpiry};
 
 pub(super) use admins::{Admins, Appoint, Reappoint};
-pub(super) use keys::{Apply, Attributes, Close, Create, Edit, Export, Import, Keys, List, NewRemarks};
+pub(super) use keys::{Apply, Attributes, Close, Create, Edit, Export, Keys, List, NewRemarks, Remarks, Rows};
 pub(super) use renewal::{Conditions, DeleteOld, End, OnUnused, Plan, Renew};
 
 const OPERATOR: &str = "Talking to a gateway";

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::arguments::{Apply, Export, Import};
+use super::arguments::{Apply, Export, Rows};
 use super::client::Call;
 use super::failure::Failure;
 use super::roster::{Form, Roster, Weak};
@@ -33,20 +33,22 @@ struct Change {
     after: Value,
 }
 
-fn weak(allow: bool) -> Weak {
-    if allow { Weak::Allowed } else { Weak::Refused }
+impl Rows {
+    fn read(&self) -> Result<Roster, Failure> {
+        Roster::read(&self.file, self.format, if self.allow_weak { Weak::Allowed } else { Weak::Refused })
+    }
 }
 
 /// `relevo keys import`
-pub(super) async fn import(session: &mut Session, import: Import) -> Result<(), Failure> {
-    let roster = Roster::read(&import.file, import.format, weak(import.allow_weak))?;
-    let body = json!({"keys": roster.keys(), "dry_run": import.dry_run});
+pub(super) async fn import(session: &mut Session, rows: Rows) -> Result<(), Failure> {
+    let roster = rows.read()?;
+    let body = json!({"keys": roster.keys(), "dry_run": rows.dry_run});
     let reply = session.send(Call::new(Method::POST, &["v1", "import"]).body(body)).await;
     let reply = reply.map_err(|failure| roster.placed(failure))?;
     let plan: Planned = reply.read()?;
     session.tell(&reply, |_| {
         let made: Vec<_> = plan.changes.iter().map(|change| format!("+ {}", plain(&change.name))).collect();
-        let done = if import.dry_run { "would be imported" } else { "imported" };
+        let done = if rows.dry_run { "would be imported" } else { "imported" };
         let sum = format!("{} keys {done}, {} were there already.", plan.changes.len(), plan.unchanged);
         Ok([made, vec![sum]].concat().join("\n"))
     })
@@ -54,23 +56,24 @@ pub(super) async fn import(session: &mut Session, import: Import) -> Result<(), 
 
 /// `relevo apply`
 pub(super) async fn apply(session: &mut Session, apply: Apply) -> Result<(), Failure> {
-    if !apply.yes && !apply.dry_run {
+    let Apply { rows, yes } = apply;
+    if !yes && !rows.dry_run {
         session.terminal.need_person()?;
     }
-    let roster = Roster::read(&apply.file, apply.format, weak(apply.allow_weak))?;
+    let roster = rows.read()?;
     let call = |body| Call::new(Method::POST, &["v1", "apply"]).body(body);
     let reply = session.send(call(json!({"keys": roster.keys(), "dry_run": true}))).await;
     let reply = reply.map_err(|failure| roster.placed(failure))?;
     let plan: Planned = reply.read()?;
     let shown: Vec<_> = plan.changes.iter().map(difference).collect();
     let sum = format!("{} keys to change, {} are as they should be.", plan.changes.len(), plan.unchanged);
-    if apply.dry_run || plan.changes.is_empty() {
+    if rows.dry_run || plan.changes.is_empty() {
         return session.tell(&reply, |_| Ok([shown, vec![sum]].concat().join("\n")));
     }
     if session.reader == Reader::Person {
         session.terminal.note(&[shown, vec![sum]].concat().join("\n"));
     }
-    if !apply.yes && session.terminal.ask("Do it?")? == Consent::Withheld {
+    if !yes && session.terminal.ask("Do it?")? == Consent::Withheld {
         return Err(Failure::failed("nothing was changed"));
     }
     let reply = session.send(call(json!({"keys": roster.keys(), "plan": plan.plan}))).await;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use super::arguments::{Attributes, Close, Create, Edit, Keys, List, NewRemarks};
+use super::arguments::{Attributes, Close, Create, Edit, Keys, List, NewRemarks, Remarks};
 use super::client::Call;
 use super::failure::Failure;
 use super::session::{Reader, Session};
@@ -73,19 +73,26 @@ pub(super) async fn list(session: &mut Session, list: List) -> Result<(), Failur
 }
 
 async fn create(session: &mut Session, create: Create) -> Result<(), Failure> {
-    let Create { name, attributes: Attributes { roles, labels, allowed_addresses, limits, self_service }, .. } =
-        &create;
-    let mut body = Map::from_iter([("name".to_owned(), json!(name))]);
+    let Create { name, attributes: Attributes { roles, limits, self_service }, remarks, duration } = &create;
+    let mut body = introduced(name, remarks);
     let mut put = |name: &str, value: Option<Value>| body.extend(value.map(|value| (name.to_owned(), value)));
     put("roles", (!roles.is_empty()).then(|| json!(roles)));
-    put("labels", (!labels.is_empty()).then(|| label_map(labels)));
-    put("allowed_addresses", (!allowed_addresses.is_empty()).then(|| json!(allowed_addresses)));
     put("limits", limits.given().map(|limits| json!(limits)));
     put("self_service", self_service.then(|| json!(true)));
-    put("duration", create.duration.map(|duration| json!(duration)));
-    put("owner", create.owner.as_ref().map(|owner| json!(owner)));
-    put("note", create.note.as_ref().map(|note| json!(note)));
+    put("duration", duration.map(|duration| json!(duration)));
     self::issue(session, name, Value::Object(body)).await
+}
+
+/// The fields that describe a new key or administrator.
+pub(super) fn introduced(name: &KeyName, remarks: &Remarks) -> Map<String, Value> {
+    let Remarks { labels, allowed_addresses, owner, note } = remarks;
+    let mut body = Map::from_iter([("name".to_owned(), json!(name))]);
+    let mut put = |name: &str, value: Option<Value>| body.extend(value.map(|value| (name.to_owned(), value)));
+    put("labels", (!labels.is_empty()).then(|| label_map(labels)));
+    put("allowed_addresses", (!allowed_addresses.is_empty()).then(|| json!(allowed_addresses)));
+    put("owner", owner.as_ref().map(|owner| json!(owner)));
+    put("note", note.as_ref().map(|note| json!(note)));
+    body
 }
 
 /// Creates what `body` describes and prints its token.
@@ -297,7 +304,7 @@ mod tests {
             let mut session = Session { terminal: shut, ..double.session(Reader::Person) };
             let create = || {
                 let (name, attributes) = ("ci".parse().expect("legal"), Attributes::default());
-                Keys::Create(Create { name, attributes, duration: None, owner: None, note: None })
+                Keys::Create(Create { name, attributes, remarks: Remarks::default(), duration: None })
             };
             let failure = run(&mut session, create()).await.expect_err("unprinted");
             assert!(failure.code() == 1 && failure.to_string().contains("relevo renew ci"), "{failure}");

@@ -3,10 +3,10 @@
 use clap::{Args, Subcommand};
 
 use super::Configured;
-use super::keys::{Close, List, Named, NewRemarks};
+use super::keys::{Close, List, Named, NewRemarks, Remarks};
 use super::renewal::{End, Plan, Renew};
-use crate::cli::values::{KeyReference, LabelPair, affected};
-use crate::domain::{Affected, KeyName, Lifetime, Permission, Remark, Role};
+use crate::cli::values::{KeyReference, affected};
+use crate::domain::{Affected, KeyName, Lifetime, Permission, Role};
 
 #[derive(Subcommand, Debug)]
 pub(in crate::cli) enum Admins {
@@ -46,21 +46,11 @@ pub(in crate::cli) struct Appoint {
     /// He sees and changes only keys that carry this role
     #[arg(long, value_name = "ROLE")]
     pub(in crate::cli) limited_to: Option<Role>,
-    /// A label, as name=value; may be given several times
-    #[arg(long = "label", value_name = "NAME=VALUE")]
-    pub(in crate::cli) labels: Vec<LabelPair>,
-    /// A network from which his tokens are accepted; may be given several times
-    #[arg(long = "allow-address", value_name = "CIDR")]
-    pub(in crate::cli) allowed_addresses: Vec<ipnet::IpNet>,
+    #[command(flatten)]
+    pub(in crate::cli) remarks: Remarks,
     /// How long his tokens live, such as 90d; without it they do not end
     #[arg(long)]
     pub(in crate::cli) duration: Option<Lifetime>,
-    /// Who answers for him
-    #[arg(long)]
-    pub(in crate::cli) owner: Option<Remark>,
-    /// A remark
-    #[arg(long)]
-    pub(in crate::cli) note: Option<Remark>,
 }
 
 #[derive(Args, Debug)]

@@ -25,7 +25,7 @@ pub(in crate::cli) enum Keys {
     /// Delete a key: its tokens are refused from now on, and it cannot be brought back
     Delete(Close),
     /// Create keys with tokens that are known elsewhere, all or none
-    Import(Import),
+    Import(Rows),
     /// Print all keys without their tokens
     Export(Export),
 }
@@ -52,29 +52,19 @@ pub(in crate::cli) struct Create {
     pub(in crate::cli) name: KeyName,
     #[command(flatten)]
     pub(in crate::cli) attributes: Attributes,
+    #[command(flatten)]
+    pub(in crate::cli) remarks: Remarks,
     /// How long its tokens live, such as 90d, or never; without it the setting counts
     #[arg(long)]
     pub(in crate::cli) duration: Option<Lifetime>,
-    /// Whose key it is
-    #[arg(long)]
-    pub(in crate::cli) owner: Option<Remark>,
-    /// A remark
-    #[arg(long)]
-    pub(in crate::cli) note: Option<Remark>,
 }
 
-/// The lists that a key carries.
+/// What a key alone has.
 #[derive(Args, Debug, Default)]
 pub(in crate::cli) struct Attributes {
     /// A role that the key carries; may be given several times
     #[arg(long = "role", value_name = "ROLE")]
     pub(in crate::cli) roles: Vec<Role>,
-    /// A label, as name=value; may be given several times
-    #[arg(long = "label", value_name = "NAME=VALUE")]
-    pub(in crate::cli) labels: Vec<LabelPair>,
-    /// A network from which its tokens are accepted; may be given several times
-    #[arg(long = "allow-address", value_name = "CIDR")]
-    pub(in crate::cli) allowed_addresses: Vec<ipnet::IpNet>,
     #[command(flatten)]
     pub(in crate::cli) limits: OwnLimits,
     /// It may see and renew itself, with its own tokens, where the gateway offers that
@@ -138,6 +128,23 @@ impl NewLimits {
     }
 }
 
+/// What a key and an administrator are described by.
+#[derive(Args, Debug, Default)]
+pub(in crate::cli) struct Remarks {
+    /// A label, as name=value; may be given several times
+    #[arg(long = "label", value_name = "NAME=VALUE")]
+    pub(in crate::cli) labels: Vec<LabelPair>,
+    /// A network from which the tokens are accepted; may be given several times
+    #[arg(long = "allow-address", value_name = "CIDR")]
+    pub(in crate::cli) allowed_addresses: Vec<ipnet::IpNet>,
+    /// Who answers for it
+    #[arg(long)]
+    pub(in crate::cli) owner: Option<Remark>,
+    /// A remark
+    #[arg(long)]
+    pub(in crate::cli) note: Option<Remark>,
+}
+
 /// What a key and an administrator are told apart and described by, from now on.
 #[derive(Args, Debug)]
 pub(in crate::cli) struct NewRemarks {
@@ -199,9 +206,10 @@ pub(in crate::cli) struct Close {
     pub(in crate::cli) yes: bool,
 }
 
+/// A file with keys, and how it is read.
 #[derive(Args, Debug)]
-pub(in crate::cli) struct Import {
-    /// CSV, JSON lines or TOML; `-` reads the standard input
+pub(in crate::cli) struct Rows {
+    /// TOML with `[[keys]]`, CSV or JSON lines; `-` reads the standard input
     pub(in crate::cli) file: PathBuf,
     /// The form of the file, where its name does not tell
     #[arg(long)]
@@ -223,18 +231,9 @@ pub(in crate::cli) struct Export {
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct Apply {
-    /// TOML with `[[keys]]`, CSV or JSON lines; `-` reads the standard input
-    pub(in crate::cli) file: PathBuf,
-    /// The form of the file, where its name does not tell
-    #[arg(long)]
-    pub(in crate::cli) format: Option<Form>,
-    /// Only tell what would be done
-    #[arg(long)]
-    pub(in crate::cli) dry_run: bool,
+    #[command(flatten)]
+    pub(in crate::cli) rows: Rows,
     /// Do not ask
     #[arg(long)]
     pub(in crate::cli) yes: bool,
-    /// Take tokens of fewer than 32 characters
-    #[arg(long)]
-    pub(in crate::cli) allow_weak: bool,
 }

@@ -149,17 +149,7 @@ impl Keyring {
             tokens: Tokens::Single { current: token },
             ended: Vec::new(),
         };
-        let event = EventDraft {
-            id: EventId::new(now, entropy()?),
-            at: now,
-            written_at: now,
-            actor: caller.actor.clone(),
-            address: caller.address,
-            action: Action::Created,
-            key: Some(key.id),
-            before: None,
-            after: Some(Facts::Key(Box::new(KeyFacts::of(&key)))),
-        };
+        let event = EventDraft { after: Some(facts(&key)), ..caller.does(Action::Created, Some(key.id), now)? };
         Ok((key, event))
     }
 
@@ -233,18 +223,10 @@ impl Keyring {
             check_version(&outcome.key, if_match)?;
             let besides = self.somebody_left(realm, &stored.value, None).await?;
             let now = self.0.parts.clock.now();
-            let event = EventDraft {
-                id: EventId::new(now, entropy()?),
-                at: now,
-                written_at: now,
-                actor: caller.actor.clone(),
-                address: caller.address,
-                action: Action::Deleted,
-                key: Some(stored.value.id),
-                before: Some(Facts::Key(Box::new(KeyFacts::of(&outcome.key)))),
-                after: None,
-            };
-            let what = What::Delete(stored.value.id, stored.revision, now);
+            let id = stored.value.id;
+            let event =
+                EventDraft { before: Some(facts(&outcome.key)), ..caller.does(Action::Deleted, Some(id), now)? };
+            let what = What::Delete(id, stored.revision, now);
             let write = Write { realm, what, events: vec![event] };
             match self.commit_all(std::iter::once(write).chain(besides).collect()).await {
                 Ok(revision) => return Ok(revision),
@@ -420,9 +402,14 @@ fn event_of(step: &Step, caller: &Caller, now: Timestamp) -> Result<EventDraft, 
         address: caller.address.filter(|_| !own),
         action: step.action,
         key: Some(step.after.id),
-        before: Some(Facts::Key(Box::new(KeyFacts::of(&step.before)))),
-        after: Some(Facts::Key(Box::new(KeyFacts::of(&step.after)))),
+        before: Some(facts(&step.before)),
+        after: Some(facts(&step.after)),
     })
+}
+
+/// What an event says of a key.
+fn facts(key: &ApiKey) -> Facts {
+    Facts::Key(Box::new(KeyFacts::of(key)))
 }
 
 /// Ten bytes from the system's source of randomness.

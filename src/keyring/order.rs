@@ -4,11 +4,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::domain::{
-    Actor, Affected, ApiKey, Authority, Digest, Edit, KeyId, KeyName, Plan, Realm, Refusal, Revision, Secret, Settings,
-    Span, Status, Timestamp, Version,
+    Action, Actor, Affected, ApiKey, Authority, Digest, Edit, EventDraft, EventId, KeyId, KeyName, Plan, Realm,
+    Refusal, Revision, Secret, Settings, Span, Status, Timestamp, Version,
 };
 use crate::store::StoreError;
 
+use super::entropy;
 use super::unused::InUse;
 
 /// Who asks, and from where.
@@ -35,6 +36,21 @@ impl Caller {
             (false, false) => Err(Denied::NotFound(realm)),
             (true, false) => Err(Denied::OutOfReach),
         }
+    }
+
+    /// That he does something now. Nothing is told of what was `before` and is `after` it yet.
+    pub(super) fn does(&self, action: Action, key: Option<KeyId>, now: Timestamp) -> Result<EventDraft, StoreError> {
+        Ok(EventDraft {
+            id: EventId::new(now, entropy()?),
+            at: now,
+            written_at: now,
+            actor: self.actor.clone(),
+            address: self.address,
+            action,
+            key,
+            before: None,
+            after: None,
+        })
     }
 
     /// Refuses what he may not leave behind.

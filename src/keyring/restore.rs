@@ -6,10 +6,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Caller, Denied, Keyring, entropy};
-use crate::domain::audit::KeyFacts;
+use super::{Caller, Denied, Keyring, facts};
 use crate::domain::{
-    Action, ApiKey, Digest, EventDraft, EventId, Facts, KeyId, KeyName, Realm, Revision, Settings, Timestamp, Version,
+    Action, ApiKey, Digest, EventDraft, Facts, KeyId, KeyName, Realm, Revision, Settings, Timestamp, Version,
 };
 use crate::store::{Conflict, Feed, KeyRef, StoreError, Stored, What, Write};
 
@@ -232,17 +231,8 @@ impl Keyring {
         }
         let facts = |settings| Some(Facts::Settings(crate::domain::audit::SettingsFacts::of(settings)));
         let now = self.0.parts.clock.now();
-        let event = EventDraft {
-            id: EventId::new(now, entropy()?),
-            at: now,
-            written_at: now,
-            actor: caller.actor.clone(),
-            address: caller.address,
-            action: Action::SettingsChanged,
-            key: None,
-            before: facts(&is),
-            after: facts(&after),
-        };
+        let event =
+            EventDraft { before: facts(&is), after: facts(&after), ..caller.does(Action::SettingsChanged, None, now)? };
         plan.told.settings_changed = true;
         plan.writes.extend(self.somebody_left_under(&is, &after).await?);
         plan.push(Realm::Gateway, None, What::Settings(after, revision), vec![event]);
@@ -305,17 +295,7 @@ fn event(
     id: KeyId,
     (action, before, after): (Action, Option<&ApiKey>, Option<&ApiKey>),
     caller: &Caller,
-) -> Result<EventDraft, Denied> {
-    let facts = |key: &ApiKey| Facts::Key(Box::new(KeyFacts::of(key)));
-    Ok(EventDraft {
-        id: EventId::new(now, entropy()?),
-        at: now,
-        written_at: now,
-        actor: caller.actor.clone(),
-        address: caller.address,
-        action,
-        key: Some(id),
-        before: before.map(facts),
-        after: after.map(facts),
-    })
+) -> Result<EventDraft, StoreError> {
+    let (before, after) = (before.map(facts), after.map(facts));
+    Ok(EventDraft { before, after, ..caller.does(action, Some(id), now)? })
 }

@@ -4,12 +4,12 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::domain::{
-    Action, Affected, EventDraft, EventId, Facts, KeyId, KeyName, Prefix, Realm, Revision, Settings, Version,
+    Action, Affected, EventDraft, Facts, KeyId, KeyName, Prefix, Realm, Revision, Settings, Version,
     audit::SettingsFacts, transition,
 };
 use crate::store::{Conflict, StoreError, Stored, What, Write};
 
-use super::{ATTEMPTS, Caller, Denied, Keyring, SettingsChange, SettingsDone, entropy};
+use super::{ATTEMPTS, Caller, Denied, Keyring, SettingsChange, SettingsDone};
 
 /// How many of the affected keys a refusal names.
 const NAMED: usize = 20;
@@ -83,16 +83,11 @@ impl Keyring {
     ) -> Result<Option<SettingsDone>, Denied> {
         let now = self.0.parts.clock.now();
         let is_first = stored.revision.0 == 0;
+        let facts = |settings| Facts::Settings(SettingsFacts::of(settings));
         let event = EventDraft {
-            id: EventId::new(now, entropy()?),
-            at: now,
-            written_at: now,
-            actor: caller.actor.clone(),
-            address: caller.address,
-            action: Action::SettingsChanged,
-            key: None,
-            before: (!is_first).then(|| Facts::Settings(SettingsFacts::of(&stored.value))),
-            after: Some(Facts::Settings(SettingsFacts::of(&after))),
+            before: (!is_first).then(|| facts(&stored.value)),
+            after: Some(facts(&after)),
+            ..caller.does(Action::SettingsChanged, None, now)?
         };
         let what = What::Settings(after.clone(), stored.revision);
         let write = Write { realm: Realm::Gateway, what, events: vec![event] };

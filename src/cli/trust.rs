@@ -7,19 +7,20 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
 use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::CertifiedKey;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 
 use super::arguments::Reach;
 use super::client::AdminUrl;
 use super::failure::Failure;
 use super::find::Surroundings;
 use crate::config::Certificate;
-use crate::config::certificate::{Unusable, provider, read_certificates};
+use crate::config::certificate::{Unusable, provider, read_certificates, roots};
+use crate::net::dial::Shown;
 
 /// Who is believed, and what is shown.
 #[derive(Clone, Debug, Default)]
@@ -91,11 +92,8 @@ impl Trust {
 
 fn signed_by(file: &Path) -> Result<Arc<dyn ServerCertVerifier>, Failure> {
     let wrong = |reason: String| Failure::Usage(format!("the file of --ca, {}, {reason}", file.display()));
-    let mut roots = RootCertStore::empty();
-    for certificate in read_certificates(file).map_err(wrong)? {
-        roots.add(certificate).map_err(|error| wrong(format!("holds a certificate that signs nothing: {error}")))?;
-    }
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
+    let roots = Arc::new(read_certificates(file).and_then(roots).map_err(wrong)?);
+    let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider()).build();
     Ok(verifier.map_err(|error| wrong(format!("cannot be used: {error}")))?)
 }
 
@@ -107,20 +105,6 @@ fn shown(files: &Certificate) -> Result<Arc<CertifiedKey>, Failure> {
         };
         Failure::Usage(format!("the file of {option}, {}, {unusable}", file.display()))
     })
-}
-
-/// The one certificate that is shown to the gateway.
-#[derive(Debug)]
-struct Shown(Arc<CertifiedKey>);
-
-impl ResolvesClientCert for Shown {
-    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.0))
-    }
-
-    fn has_certs(&self) -> bool {
-        true
-    }
 }
 
 /// One certificate, whatever its names, dates and issuer: whoever shows it must have its key.

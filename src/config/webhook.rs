@@ -11,11 +11,10 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
-use super::certificate::read_certificates;
+use super::certificate::{read_certificates, roots};
 use crate::domain::{Action, Realm};
 
 /// One of `[[webhooks]]`.
@@ -52,11 +51,7 @@ impl Believed {
     /// Reads the file.
     pub(super) fn read(file: &Path) -> Result<Self, String> {
         let certificates = read_certificates(file)?;
-        let mut roots = RootCertStore::empty();
-        for certificate in &certificates {
-            let signs_nothing = |error| format!("holds a certificate that signs nothing: {error}");
-            roots.add(certificate.clone()).map_err(signs_nothing)?;
-        }
+        roots(certificates.clone())?; // each signs something
         Ok(Self { file: file.to_owned(), certificates })
     }
 }

@@ -14,14 +14,14 @@ use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
 use rustls::pki_types::ServerName;
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::{TlsConnector, TlsStream};
 use tracing::warn;
 
 use crate::config::UpstreamTls;
-use crate::config::certificate::{provider, read_certificates};
+use crate::config::certificate::{provider, read_certificates, roots};
 
 use super::opening::Protocol;
 use super::stream::Stream;
@@ -97,28 +97,24 @@ impl Connector {
 }
 
 fn verifier(tls: &UpstreamTls) -> io::Result<Arc<dyn ServerCertVerifier>> {
-    let mut roots = RootCertStore::empty();
-    if let Some(file) = &tls.ca {
-        let certificates = read_certificates(file).map_err(io::Error::other)?;
-        for certificate in certificates {
-            roots.add(certificate).map_err(io::Error::other)?;
-        }
+    let roots = if let Some(file) = &tls.ca {
+        read_certificates(file).and_then(roots).map_err(io::Error::other)?
     } else {
         match Verifier::new(provider()) {
             Ok(verifier) => return Ok(Arc::new(verifier)),
             Err(error) => {
                 warn!(%error, "the system has no roots; the built-in ones are believed instead");
-                roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+                webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect()
             }
         }
-    }
+    };
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
     Ok(verifier.map_err(io::Error::other)?)
 }
 
-/// The one certificate that is shown to an upstream.
+/// The one certificate that is shown to whoever asks for one.
 #[derive(Debug)]
-struct Shown(Arc<CertifiedKey>);
+pub struct Shown(pub Arc<CertifiedKey>);
 
 impl ResolvesClientCert for Shown {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {

@@ -12,10 +12,10 @@ use rustls::client::danger::HandshakeSignatureValid;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
+use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use tracing::{info, warn};
 
-use crate::config::certificate::{provider, read_certificates};
+use crate::config::certificate::{provider, read_certificates, roots};
 
 /// Those whose signatures on clients' certificates are believed. Cheap to clone; all clones are one.
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ impl Authorities {
     /// Those in the file of PEM at `path`. Reads it.
     pub(super) fn load(path: PathBuf) -> Result<Self, String> {
         let read = read_certificates(&path)?;
-        let believed = verifier(&read)?;
+        let believed = verifier(read.clone())?;
         let file = File { path, judged: Ok(read.clone()), last: Ok(read), trouble: None };
         Ok(Self { believed: Arc::new(ArcSwap::from_pointee(believed)), file: Arc::new(Mutex::new(file)) })
     }
@@ -74,7 +74,7 @@ impl File {
             return None;
         }
         self.judged = self.last.clone();
-        match self.judged.clone().and_then(|certificates| verifier(&certificates)) {
+        match self.judged.clone().and_then(verifier) {
             Ok(verifier) => {
                 info!(file = %self.path.display(), "those who sign clients' certificates reloaded");
                 self.trouble = None;
@@ -89,12 +89,9 @@ impl File {
     }
 }
 
-fn verifier(certificates: &[CertificateDer<'static>]) -> Result<Verifier, String> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates {
-        roots.add(certificate.clone()).map_err(|error| format!("holds a certificate that signs nothing: {error}"))?;
-    }
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build();
+fn verifier(certificates: Vec<CertificateDer<'static>>) -> Result<Verifier, String> {
+    let roots = Arc::new(roots(certificates)?);
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider()).build();
     verifier.map(Verifier).map_err(|error| format!("cannot be used: {error}"))
 }
 

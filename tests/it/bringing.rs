@@ -1,5 +1,7 @@
 //! Keys brought along from elsewhere, and back from a backup.
 
+mod commands;
+
 use std::sync::Arc;
 
 use relevo::domain::{Digest, Span};

@@ -1,12 +1,15 @@
-//! A key that is renewed again and again: neither its record nor the store's file grows without an end.
+//! A key that is renewed again and again: neither its record nor the store's file nor memory grows without an end.
 
 use std::fs;
 
 use relevo::domain::Span;
 
 use crate::support::backend::Backend;
+use crate::support::client::RawClient;
 use crate::support::gateway::{TestGateway, wait_until};
 use crate::support::in_short_or_soak;
+use crate::support::process::Process;
+use crate::support::request::request;
 
 /// How often the gateway starts anew, some days later, when what is older than a day goes from its audit log.
 const ROUNDS: u64 = 10;
@@ -41,4 +44,37 @@ fn renewals_in_a_row_leave_the_stores_file_as_large_as_the_log_that_is_kept() {
     eprintln!("the file has {sizes:?} bytes");
     let [earlier, later] = [&sizes[..5], &sizes[5..]].map(|sizes| sizes.iter().max().expect("some"));
     assert!(*later < 2 * earlier, "{sizes:?}");
+}
+
+/// How much memory the store's cache may take, in KiB: it holds what was written last.
+const CACHE_KIB: usize = 64 * 1_024;
+
+#[test]
+fn renewals_in_a_row_keep_memory_bounded() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let configuration = "[gateway]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+                         [store]\npath = \"relevo.redb\"\n[drain]\ndelay = \"0s\"\n[log]\naccess = false\n";
+    let process = Process::serve(folder.path(), configuration);
+    let root = fs::read_to_string(folder.path().join("admin.token")).expect("a token");
+    let mut client = RawClient::connect(process.admin);
+    let mut call = |path: &str, body: &str| {
+        let call = request("POST", path).token(root.trim()).header("Content-Type", "application/json");
+        client.send(&call.body(body).bytes());
+        let answer = client.read_response();
+        assert!(matches!(answer.status, 200 | 201), "{path}: {}", answer.text());
+    };
+    call("/v1/keys", "{\"name\": \"ci\"}");
+    let mut renew = |times: usize| {
+        for _ in 0..times {
+            call("/v1/keys/ci/renew", "{}");
+            call("/v1/keys/ci/delete-old", "{}");
+        }
+    };
+    let times = in_short_or_soak(400, 10_000);
+    renew(times / 10);
+    let before = process.memory_kib();
+    renew(times);
+    let after = process.memory_kib();
+    eprintln!("{times} renewals in a row: {before} KiB before, {after} KiB after");
+    assert!(after < before + in_short_or_soak(CACHE_KIB / 8, CACHE_KIB), "{before} KiB before, {after} KiB after");
 }

@@ -8,7 +8,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::{Caller, Denied, Keyring, facts};
 use crate::domain::{
-    Action, ApiKey, Digest, EventDraft, Facts, KeyId, KeyName, Realm, Revision, Settings, Timestamp, Version,
+    Action, ApiKey, Digest, EventDraft, Facts, KeyId, KeyName, Realm, Revision, Settings, Status, Timestamp, Token,
+    Version, transition,
 };
 use crate::store::{Conflict, Feed, KeyRef, StoreError, Stored, What, Write};
 
@@ -110,7 +111,9 @@ impl Keyring {
         how: &Restoration,
         caller: &Caller,
     ) -> Result<Restored, super::Refused> {
-        let mut plan = Planned::default();
+        let is = self.stored_settings().await?;
+        let after = settings_after(&is.value, backup.settings.as_ref());
+        let mut plan = Planned::new(self.0.parts.clock.now(), (is.value.clone(), after));
         plan.push(Realm::Gateway, None, What::Raise(backup.revision), Vec::new());
         let before: HashMap<_, _> = self.living(Realm::Gateway).into_iter().map(|key| (key.id, key)).collect();
         let wanted: HashSet<_> = backup.keys.iter().map(|key| key.id).collect();
@@ -120,10 +123,13 @@ impl Keyring {
         for key in &backup.keys {
             self.plan_key(key, caller, &mut plan).await?;
         }
+        for administrator in self.living(Realm::Admin) {
+            plan.compare(Some(&administrator), Some(&administrator));
+        }
         if how.administrators == Administrators::Restore {
             self.plan_administrators(&backup.administrators, caller, &mut plan)?;
         }
-        self.plan_settings(backup.settings.as_ref(), caller, &mut plan).await?;
+        self.plan_settings(is.revision, caller, &mut plan).await?;
         let (mut told, writes) = plan.finished();
         match &how.run {
             super::Run::Dry => return Ok(told),
@@ -153,7 +159,10 @@ impl Keyring {
     ) -> Result<(), super::Refused> {
         let named = (key.id, key.name.clone());
         match newer {
-            Newer::Keep => plan.told.kept.push(named),
+            Newer::Keep => {
+                plan.compare(Some(key), Some(key));
+                plan.told.kept.push(named);
+            }
             Newer::Delete => {
                 let Some(stored) = self.0.parts.store.load(Realm::Gateway, KeyRef::Id(key.id)).await? else {
                     return Ok(());
@@ -162,7 +171,7 @@ impl Keyring {
                 let told = (Action::Deleted, Some(&*stored.value), None);
                 let event = event(now, key.id, told, caller)?;
                 plan.push(Realm::Gateway, Some(key.id), What::Delete(key.id, stored.revision, now), vec![event]);
-                plan.told.ends.extend(hints(key, |_| true));
+                plan.compare(Some(&stored.value), None);
                 plan.told.deleted.push(named);
             }
         }
@@ -174,14 +183,13 @@ impl Keyring {
         let stored = self.0.parts.store.load(Realm::Gateway, KeyRef::Id(was.id)).await?;
         let is = stored.as_ref().map(|stored| &*stored.value);
         if is.is_some_and(|is| is_as_it_was(is, was)) {
+            plan.compare(is, is);
             plan.told.unchanged += 1;
             return Ok(());
         }
         let version = is.map_or(was.version, |is| is.version.max(was.version)).next();
         let key = ApiKey { version, ..was.clone() };
-        let (had, has) = (is.map(living_digests).unwrap_or_default(), living_digests(&key));
-        plan.told.revives.extend(hints(&key, |digest| !had.contains(digest)));
-        plan.told.ends.extend(is.into_iter().flat_map(|is| hints(is, |digest| !has.contains(digest))));
+        plan.compare(is, Some(&key));
         plan.told.restored.push((Realm::Gateway, key.id, key.name.clone()));
         let event = event(self.0.parts.clock.now(), key.id, (Action::Restored, is, Some(&key)), caller)?;
         let what = match &stored {
@@ -207,7 +215,7 @@ impl Keyring {
             }
             let key = ApiKey { version: was.version.next(), ..was.clone() };
             caller.grant(Realm::Admin, &key)?;
-            plan.told.revives.extend(hints(&key, |_| true));
+            plan.compare(None, Some(&key));
             plan.told.restored.push((Realm::Admin, key.id, key.name.clone()));
             let event = event(self.0.parts.clock.now(), key.id, (Action::Restored, None, Some(&key)), caller)?;
             plan.push(Realm::Admin, Some(was.id), What::Revive(key), vec![event]);
@@ -217,15 +225,11 @@ impl Keyring {
 
     async fn plan_settings(
         &self,
-        was: Option<&Settings>,
+        expected: Revision,
         caller: &Caller,
         plan: &mut Planned,
     ) -> Result<(), super::Refused> {
-        let Some(was) = was else { return Ok(()) };
-        let Some(Stored { value: is, revision }) = self.0.parts.store.settings().await? else { return Ok(()) };
-        let mut after = Settings { prefixes: is.prefixes.clone(), ..was.clone() };
-        let unknown: Vec<_> = was.prefixes.iter().filter(|prefix| !after.prefixes.contains(prefix)).cloned().collect();
-        after.prefixes.extend(unknown);
+        let (is, after) = (plan.before.clone(), plan.after.clone());
         if after == is {
             return Ok(());
         }
@@ -235,21 +239,48 @@ impl Keyring {
             EventDraft { before: facts(&is), after: facts(&after), ..caller.does(Action::SettingsChanged, None, now)? };
         plan.told.settings_changed = true;
         plan.writes.extend(self.somebody_left_under(&is, &after).await?);
-        plan.push(Realm::Gateway, None, What::Settings(after, revision), vec![event]);
+        plan.push(Realm::Gateway, None, What::Settings(after, expected), vec![event]);
         Ok(())
     }
 }
 
+/// The settings that are in force after `was` has been put back: a prefix that was ever used stays known.
+fn settings_after(is: &Settings, was: Option<&Settings>) -> Settings {
+    let Some(was) = was else { return is.clone() };
+    let mut after = Settings { prefixes: is.prefixes.clone(), ..was.clone() };
+    let unknown: Vec<_> = was.prefixes.iter().filter(|prefix| !after.prefixes.contains(prefix)).cloned().collect();
+    after.prefixes.extend(unknown);
+    after
+}
+
 /// A restoration about to be done.
-#[derive(Default)]
 struct Planned {
     told: Restored,
+    now: Timestamp,
+    /// The settings that are in force, and those that will be.
+    before: Settings,
+    after: Settings,
     /// Deletions come first: they free names.
     writes: Vec<Write>,
     mark: Vec<u8>,
 }
 
 impl Planned {
+    fn new(now: Timestamp, (before, after): (Settings, Settings)) -> Self {
+        Self { told: Restored::default(), now, before, after, writes: Vec::new(), mark: Vec::new() }
+    }
+
+    /// Tells which tokens are accepted again, and which not any more, where a key `is` and `will` be so.
+    fn compare(&mut self, is: Option<&ApiKey>, will: Option<&ApiKey>) {
+        let accepted = |key, settings| accepted(key, settings, self.now);
+        let had = is.map(|key| accepted(key, &self.before)).unwrap_or_default();
+        let has = will.map(|key| accepted(key, &self.after)).unwrap_or_default();
+        let revives = will.map(|key| hints(key, |digest| has.contains(digest) && !had.contains(digest)));
+        let ends = is.map(|key| hints(key, |digest| had.contains(digest) && !has.contains(digest)));
+        self.told.revives.extend(revives.unwrap_or_default());
+        self.told.ends.extend(ends.unwrap_or_default());
+    }
+
     fn push(&mut self, realm: Realm, id: Option<KeyId>, what: What, events: Vec<EventDraft>) {
         let kind = match &what {
             What::Raise(revision) | What::Settings(_, revision) => format!("s{}", revision.0),
@@ -263,7 +294,7 @@ impl Planned {
     }
 
     fn finished(self) -> (Restored, Vec<Write>) {
-        let Self { mut told, writes, mark } = self;
+        let Self { mut told, writes, mark, .. } = self;
         told.mark = hex::encode(&Digest::of(&mark).as_bytes()[..16]);
         (told, writes)
     }
@@ -279,8 +310,14 @@ fn is_as_it_was(is: &ApiKey, was: &ApiKey) -> bool {
     plain(is) == plain(was)
 }
 
-fn living_digests(key: &ApiKey) -> HashSet<Digest> {
-    key.tokens.each().map(|token| token.digest).collect()
+/// The digests of the tokens of `key` that are accepted at `now` under `settings`.
+fn accepted(key: &ApiKey, settings: &Settings, now: Timestamp) -> HashSet<Digest> {
+    if key.status == Status::Inactive {
+        return HashSet::new();
+    }
+    let key = transition::settle(key, now, settings).key;
+    let lives = |token: &&Token| !key.is_expired(token, settings, now);
+    key.tokens.each().filter(lives).map(|token| token.digest).collect()
 }
 
 /// The last characters of those tokens of `key` that `which` lets through; of a token without them, its id.

@@ -69,7 +69,7 @@ impl Keyring {
         Err(Denied::Store(StoreError::Conflict(Conflict::Revision)))
     }
 
-    async fn stored_settings(&self) -> Result<Stored<Settings>, Denied> {
+    pub(super) async fn stored_settings(&self) -> Result<Stored<Settings>, Denied> {
         let stored = self.0.parts.store.settings().await?;
         Ok(stored.unwrap_or_else(|| Stored { value: Settings::default(), revision: Revision::default() }))
     }

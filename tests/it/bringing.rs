@@ -166,6 +166,36 @@ fn a_backup_put_back_revives_what_has_ended_since_tells_so_and_revisions_go_on()
 }
 
 #[test]
+fn a_plan_tells_every_token_that_is_accepted_again_or_not_any_more_whatever_the_reason() {
+    let backend = Backend::answering("hello");
+    let gateway = TestGateway::in_front_of(&backend).start();
+    let [off, aged] = ["off", "aged"].map(|name| gateway.create_key(name).done());
+    let set = |duration: &str, ends: u64, revives: u64| {
+        let confirm = json!({"ends": ends, "revives": revives});
+        let reply = gateway.admin("PATCH", "/v1/settings", Some(&json!({"duration": duration, "confirm": confirm})));
+        assert_eq!(reply.status, 200, "{}", reply.json);
+    };
+    let planned = |text: &str, field: &str| {
+        let plan = restore(&gateway, "?dry_run=true", text);
+        let names = plan.json[field].as_array().expect(field).iter().map(|of| of["name"].as_str().map(str::to_owned));
+        let mut names: Vec<_> = names.map(|name| name.expect("a name")).collect();
+        names.sort();
+        names
+    };
+    let lasting = backup(&gateway);
+    gateway.clock.advance(Span::days(2));
+    assert_eq!(planned(&lasting, "revives"), [""; 0]);
+    gateway.admin("PATCH", "/v1/keys/off", Some(&json!({"status": "inactive"})));
+    assert_eq!(planned(&lasting, "revives"), ["off"]);
+    set("1d", 2, 0);
+    let short = backup(&gateway);
+    assert_eq!((planned(&lasting, "revives"), planned(&lasting, "ends")), (vec!["aged".into(), "off".into()], vec![]));
+    assert_eq!(restore(&gateway, "", &lasting).status, 200);
+    assert_eq!((gateway.status_with(&off), gateway.status_with(&aged)), (200, 200));
+    assert_eq!((planned(&short, "revives"), planned(&short, "ends")), (vec![], vec!["aged".into(), "off".into()]));
+}
+
+#[test]
 fn a_backup_moves_keys_to_an_empty_gateway_whose_revisions_go_on_after_it() {
     let backend = Backend::answering("hello");
     let first = TestGateway::in_front_of(&backend).start();

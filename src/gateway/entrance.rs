@@ -120,7 +120,7 @@ impl Worker {
             }
             return;
         };
-        let address = from.map_or(THIS_MACHINE, |from| from.ip());
+        let address = from.map_or(THIS_MACHINE, |from| from.ip().to_canonical()); // through a socket for both families
         let (worker, door, drain) = (Rc::clone(self), Rc::clone(door), drain.clone());
         tasks.spawn_local(async move {
             let _place = place;
@@ -223,8 +223,7 @@ async fn introduced(
     trusted: &[IpNet],
     patience: Duration,
 ) -> Result<IpAddr, Unopened> {
-    let canonical = address.to_canonical();
-    if !trusted.iter().any(|net| net.contains(&canonical)) {
+    if !trusted.iter().any(|net| net.contains(&address)) {
         let error =
             io::Error::new(io::ErrorKind::PermissionDenied, "it is no trusted proxy and may not introduce anybody");
         return Err(Unopened::Broken(error));
@@ -232,7 +231,7 @@ async fn introduced(
     let read = tokio::time::timeout(patience, proxy::read(stream)).await;
     match read.map_err(|_| Unopened::Late(Late::FirstByte))?? {
         Introduced::Itself => Ok(address),
-        Introduced::Client(client) => Ok(client.ip()),
+        Introduced::Client(client) => Ok(client.ip().to_canonical()),
     }
 }
 

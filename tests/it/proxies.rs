@@ -64,12 +64,16 @@ fn version_2(client: [u8; 4]) -> Vec<u8> {
 #[test]
 fn a_trusted_proxy_introduces_its_clients_before_they_speak() {
     let backend = Backend::answering("hello");
-    let gateway = TestGateway::in_front_of(&backend).gateway(TRUSTING).settings(PROXIED).start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("access.log");
+    let gateway = TestGateway::in_front_of(&backend).gateway(TRUSTING).settings(PROXIED).access_log(&log).start();
     let key = gateway.create_key("ci").with("allowed_addresses", json!(["203.0.113.0/24"])).done();
     assert_eq!(behind(&gateway, b"PROXY TCP4 203.0.113.5 10.0.0.1 4711 443\r\n", &key.token), Some(200));
     assert_eq!(behind(&gateway, &version_2([203, 0, 113, 6]), &key.token), Some(200));
     assert_eq!(behind(&gateway, &version_2([198, 51, 100, 7]), &key.token), Some(401));
     assert_eq!(behind(&gateway, b"PROXY UNKNOWN\r\n", &key.token), Some(401));
+    // The same address, as a socket for both families has it.
+    assert_eq!(behind(&gateway, b"PROXY TCP6 ::ffff:203.0.113.7 ::1 4711 443\r\n", &key.token), Some(200));
     for nonsense in [&b""[..], b"PROXY TCP4 203.0.113.5\r\n", b"\r\n\r\n\0\r\nQUIT\n\x31\x11\0\0"] {
         assert_eq!(behind(&gateway, nonsense, &key.token), None, "{nonsense:?}");
     }
@@ -80,6 +84,11 @@ fn a_trusted_proxy_introduces_its_clients_before_they_speak() {
     let bytes = [version_2([203, 0, 113, 6]), request("GET", "/").token(&key.token).bytes()].concat();
     split.send_split(&bytes, &[1, 2, 3, 5]);
     assert_eq!(split.read_response().status, 200);
+    drop(gateway);
+    let records = std::fs::read_to_string(&log).expect("a log");
+    for client in ["203.0.113.5", "203.0.113.6", "198.51.100.7", "203.0.113.7"] {
+        assert!(records.contains(&format!("\"client\":\"{client}\"")), "{client} in {records}");
+    }
 }
 
 #[test]

@@ -111,7 +111,7 @@ fn apply_makes_keys_agree_with_what_is_written_and_a_second_time_does_nothing() 
 }
 
 /// The text of a backup.
-fn backup(gateway: &TestGateway) -> String {
+pub(crate) fn backup(gateway: &TestGateway) -> String {
     let mut client = RawClient::connect(gateway.admin_address());
     client.send(&gateway.call("GET", "/v1/backup").bytes());
     let answer = client.read_response();
@@ -119,7 +119,8 @@ fn backup(gateway: &TestGateway) -> String {
     answer.text()
 }
 
-fn restore(gateway: &TestGateway, parameters: &str, text: &str) -> AdminReply {
+/// Puts a backup back, with these parameters.
+pub(crate) fn restore(gateway: &TestGateway, parameters: &str, text: &str) -> AdminReply {
     let call = gateway.call("POST", &format!("/v1/restore{parameters}")).header("Content-Type", "application/jsonl");
     gateway.admin_raw(&call.body(text))
 }

@@ -1,16 +1,18 @@
 //! The events of the admin port: what is told, in which order, across lost connections and restarts.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;
 
-use relevo::domain::Span;
-use serde_json::Value;
+use relevo::domain::{Action, Realm, Span};
+use serde_json::{Value, json};
 
+use crate::bringing::{backup, restore};
 use crate::support::DEADLINE;
 use crate::support::backend::Backend;
 use crate::support::gateway::{TestGateway, wait_until};
-use crate::support::request::Request;
+use crate::support::request::{Request, request};
 
 /// A reader of the stream.
 struct Stream {
@@ -83,7 +85,7 @@ fn a_stream_tells_every_change_in_order_and_goes_on_after_the_last_one_that_was_
     assert_eq!((&adopted["action"], &adopted["actor"]), (&"renewal.adopted".into(), &"relevo".into()));
     drop(stream);
     gateway.delete_old(&old);
-    gateway.admin("PATCH", "/v1/settings", Some(&serde_json::json!({"duration": "60d"})));
+    gateway.admin("PATCH", "/v1/settings", Some(&json!({"duration": "60d"})));
     gateway.admin("DELETE", "/v1/keys/before", None);
     let mut stream = Stream::of(&gateway, "/v1/events", adopted["revision"].as_u64());
     assert_eq!(stream.actions(3), ["renewal.completed", "settings.changed", "key.deleted"]);
@@ -134,7 +136,7 @@ fn who_may_not_read_the_audit_log_gets_no_stream_and_a_wrong_place_is_told() {
     let backend = Backend::answering("hello");
     let gateway = TestGateway::in_front_of(&backend).start();
     let key = gateway.create_key("ci").done();
-    let anonymous = crate::support::request::request("GET", "/v1/events");
+    let anonymous = request("GET", "/v1/events");
     assert_eq!(Stream::open(gateway.admin_address(), &anonymous).status, 401);
     assert_eq!(Stream::open(gateway.admin_address(), &anonymous.token(&key.token)).status, 401);
     for (path, last) in [("/v1/events?action=no.such", None), ("/v1/events?limit=7", None), ("/v1/events", Some("x"))] {
@@ -215,4 +217,82 @@ fn a_replaced_token_that_is_still_tried_is_told_once_an_hour_with_its_uses() {
     }
     assert_eq!(counted, tried);
     assert!(token_events(&gateway).len() <= hours + 1, "more than once an hour");
+}
+
+/// A key or an administrator of the name `ana`, who lives through everything that is told of one.
+struct Life<'g> {
+    gateway: &'g TestGateway,
+    realm: Realm,
+    created: Value,
+    /// What a token of his is answered.
+    status: &'g dyn Fn(&str) -> u16,
+}
+
+impl Life<'_> {
+    /// A call about him that is answered well; the token in its answer.
+    fn call(&self, method: &str, path: &str, body: &Value) -> String {
+        let kind = if self.realm == Realm::Gateway { "keys" } else { "admins" };
+        let body = (!body.is_null()).then_some(body);
+        let reply = self.gateway.admin(method, &format!("/v1/{kind}{path}"), body);
+        assert!(reply.status < 300, "{method} {path}: {}", reply.json);
+        reply.json["token"].as_str().unwrap_or_default().to_owned()
+    }
+
+    fn wait_for(&self, action: Action) {
+        let name = action.name(self.realm);
+        let events = || self.gateway.admin("GET", &format!("/v1/audit?action={name}"), None).json["events"].clone();
+        wait_until(name, || events().as_array().is_some_and(|events| !events.is_empty()));
+    }
+
+    /// From his making to his end.
+    fn live(&self) {
+        let old = self.call("POST", "", &self.created);
+        for change in [json!({"note": "x"}), json!({"status": "inactive"}), json!({"status": "active"})] {
+            self.call("PATCH", "/ana", &change);
+        }
+        self.call("POST", "/ana/renew", &Value::Null);
+        self.call("PATCH", "/ana/renewal", &json!({"delete_old": {"after": "5m"}}));
+        self.call("POST", "/ana/undo", &Value::Null);
+        let new = self.call("POST", "/ana/renew", &Value::Null);
+        assert_eq!((self.status)(&new), 200);
+        self.wait_for(Action::RenewalAdopted);
+        self.call("POST", "/ana/delete-old", &Value::Null);
+        assert_eq!((self.status)(&old), 401);
+        self.wait_for(Action::TokenSupersededUse);
+        self.call("POST", "/ana/renew", &json!({"delete_old": {"after": "5m"}}));
+        for (passed, told) in [
+            (Span::minutes(6), Action::RenewalHeld),
+            (Span::days(7), Action::TokenExpiring),
+            (Span::days(14), Action::TokenExpired),
+        ] {
+            self.gateway.clock.advance(passed);
+            self.wait_for(told);
+        }
+        let text = backup(self.gateway);
+        self.call("DELETE", "/ana", &Value::Null);
+        let restored = restore(self.gateway, "?administrators=true", &text);
+        assert_eq!(restored.status, 200, "{}", restored.json);
+    }
+}
+
+#[test]
+fn everything_that_happens_to_a_key_or_an_administrator_is_told_by_the_stream() {
+    let backend = Backend::answering("hello");
+    let gateway = TestGateway::in_front_of(&backend).start();
+    let mut stream = Stream::of(&gateway, "/v1/events", Some(0));
+    let key = json!({"name": "ana", "duration": "20d"});
+    let of_a_key = |token: &str| gateway.ask(&request("GET", "/").token(token)).status;
+    Life { gateway: &gateway, realm: Realm::Gateway, created: key, status: &of_a_key }.live();
+    let administrator = json!({"name": "ana", "duration": "20d", "permissions": ["keys:read"]});
+    let of_an_administrator = |token: &str| gateway.admin_raw(&request("GET", "/v1/keys").token(token)).status;
+    Life { gateway: &gateway, realm: Realm::Admin, created: administrator, status: &of_an_administrator }.live();
+    assert_eq!(gateway.admin("PATCH", "/v1/settings", Some(&json!({"duration": "60d"}))).status, 200);
+    assert_eq!(gateway.admin("POST", "/v1/keys/nobody/undo", None).status, 404);
+
+    let names = [Realm::Gateway, Realm::Admin].into_iter().flat_map(|realm| Action::ALL.map(|one| one.name(realm)));
+    let mut missing: BTreeSet<_> = names.filter(|name| *name != "audit.pruned").collect(); // that takes `audit.retain`
+    while !missing.is_empty() {
+        let event = stream.next().unwrap_or_else(|| panic!("the stream ended before {missing:?}"));
+        missing.remove(event["action"].as_str().expect("text"));
+    }
 }

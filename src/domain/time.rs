@@ -47,6 +47,12 @@ impl Timestamp {
         Self(self.0.saturating_sub(span.0))
     }
 
+    /// Whether what is done `every` so often, and was done at this instant, is to be done again at `now`: also when a clock
+    /// that was set back has made it an instant to come.
+    pub const fn is_due_again(self, every: Span, now: Self) -> bool {
+        now.0 < self.0 || now.since(self).0 >= every.0
+    }
+
     /// How long after `earlier` this instant is; zero if it is not after it.
     pub const fn since(self, earlier: Self) -> Span {
         Span(self.0.saturating_sub(earlier.0))

@@ -117,7 +117,7 @@ impl Examiner {
     }
 
     fn is_to_begin(&self) -> bool {
-        self.begun.is_none_or(|begun| self.now().since(begun) >= WHOLE)
+        self.begun.is_none_or(|begun| begun.is_due_again(WHOLE, self.now()))
     }
 
     /// Goes along the log from where the last walk ended.

@@ -112,7 +112,7 @@ impl Teller {
             }
             let now = clock.now();
             self.tell_superseded(now).await;
-            if self.surveyed_at.is_none_or(|at| now.since(at) >= SURVEY) {
+            if self.surveyed_at.is_none_or(|at| at.is_due_again(SURVEY, now)) {
                 self.survey(now).await;
             }
         }
@@ -149,7 +149,7 @@ impl Teller {
         }
         self.told = told;
         self.surveyed_at = Some(now);
-        if !is_nothing || now.since(self.saved_at) >= SAVE_EVERY {
+        if !is_nothing || self.saved_at.is_due_again(SAVE_EVERY, now) {
             self.save(now).await;
         }
     }
@@ -166,7 +166,7 @@ impl Teller {
     }
 
     async fn tell_superseded(&mut self, now: Timestamp) {
-        self.superseded.retain(|_, tried| tried.untold > 0 || now.since(tried.told_at) < SUPERSEDED_EVERY);
+        self.superseded.retain(|_, tried| tried.untold > 0 || !tried.told_at.is_due_again(SUPERSEDED_EVERY, now));
         let mut due = Vec::new();
         let parts = &self.keyring.0.parts;
         let of = |realm, uses: Vec<SupersededUse>| uses.into_iter().map(move |used| (realm, used));
@@ -174,7 +174,7 @@ impl Teller {
         for (realm, mut used) in tried.chain(of(Realm::Admin, parts.admins.take_superseded())) {
             let is_full = self.superseded.len() >= MOST_SUPERSEDED;
             match self.superseded.get_mut(&used.token) {
-                Some(tried) if now.since(tried.told_at) < SUPERSEDED_EVERY => tried.untold += used.uses,
+                Some(tried) if !tried.told_at.is_due_again(SUPERSEDED_EVERY, now) => tried.untold += used.uses,
                 Some(tried) => {
                     used.uses += std::mem::take(&mut tried.untold);
                     tried.told_at = now;

@@ -19,10 +19,15 @@ use super::{ATTEMPTS, Caller, Denied, Keyring, Parts, RenewalRow};
 
 /// How often time is looked at.
 const LOOK: Duration = Duration::from_millis(250);
+/// How long a store that did not answer is left alone.
+const PAUSE: Duration = Duration::from_secs(1);
 /// After how many looks every worker has told of the uses that it saw before: they do so once a second.
 const TOLD: u32 = 8;
 /// How many first uses become durable in one write.
 const BATCH: usize = 1_024;
+
+/// The store does not answer: whatever else is due waits for the next look.
+struct Away;
 
 /// Settles what time has done.
 pub struct Settler {
@@ -59,46 +64,50 @@ impl Settler {
                     0 => return,
                     _ => self.write_first_uses(std::mem::take(&mut firsts)).await,
                 },
-                _ = ticks.tick() => self.look().await,
+                _ = ticks.tick() => if self.look().await.is_err() {
+                    tokio::time::sleep(PAUSE).await;
+                },
             }
         }
     }
 
-    async fn look(&mut self) {
+    async fn look(&mut self) -> Result<(), Away> {
         if !self.keyring.0.parts.clock.is_trusted() {
-            return; // what is settled stays settled: not by a clock in doubt
+            return Ok(()); // what is settled stays settled: not by a clock in doubt
         }
         let now = self.keyring.0.parts.clock.now();
         let settings = Arc::clone(&self.keyring.0.settings.load().value);
         for (realm, key) in self.keyring.0.renewals.due(now, &settings) {
-            self.settle(realm, key, &|key| transition::settle(key, now, &settings)).await;
+            self.settle(realm, key, &|key| transition::settle(key, now, &settings)).await?;
         }
-        self.look_for_quiet(now, &settings).await;
-        if now.since(self.forgot_at) >= Span::hours(1) {
+        self.look_for_quiet(now, &settings).await?;
+        if self.forgot_at.is_due_again(Span::hours(1), now) {
             self.forgot_at = now;
             self.forget(now).await;
         }
+        Ok(())
     }
 
     /// Ends the old tokens that have been quiet long enough. One that looks so is looked at again once every worker
     /// has told of the uses that it saw before.
-    async fn look_for_quiet(&mut self, now: Timestamp, settings: &Settings) {
-        if now.since(self.quiet_looked_at) >= Span::minutes(1) {
+    async fn look_for_quiet(&mut self, now: Timestamp, settings: &Settings) -> Result<(), Away> {
+        if self.quiet_looked_at.is_due_again(Span::minutes(1), now) {
             self.quiet_looked_at = now;
             self.quiet = self.long_quiet();
             self.told_in = TOLD;
-            return;
+            return Ok(());
         }
         self.told_in = self.told_in.saturating_sub(1);
         if self.told_in > 0 || self.quiet.is_empty() {
-            return;
+            return Ok(());
         }
         let seen_before = std::mem::take(&mut self.quiet);
         for (realm, key) in self.long_quiet() {
             if seen_before.contains(&(realm, key)) {
-                self.settle(realm, key, &|key| self.end_quiet(key, settings)).await;
+                self.settle(realm, key, &|key| self.end_quiet(key, settings)).await?;
             }
         }
+        Ok(())
     }
 
     /// The renewals whose old token has been quiet as long as was asked for.
@@ -130,17 +139,18 @@ impl Settler {
     }
 
     /// Commits what `passing` has made of the key; a race lost is run again.
-    async fn settle(&self, realm: Realm, id: KeyId, passing: &(dyn Fn(&ApiKey) -> Outcome + Sync)) {
+    async fn settle(&self, realm: Realm, id: KeyId, passing: &(dyn Fn(&ApiKey) -> Outcome + Sync)) -> Result<(), Away> {
         for _ in 0..ATTEMPTS {
-            match self.try_settle(realm, id, passing).await {
-                Err(Denied::Store(StoreError::Conflict(Conflict::Revision))) => {}
-                Ok(()) | Err(Denied::NotFound(_)) => return,
-                Err(error) => {
-                    warn!(key = %id, %error, "a renewal could not be settled; trying again");
-                    return;
-                }
-            }
+            let error = match self.try_settle(realm, id, passing).await {
+                Err(Denied::Store(StoreError::Conflict(Conflict::Revision))) => continue,
+                Ok(()) | Err(Denied::NotFound(_)) => return Ok(()),
+                Err(error) => error,
+            };
+            warn!(key = %id, %error, "a renewal could not be settled; trying again");
+            let is_away = matches!(error, Denied::Store(StoreError::Unavailable(_)));
+            return if is_away { Err(Away) } else { Ok(()) };
         }
+        Ok(())
     }
 
     async fn try_settle(
@@ -170,6 +180,7 @@ impl Settler {
                 pending.into_iter().partition(|first| keys.insert((first.realm, first.key)));
             if let Err(error) = self.write_batch(&batch).await {
                 warn!(%error, count = batch.len(), "first uses could not be written; the next use tells them again");
+                tokio::time::sleep(PAUSE).await; // or every request with one of these tokens would have it tried again
                 for first in batch {
                     self.take_back(first);
                 }

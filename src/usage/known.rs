@@ -209,7 +209,7 @@ impl Known {
 
     /// Lets go of what has long been quiet and is in the file.
     pub(super) fn sweep(&mut self, now: Timestamp) {
-        if now.since(self.swept_at) < SWEEP {
+        if !self.swept_at.is_due_again(SWEEP, now) {
             return;
         }
         self.swept_at = now;

@@ -148,8 +148,8 @@ impl Usage {
         let mut known = self.known();
         known.observe(&self.0.clock);
         let quiet = known.quiet(token).or_else(|| self.0.file.record(token).and_then(|row| row.quiet));
-        // To the second, as it is kept.
-        let quiet = quiet.filter(|quiet| quiet.since.as_seconds() >= opened_at.as_seconds());
+        // To the second, as it is kept. While a clock that was set back is before the opening, it tells nothing.
+        let quiet = quiet.filter(|quiet| now < opened_at || quiet.since.as_seconds() >= opened_at.as_seconds());
         let quiet = quiet.unwrap_or_else(|| known.watch(token, now));
         (known.observed().less(quiet.from), quiet.since)
     }

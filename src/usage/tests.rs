@@ -38,6 +38,25 @@ fn the_last_use_survives_a_restart() {
 }
 
 #[test]
+fn quiet_is_counted_also_while_a_clock_that_was_set_back_is_before_the_renewal() {
+    let dir = tempfile::tempdir().expect("dir");
+    let clock = Clock::manual(START);
+    let (usage, _first_uses) = Usage::open(dir.path().join("usage.redb"), clock.clone());
+    assert_eq!(usage.quiet(token(1), START).0, Span::ZERO);
+    clock.set_wall(START.minus(Span::days(1)));
+    for _ in 0..62 {
+        clock.advance(Span::seconds(1));
+        clock.watch();
+    }
+    assert!(clock.now() < START && clock.is_trusted(), "the step is adopted");
+    assert_eq!(usage.quiet(token(1), START).0, Span::seconds(62));
+    used(&usage, token(1), clock.now());
+    assert_eq!(usage.quiet(token(1), START).0, Span::ZERO);
+    clock.advance(Span::hours(1));
+    assert_eq!(usage.quiet(token(1), START).0, Span::hours(1));
+}
+
+#[test]
 fn quiet_counts_observed_time_only_and_starts_anew_with_each_use() {
     let dir = tempfile::tempdir().expect("dir");
     let path = dir.path().join("usage.redb");

@@ -4,11 +4,11 @@
 //! renewal, which is looked at after every other.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use relevo::clock::Clock;
 use relevo::domain::{Action, Span, Timestamp};
-use relevo::store::Write;
+use relevo::store::{StoreError, Write};
 use serde_json::{Value, json};
 
 use crate::support::backend::{Backend, Gate};
@@ -415,4 +415,40 @@ fn in_warn_mode_an_outdated_token_works_on_and_renews_like_any_other() {
     assert_eq!(statuses(&gateway, &old, &new), (200, 200));
     assert_eq!((gateway.undo(&old).status, gateway.status_with(&new)), (200, 401));
     assert_eq!(gateway.status_with(&old), 200);
+}
+
+/// A store that is away now and then, and counts how often it was asked meanwhile.
+#[derive(Default)]
+struct NowAndThen {
+    is_away: AtomicBool,
+    asked: AtomicUsize,
+}
+
+impl Conduct for NowAndThen {
+    fn failure(&self) -> Option<StoreError> {
+        self.is_away.load(Ordering::SeqCst).then(|| {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            StoreError::Unavailable("it is away".into())
+        })
+    }
+}
+
+#[test]
+fn a_store_that_is_away_is_not_asked_by_every_request_with_a_token_of_which_no_use_is_written() {
+    let backend = Backend::answering("hello");
+    let store = Arc::new(NowAndThen::default());
+    let conduct = Arc::clone(&store);
+    let gateway = TestGateway::in_front_of(&backend).store(move |inner| Misbehaving::store(inner, &conduct)).start();
+    let key = gateway.create_key("ci").done();
+    store.is_away.store(true, Ordering::SeqCst);
+    for _ in 0..300 {
+        assert_eq!(gateway.status_with(&key), 200);
+    }
+    let asked = store.asked.load(Ordering::SeqCst);
+    assert!(asked < 60, "{asked} times for 300 requests");
+    store.is_away.store(false, Ordering::SeqCst);
+    wait_until("the use is written", || {
+        assert_eq!(gateway.status_with(&key), 200);
+        shown(&gateway, &key)["tokens"][0]["usage"]["first_used_at"].is_string()
+    });
 }

@@ -1,6 +1,7 @@
 //! Somebody sets the machine's clock: no answer changes by it, and nothing is settled until it agrees with itself.
 
 use relevo::domain::Span;
+use serde_json::json;
 
 use crate::support::backend::Backend;
 use crate::support::gateway::{TestGateway, wait_until};
@@ -56,5 +57,20 @@ fn a_clock_set_back_by_an_hour_revives_no_token() {
     assert_eq!((gateway.status_with(&old), gateway.status_with(&new)), (401, 200));
     gateway.clock.advance(Span::seconds(61));
     wait_until("the step is adopted", || clock_is_well(&gateway));
+    assert_eq!((gateway.status_with(&old), gateway.status_with(&new)), (401, 200));
+}
+
+#[test]
+fn a_clock_set_back_by_an_hour_holds_up_nothing_that_is_looked_at_again_and_again() {
+    let backend = Backend::answering("hello");
+    let gateway = TestGateway::in_front_of(&backend).start();
+    let old = gateway.create_key("ci").done();
+    let new = gateway.renew(&old).with("delete_old", json!({ "when_quiet": "1m" })).done();
+    assert_eq!(gateway.status_with(&new), 200);
+    gateway.clock.set_wall(gateway.clock.now().minus(Span::hours(1)));
+    wait_until("the step is noticed", || !clock_is_well(&gateway));
+    gateway.clock.advance(Span::seconds(61));
+    wait_until("the step is adopted", || clock_is_well(&gateway));
+    wait_until("the old token has been quiet", || actions(&gateway).contains(&"renewal.completed".to_owned()));
     assert_eq!((gateway.status_with(&old), gateway.status_with(&new)), (401, 200));
 }

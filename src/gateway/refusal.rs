@@ -89,6 +89,8 @@ pub(super) struct Problem {
     closes: bool,
     /// The body with `detail`, rendered once.
     body: OnceLock<String>,
+    /// What the lane begins a reply with, rendered once.
+    head: OnceLock<Vec<u8>>,
 }
 
 /// The one header that belongs to a kind of refusal.
@@ -109,7 +111,16 @@ pub(super) enum Header {
 
 impl Problem {
     pub(super) const fn new(status: StatusCode, code: &'static str, title: &'static str, detail: &'static str) -> Self {
-        Self { status, code, title, detail, header: Header::None, closes: false, body: OnceLock::new() }
+        Self {
+            status,
+            code,
+            title,
+            detail,
+            header: Header::None,
+            closes: false,
+            body: OnceLock::new(),
+            head: OnceLock::new(),
+        }
     }
 
     pub(super) const fn with(mut self, header: Header) -> Self {
@@ -125,6 +136,11 @@ impl Problem {
     /// The body of every refusal of this kind whose detail is fixed.
     pub(super) fn fixed_body(&'static self) -> &'static [u8] {
         self.body.get_or_init(|| self.body_with(self.detail)).as_bytes()
+    }
+
+    /// What every reply over HTTP/1.1 begins with that tells a refusal of this kind with a fixed body and a fixed header.
+    pub(super) fn fixed_head(&'static self, render: impl FnOnce() -> Vec<u8>) -> &'static [u8] {
+        self.head.get_or_init(render)
     }
 
     /// The body with a detail of its own.
@@ -325,6 +341,11 @@ impl Refusal {
             (Header::Own, Self::MethodNotAllowed { allow }) => Some((ALLOW, allow.clone())),
             (Header::None | Header::Own, _) => None,
         }
+    }
+
+    /// Whether [`Refusal::header`] is the same for every refusal of this code.
+    pub(super) fn header_is_fixed(&self) -> bool {
+        !matches!(self.problem().header, Header::Own)
     }
 
     /// The refusal as it is told under `errors.detail`: `minimal` does not say what became of a token.

@@ -36,22 +36,41 @@ pub fn host_in(value: &str) -> Result<Cow<'_, str>, Refusal> {
 
 const MALFORMED: Refusal = Refusal::BadRequest("The Host header is malformed");
 
+const ILLEGAL: u8 = 1;
+const CAPITAL: u8 = 2;
+const DOT: u8 = 4;
+
+/// What each byte is in a name.
+const CLASS: [u8; 256] = {
+    let (mut table, mut byte) = ([ILLEGAL; 256], 0_u8);
+    while byte < 128 {
+        table[byte as usize] = match byte {
+            b'A'..=b'Z' => CAPITAL,
+            b'.' => DOT,
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => 0,
+            _ => ILLEGAL,
+        };
+        byte += 1;
+    }
+    table
+};
+
 /// A name or an IPv4 address, of letters, digits, `-` and `_` in labels that are not empty.
 fn name(value: &str) -> Result<Cow<'_, str>, Refusal> {
     let colon = memchr(b':', value.as_bytes()).and_then(|colon| value.split_at_checked(colon));
     let (host, port) = colon.map_or((value, None), |(host, port)| (host, port.get(1..)));
     let host = host.strip_suffix('.').unwrap_or(host);
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    let (mut before, mut is_legal, mut has_capitals) = (b'.', host.len() <= 253, false);
+    let (mut all, mut twice, mut before) = (0, 0, DOT);
     for byte in host.bytes() {
-        is_legal &= legal(byte) && !(byte == b'.' && before == b'.'); // no label is empty
-        has_capitals |= byte.is_ascii_uppercase();
-        before = byte;
+        let class = CLASS[usize::from(byte)];
+        (all, twice, before) = (all | class, twice | (before & class), class);
     }
-    if !is_legal || before == b'.' || !port.is_none_or(is_port) {
+    let is_legal = host.len() <= 253 && all & ILLEGAL == 0;
+    let has_empty_label = (twice | before) & DOT != 0;
+    if !is_legal || has_empty_label || !port.is_none_or(is_port) {
         return Err(MALFORMED);
     }
-    Ok(if has_capitals { Cow::Owned(host.to_ascii_lowercase()) } else { Cow::Borrowed(host) })
+    Ok(if all & CAPITAL != 0 { Cow::Owned(host.to_ascii_lowercase()) } else { Cow::Borrowed(host) })
 }
 
 /// `value` is `[` and `rest`.

@@ -22,6 +22,7 @@ use crate::gateway::site::Site;
 use crate::gateway::verdict::{self, Permit};
 use crate::gateway::waits::Waits;
 use crate::gateway::worker::Worker;
+use crate::net::guard::HeadBounds;
 
 use super::compose::{Composed, is_one_of};
 use super::head::{Head, MOST_LINES};
@@ -32,6 +33,10 @@ pub(super) const LARGEST_BODY: u64 = 32 * 1024;
 
 /// A request of the lane, judged.
 pub(super) struct Arrived {
+    /// How many bytes its head has.
+    pub(super) head: usize,
+    /// How many bytes its body has.
+    pub(super) body: u64,
     pub(super) exchange: Exchange,
     pub(super) judged: Result<Passage, Refusal>,
     /// Whether the client wants no other request on the connection.
@@ -56,11 +61,11 @@ pub(super) struct Passage {
 }
 
 impl Worker {
-    /// Judges the request with this head and a body of `length` bytes; `None`: it is the engine's.
-    pub(super) fn arrive(self: &Rc<Self>, client: &Client, bytes: &[u8], length: u64) -> Option<Arrived> {
+    /// Judges the request that `bytes` begin with; `None`: its head is not whole, or it is the engine's.
+    pub(super) fn arrive(self: &Rc<Self>, client: &Client, bytes: &[u8], bounds: &HeadBounds) -> Option<Arrived> {
         let mut memory = [const { MaybeUninit::uninit() }; MOST_LINES];
-        let head = Head::read(bytes, &mut memory)?;
-        if length > LARGEST_BODY || grpc::is_grpc(&head.method, &head.fields) {
+        let head = Head::read(bytes, bounds, &mut memory)?;
+        if head.body > LARGEST_BODY || grpc::is_grpc(&head.method, &head.fields) {
             return None;
         }
         let site = self.site();
@@ -88,9 +93,9 @@ impl Worker {
             let respelled = (!is_as_sent).then(|| joined(path.as_str(), query));
             let target = respelled.as_deref().unwrap_or(head.target);
             exchange.on_route(route, || target.into());
-            self.judge_head(client, &site, route, (&head, target, length), &mut exchange)
+            self.judge_head(client, &site, route, (&head, target), &mut exchange)
         });
-        Some(Arrived { exchange, judged, closes: head.closes })
+        Some(Arrived { head: head.bytes.len(), body: head.body, exchange, judged, closes: head.closes })
     }
 
     fn judge_head(
@@ -98,7 +103,7 @@ impl Worker {
         client: &Client,
         site: &Site,
         route: &Route,
-        (head, target, length): (&Head<'_, '_>, &str, u64),
+        (head, target): (&Head<'_, '_>, &str),
         exchange: &mut Exchange,
     ) -> Result<Passage, Refusal> {
         if route.auth != Auth::None && !self.plane.index.is_loaded() {
@@ -113,7 +118,7 @@ impl Worker {
         let permit = judged.map_err(weigh)?;
         self.note_use(&permit, exchange, (route, &head.fields));
         self.limit(&permit, exchange)?;
-        if route.body_limit.is_some_and(|limit| length > limit) {
+        if route.body_limit.is_some_and(|limit| head.body > limit) {
             return Err(Refusal::BodyTooLarge);
         }
         let endpoint = site.upstream_at(route.upstream).endpoints.first().ok_or(Refusal::UpstreamUnavailable)?;
@@ -125,8 +130,8 @@ impl Worker {
         });
         request.tell(head, client, exchange, self);
         request.identify(&permit);
-        request.end(&head.method, length);
-        Ok(Passage { permit, upstream: route.upstream, waits: route.waits, request, has_body: length > 0 })
+        request.end(&head.method, head.body);
+        Ok(Passage { permit, upstream: route.upstream, waits: route.waits, request, has_body: head.body > 0 })
     }
 }
 

@@ -27,7 +27,7 @@ use tokio::io::AsyncWrite;
 use tracing::error;
 
 use crate::net::deadline::{Ticks, Timer};
-use crate::net::guard::{Framing, Head, HeadBounds, Heads};
+use crate::net::guard::{Head, HeadBounds, Heads};
 use crate::net::pulse::Late;
 use crate::net::stream::Stream;
 
@@ -184,39 +184,39 @@ impl Lane {
 
     /// Looks at `bytes`, which begin with a head, and holds what of them is not used.
     fn look(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> Option<Result<Next, Over>> {
-        let (next, used) = match self.head.read(bytes, &self.bounds) {
-            Ok(None) => {
-                if self.looked == 0 {
-                    self.heads.pulse().head_began();
+        let is_first = self.looked == 0;
+        // What comes in pieces is not read anew with each, but followed until it is whole.
+        let arrived = if is_first { self.arrive(bytes, cx) } else { None };
+        let (next, used) = match arrived {
+            Some((next, used)) => (Some(next), used),
+            None => match self.head.read(bytes, &self.bounds) {
+                Ok(None) => {
+                    if is_first {
+                        self.heads.pulse().head_began();
+                    }
+                    (None, 0)
                 }
-                (None, 0)
-            }
-            Err(_) | Ok(Some((_, Framing::Chunked))) => (Some(Ok(Next::Engine)), 0),
-            Ok(Some((length, Framing::Length(body)))) => {
-                let (next, used) = self.arrive(bytes, (length, body), cx);
-                (Some(next), used)
-            }
+                Ok(Some(_)) if !is_first => {
+                    let (next, used) = self.arrive(bytes, cx).unwrap_or((Ok(Next::Engine), 0));
+                    (Some(next), used)
+                }
+                Ok(Some(_)) | Err(_) => (Some(Ok(Next::Engine)), 0),
+            },
         };
         self.held = bytes.get(used..).unwrap_or_default().to_vec();
         self.looked = if next.is_none() { self.held.len() } else { 0 };
         next
     }
 
-    /// A head of `length` bytes, behind which a body of `body` bytes comes, is whole. With it how many bytes it used.
-    fn arrive(
-        &mut self,
-        bytes: &[u8],
-        (length, body): (usize, u64),
-        cx: &mut Context<'_>,
-    ) -> (Result<Next, Over>, usize) {
-        let (head, rest) = bytes.split_at_checked(length).unwrap_or((bytes, &[]));
-        self.has_replied = false;
-        let arrived = catch_unwind(AssertUnwindSafe(|| self.worker.arrive(&self.client, head, body)));
+    /// The request that `bytes` begin with, and how many of them it used; `None`: its head is not whole, or it is the engine's.
+    fn arrive(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> Option<(Result<Next, Over>, usize)> {
+        let arrived = catch_unwind(AssertUnwindSafe(|| self.worker.arrive(&self.client, bytes, &self.bounds)));
         let Ok(arrived) = arrived else {
             let exchange = self.worker.begin(&self.client, &super::answer::unread(http::Method::default()));
-            return (Ok(Next::Panicked(Box::new(exchange))), length);
+            return Some((Ok(Next::Panicked(Box::new(exchange))), bytes.len()));
         };
-        let Some(Arrived { mut exchange, judged, closes }) = arrived else { return (Ok(Next::Engine), 0) };
+        let Arrived { head, body, mut exchange, judged, closes } = arrived?;
+        let rest = bytes.get(head..).unwrap_or_default();
         let here = rest.get(..usize::try_from(body).unwrap_or(usize::MAX)).unwrap_or(rest);
         exchange.received(here.len() as u64);
         self.body_left = body - here.len() as u64;
@@ -231,7 +231,7 @@ impl Lane {
             }
             Err(refusal) => self.refuse_at_once(refusal, exchange, cx),
         };
-        (next, length + here.len())
+        Some((next, head + here.len()))
     }
 
     /// The answer to a request that does not pass. Mostly the socket takes it all, and there is nothing to remember.

@@ -257,21 +257,33 @@ pub(super) fn refuse(
 ) -> (StatusCode, usize) {
     let method = exchange.method();
     let refusal = refusal.told(exchange.site.config().errors.detail);
-    let status = refusal.status();
-    status_line(text, status);
-    line(text, b"content-type", gateway::reply::PROBLEM_JSON.as_bytes());
-    line(text, b"cache-control", gateway::reply::NO_STORE.as_bytes());
-    if let Some((name, value)) = refusal.header() {
-        line(text, name.as_str().as_bytes(), value.as_bytes());
+    let own = refusal.own_body();
+    let problem = refusal.problem();
+    let body = own.as_ref().map_or_else(|| problem.fixed_body(), |own| own.as_bytes());
+    if own.is_none() && refusal.header_is_fixed() {
+        text.extend_from_slice(problem.fixed_head(|| head_of(&refusal, body.len())));
+    } else {
+        text.extend_from_slice(&head_of(&refusal, body.len()));
     }
-    let body = gateway::reply::body(&refusal);
-    write!(text, "content-length: {}\r\n", body.len()).unwrap_or_default(); // memory takes all
     line(text, b"date", date);
     let (request_id, limits) = (exchange.request_id.as_bytes(), refusal.standing());
     finish(text, &Telling { method, request_id, token: None, closes, date, limits });
-    let body = if method == Method::HEAD { &[][..] } else { &body };
+    let body = if method == Method::HEAD { &[][..] } else { body };
     text.extend_from_slice(body);
-    (status, body.len())
+    (refusal.status(), body.len())
+}
+
+/// What a refusal whose body has `length` bytes begins with.
+fn head_of(refusal: &Refusal, length: usize) -> Vec<u8> {
+    let mut text = Vec::new();
+    status_line(&mut text, refusal.status());
+    line(&mut text, b"content-type", gateway::reply::PROBLEM_JSON.as_bytes());
+    line(&mut text, b"cache-control", gateway::reply::NO_STORE.as_bytes());
+    if let Some((name, value)) = refusal.header() {
+        line(&mut text, name.as_str().as_bytes(), value.as_bytes());
+    }
+    line(&mut text, b"content-length", length.to_string().as_bytes());
+    text
 }
 
 /// Appends what the gateway says in every reply, and the end of the head.

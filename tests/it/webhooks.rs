@@ -66,6 +66,15 @@ fn call(process: &Process, folder: &Path, path: &str, body: &str) -> u16 {
     client.read_response().status
 }
 
+/// What `relevo check` says of a webhook with these lines: its exit code, and all that it has told.
+fn checked(folder: &Path, secret: &str, more: &str) -> (Option<i32>, String) {
+    let text = format!("[[webhooks]]\nname = \"inside\"\nsecrets = [\"{secret}\"]\nevents = [\"*\"]\n{more}\n");
+    let file = folder.join("relevo.toml");
+    std::fs::write(&file, text).expect("written");
+    let output = relevo(folder).args(["check", "--config"]).arg(&file).output().expect("ended");
+    (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).expect("text"))
+}
+
 /// Has the process in `folder` read this configuration.
 #[track_caller]
 fn reload(process: &Process, folder: &Path, configuration: &str) {
@@ -246,13 +255,7 @@ fn a_private_address_is_dialled_only_where_that_is_allowed() {
     let told = condition(&gateway, "webhook inside")["detail"].as_str().expect("text").to_owned();
     assert!(told.contains("no public address"), "{told}");
     assert_eq!(receiver.attempts(), 0);
-    let mistakes = |more: &str| {
-        let text = format!("[[webhooks]]\nname = \"inside\"\nsecrets = [\"{secret}\"]\nevents = [\"*\"]\n{more}\n");
-        let file = folder.path().join("relevo.toml");
-        std::fs::write(&file, text).expect("written");
-        let output = relevo(folder.path()).args(["check", "--config"]).arg(&file).output().expect("ended");
-        (output.status.code(), String::from_utf8(output.stderr).expect("text"))
-    };
+    let mistakes = |more: &str| checked(folder.path(), &secret, more);
     for url in
         ["https://127.0.0.1/", "https://[::1]/", "https://2130706433/", "https://169.254.169.254/", "https://10.0.0.7/"]
     {
@@ -296,6 +299,27 @@ fn over_tls_an_event_waits_until_whoever_signed_the_receivers_certificate_is_bel
     let before = refused().len();
     assert_eq!(call(&process, folder.path(), "/v1/keys", "{\"name\": \"late\"}"), 201);
     wait_until("it is refused once more", || refused().len() > before);
+}
+
+#[test]
+fn who_is_believed_is_checked_with_the_configuration_and_told_with_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let secret = secret_in(folder.path(), "secret", &SECRET);
+    let [sound, _] = Pair::of(&["localhost"]).write(folder.path(), "sound").map(|file| file.display().to_string());
+    std::fs::write(folder.path().join("other.pem"), "no PEM").expect("written");
+    let with = |url: &str, ca: &str| {
+        checked(folder.path(), &secret, &format!("url = \"{url}\"\nallow_private = true\nca = '{ca}'"))
+    };
+    let (code, told) = with("https://localhost/", &sound);
+    assert!(code == Some(0) && told.contains(&format!("ca = \"{sound}\"")), "{told}");
+    for (url, ca, why) in [
+        ("https://localhost/", "absent.pem", "webhooks[0].ca: cannot be read"),
+        ("https://localhost/", "other.pem", "webhooks[0].ca: holds no certificate"),
+        ("http://localhost/", &sound, "webhooks[0].ca: means nothing without a url of https"),
+    ] {
+        let (code, told) = with(url, ca);
+        assert!(code == Some(2) && told.contains(why), "{url} {ca}: {told}");
+    }
 }
 
 #[test]

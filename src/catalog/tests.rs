@@ -1,11 +1,11 @@
 //! The catalogue's promises: by id, by name, newest first, whatever comes in whatever order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::{Digest, KeyName, Origin, Remark, Status, Timestamp, Token, TokenId, Tokens, Version};
+use crate::domain::{Digest, KeyName, Origin, Remark, Timestamp, Token, TokenId};
 
 const REALM: Realm = Realm::Gateway;
 
@@ -16,24 +16,7 @@ fn id(number: u128) -> KeyId {
 fn key(number: u128, name: &str) -> ApiKey {
     let at = Timestamp::from_millis(1);
     let digest = Digest::of(&number.to_be_bytes());
-    ApiKey {
-        id: id(number),
-        name: name.parse().expect("a legal name"),
-        roles: BTreeSet::new(),
-        status: Status::Active,
-        owner: None,
-        note: None,
-        labels: BTreeMap::new(),
-        allowed_addresses: Vec::new(),
-        self_service: false,
-        created_at: at,
-        limits: None,
-        limited_to_role: None,
-        duration: None,
-        version: Version::FIRST,
-        tokens: Tokens::Single { current: Token::of_digest(digest, TokenId::from_bits(number), at, Origin::Created) },
-        ended: Vec::new(),
-    }
+    ApiKey::plain(id(number), name, Token::of_digest(digest, TokenId::from_bits(number), at, Origin::Created))
 }
 
 fn named(catalog: &Catalog, name: &str) -> Option<u128> {

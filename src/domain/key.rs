@@ -141,6 +141,31 @@ pub struct ApiKey {
     pub ended: Vec<Ended>,
 }
 
+#[cfg(test)]
+impl ApiKey {
+    /// A key as old as its one token, with nothing besides: for tests, each of which adds what it is about.
+    pub(crate) fn plain(id: KeyId, name: &str, token: Token) -> Self {
+        Self {
+            id,
+            name: name.parse().expect("a legal name"),
+            roles: BTreeSet::new(),
+            limited_to_role: None,
+            status: Status::Active,
+            owner: None,
+            note: None,
+            labels: BTreeMap::new(),
+            allowed_addresses: Vec::new(),
+            limits: None,
+            self_service: false,
+            created_at: token.created_at,
+            duration: None,
+            version: Version::FIRST,
+            tokens: Tokens::Single { current: token },
+            ended: Vec::new(),
+        }
+    }
+}
+
 impl ApiKey {
     /// How long this key's tokens live under `settings`.
     pub fn lifetime(&self, settings: &Settings) -> Lifetime {

@@ -2,8 +2,6 @@
 //!
 //! Promises: after every step both give the same answers, the same tokens and the same history.
 
-use std::collections::BTreeSet;
-
 use proptest::prelude::*;
 
 use super::grant::grants;
@@ -166,24 +164,7 @@ struct Life {
 impl Life {
     fn new() -> Self {
         let token = Token::of_digest(digest(0), TokenId::from_bits(0), at(BIRTH), Origin::Created);
-        let key = ApiKey {
-            id: KeyId::from_bits(1),
-            name: name(0),
-            roles: BTreeSet::new(),
-            status: Status::Active,
-            owner: None,
-            note: None,
-            labels: std::collections::BTreeMap::new(),
-            allowed_addresses: Vec::new(),
-            self_service: false,
-            created_at: at(BIRTH),
-            limits: None,
-            limited_to_role: None,
-            duration: None,
-            version: Version::FIRST,
-            tokens: Tokens::Single { current: token },
-            ended: Vec::new(),
-        };
+        let key = ApiKey { name: name(0), ..ApiKey::plain(KeyId::from_bits(1), "ci", token) };
         let settings = Settings::default();
         let model = Ledger::new(BIRTH, 0, Some(90 * DAY));
         Self { key, settings, model, told: Vec::new(), digests: 1, tokens: 1 }

@@ -2,7 +2,7 @@
 //!
 //! Deliberately does not: look for the odd case; `model_test` does that.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::grant::grants;
 use super::transition::{apply, end_quiet, first_use, forget, settle};
@@ -45,22 +45,8 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let key = ApiKey {
-            id: KeyId::from_bits(7),
-            name: "ci".parse().expect("legal"),
             roles: BTreeSet::from(["orders:read".parse().expect("legal")]),
-            status: Status::Active,
-            owner: None,
-            note: None,
-            labels: BTreeMap::new(),
-            allowed_addresses: Vec::new(),
-            self_service: false,
-            created_at: BIRTH,
-            limits: None,
-            limited_to_role: None,
-            duration: None,
-            version: Version::FIRST,
-            tokens: Tokens::Single { current: token(1, BIRTH, Origin::Created) },
-            ended: Vec::new(),
+            ..ApiKey::plain(KeyId::from_bits(7), "ci", token(1, BIRTH, Origin::Created))
         };
         Self { key, now: BIRTH, settings: Settings::default() }
     }

@@ -1,12 +1,11 @@
 //! The index's promises: what was applied is what is found, and nothing else.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::*;
 use crate::domain::{
     Actor, EndReason, Ended, Lifetime, OnUnused, Origin, Plan, Renewal, Slot, Span, Status, Token, TokenId, Verdict,
-    Version,
 };
 
 const BIRTH: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -20,24 +19,8 @@ fn token(number: u8) -> Token {
 }
 
 fn key(tokens: Tokens) -> ApiKey {
-    ApiKey {
-        id: KeyId::from_bits(7),
-        name: "ci".parse().expect("legal"),
-        roles: roles(&["orders:read", "a"]),
-        status: Status::Active,
-        owner: None,
-        note: None,
-        labels: BTreeMap::new(),
-        allowed_addresses: Vec::new(),
-        self_service: false,
-        created_at: BIRTH,
-        limits: None,
-        limited_to_role: None,
-        duration: None,
-        version: Version::FIRST,
-        tokens,
-        ended: Vec::new(),
-    }
+    let plain = ApiKey::plain(KeyId::from_bits(7), "ci", token(1));
+    ApiKey { roles: roles(&["orders:read", "a"]), tokens, ..plain }
 }
 
 fn roles(names: &[&str]) -> BTreeSet<Role> {

@@ -5,15 +5,12 @@
 
 mod mirror;
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::{Conflict, EventQuery, KeyRef, Notice, Store, StoreError, What, Write};
 use crate::domain::audit::PrunedFacts;
 use crate::domain::chain::{Verified, Verifier};
 use crate::domain::{
     Action, ActionName, Actor, ApiKey, Digest, EndReason, Ended, EventDraft, EventId, Facts, Head, KeyId, KeyName,
-    Lifetime, Origin, Realm, RecordHash, Revision, Settings, Span, Status, Timestamp, Token, TokenId, Tokens, Version,
-    audit::KeyFacts,
+    Lifetime, Origin, Realm, RecordHash, Revision, Settings, Span, Timestamp, Token, TokenId, Tokens, audit::KeyFacts,
 };
 
 pub(super) use mirror::Mirror;
@@ -35,24 +32,7 @@ pub(super) fn token(number: u64) -> Token {
 
 /// A plain key whose id and only token are made of `number`.
 pub(super) fn key(number: u64, name: &str) -> ApiKey {
-    ApiKey {
-        id: id(number),
-        name: name.parse().expect("a legal name"),
-        roles: BTreeSet::new(),
-        status: Status::Active,
-        owner: None,
-        note: None,
-        labels: BTreeMap::new(),
-        allowed_addresses: Vec::new(),
-        self_service: false,
-        created_at: NOW,
-        limits: None,
-        limited_to_role: None,
-        duration: None,
-        version: Version::FIRST,
-        tokens: Tokens::Single { current: token(number) },
-        ended: Vec::new(),
-    }
+    ApiKey::plain(id(number), name, token(number))
 }
 
 /// `key` with another token, the former one remembered.

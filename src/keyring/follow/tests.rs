@@ -1,6 +1,6 @@
 //! A feed with a script, and what is in force after each of its scenes.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -10,9 +10,7 @@ use futures_util::FutureExt;
 use super::*;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
-use crate::domain::{
-    Digest, Lifetime, Origin, Prefix, Settings, Span, Status, Timestamp, Token, TokenId, Tokens, Version,
-};
+use crate::domain::{Digest, Lifetime, Origin, Prefix, Settings, Span, Timestamp, Token, TokenId};
 use crate::index::Index;
 use crate::keyring::Parts;
 use crate::store::{KeyRef, embedded::EmbeddedStore};
@@ -95,24 +93,7 @@ fn id(number: u8) -> KeyId {
 
 fn key(number: u8) -> ApiKey {
     let token = Token::of_digest(digest(number), TokenId::from_bits(number.into()), AT, Origin::Created);
-    ApiKey {
-        id: id(number),
-        name: format!("key {number}").parse().expect("legal"),
-        roles: BTreeSet::new(),
-        status: Status::Active,
-        owner: None,
-        note: None,
-        labels: BTreeMap::new(),
-        allowed_addresses: Vec::new(),
-        self_service: false,
-        created_at: AT,
-        limits: None,
-        limited_to_role: None,
-        duration: None,
-        version: Version::FIRST,
-        tokens: Tokens::Single { current: token },
-        ended: Vec::new(),
-    }
+    ApiKey::plain(id(number), &format!("key {number}"), token)
 }
 
 fn put(number: u8, revision: u64) -> Notice {

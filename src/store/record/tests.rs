@@ -2,8 +2,6 @@
 //!
 //! Promises: the bytes of each version are pinned. Deliberately does not: open a store.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use ipnet::IpNet;
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -200,24 +198,7 @@ fn plain_key() -> ApiKey {
         first_used_at: Some(now),
         ..Token::of_digest(Digest::of(b"x"), TokenId::from_bits(7), now, Origin::Created)
     };
-    ApiKey {
-        id: KeyId::from_bits(1),
-        name: "integrator".parse().expect("legal"),
-        roles: BTreeSet::new(),
-        status: Status::Active,
-        owner: None,
-        note: None,
-        labels: BTreeMap::new(),
-        allowed_addresses: Vec::new(),
-        self_service: false,
-        created_at: now,
-        limits: None,
-        limited_to_role: None,
-        duration: None,
-        version: Version::FIRST,
-        tokens: Tokens::Single { current: token },
-        ended: Vec::new(),
-    }
+    ApiKey::plain(KeyId::from_bits(1), "integrator", token)
 }
 
 #[test]

@@ -50,12 +50,13 @@ pub(super) struct Sorted {
     limit: usize,
 }
 
-/// A key's place in a list; keys that have no such instant come last when rising.
+/// A key's place in a list. What was never used was used before everything, and what never ends does so after everything.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
     Name(String),
+    BeforeAll,
     At(Timestamp),
-    Nowhere,
+    AfterAll,
 }
 
 impl Sorted {
@@ -104,13 +105,18 @@ impl Sorted {
 
 impl Column {
     fn place(self, key: &ApiKey, sight: &Sight) -> Place {
-        let at = |at: Option<Timestamp>| at.map_or(Place::Nowhere, Place::At);
         let lifetime = key.lifetime(&sight.settings);
         match self {
             Self::Name => Place::Name(key.name.folded()),
             Self::Created => Place::At(key.created_at),
-            Self::LastUsed => at(key.tokens.each().filter_map(|token| sight.last_used(token)).max()),
-            Self::Expires => at(key.tokens.each().filter_map(|token| lifetime.end(token.created_at)).min()),
+            Self::LastUsed => {
+                let last = key.tokens.each().filter_map(|token| sight.last_used(token)).max();
+                last.map_or(Place::BeforeAll, Place::At)
+            }
+            Self::Expires => {
+                let first = key.tokens.each().filter_map(|token| lifetime.end(token.created_at)).min();
+                first.map_or(Place::AfterAll, Place::At)
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What the admin API answers, as far as pages show it.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use crate::domain::{Lifetime, Span, Timestamp};
@@ -20,6 +22,8 @@ pub(super) struct Key {
     pub(super) status: String,
     pub(super) owner: Option<String>,
     pub(super) note: Option<String>,
+    #[serde(default)]
+    pub(super) labels: BTreeMap<String, String>,
     #[serde(default)]
     pub(super) allowed_addresses: Vec<String>,
     #[serde(default)]

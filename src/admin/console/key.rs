@@ -1,5 +1,7 @@
 //! A key's page; during a renewal: who uses which token, what happens next, and when.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 use axum::extract::{Path, Query};
 use axum::response::Response;
@@ -37,6 +39,8 @@ struct KeyPage {
     addresses: Vec<String>,
     roles: Vec<String>,
     limited_to: Option<String>,
+    self_service: bool,
+    labels: BTreeMap<String, String>,
     duration: String,
     limits: Vec<String>,
     open: Option<Open>,
@@ -170,6 +174,8 @@ pub(super) async fn show(visit: Visit, Path(key): Path<String>, Query(told): Que
         note: key.note,
         addresses: key.allowed_addresses,
         limited_to: key.limited_to_role,
+        self_service: key.self_service,
+        labels: key.labels,
         roles,
         duration,
         page,

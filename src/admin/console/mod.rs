@@ -11,6 +11,7 @@ mod assets;
 mod audit;
 mod bounds;
 mod callers;
+mod choice;
 mod edit;
 mod entry;
 mod form;

@@ -13,6 +13,7 @@ use super::row::Row;
 use super::traffic::Count;
 use super::trouble::Trouble;
 use super::visit::Visit;
+use super::words::Words;
 use super::{Desk, html};
 
 /// How many keys a list of the overview shows.
@@ -92,11 +93,23 @@ pub(super) async fn show(State(desk): State<Desk>, visit: Visit) -> Result<Respo
         health: status
             .health
             .into_iter()
-            .map(|told| Sign { name: told.name, detail: told.detail, is_well: told.ok })
+            .map(|told| Sign { name: name_of(&told.name, page.words), detail: told.detail, is_well: told.ok })
             .collect(),
         charts,
         page,
     }))
+}
+
+/// What a health condition is called; its own name where there is no word for it.
+fn name_of(condition: &str, words: Words) -> String {
+    match condition.split_once(' ') {
+        Some(("upstream", name)) => words.about("health-upstream", name),
+        Some(("webhook", name)) => words.about("health-webhook", name),
+        Some(_) | None => {
+            let known = words.known(&format!("health-{}", condition.replace(' ', "-")));
+            known.unwrap_or_else(|| condition.to_owned())
+        }
+    }
 }
 
 fn charts(desk: &Desk, page: &Page) -> Vec<Chart> {

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::answers::{Key, Made};
 use super::api::{Ask, Refused};
+use super::choice::Choice;
 use super::form::Form;
 use super::key::Open;
 use super::page::Page;
@@ -18,7 +19,6 @@ use super::row::Side;
 use super::trouble::Trouble;
 use super::visit::Visit;
 use super::{html, way};
-use crate::domain::Span;
 
 /// The token, and the choice of what becomes of the old one.
 #[derive(Template)]
@@ -30,24 +30,9 @@ struct TokenPage {
     /// The new token; `None` when the choice is shown again, for then it has been shown.
     token: Option<String>,
     open: Option<Open>,
-    choice: String,
-    amounts: Amounts,
+    choice: Choice,
     /// What is wrong with the choice.
     mistake: Option<String>,
-}
-
-/// What was put into the fields for spans of time.
-struct Amounts {
-    after: String,
-    after_unit: String,
-    quiet: String,
-    quiet_unit: String,
-}
-
-impl Default for Amounts {
-    fn default() -> Self {
-        Self { after: "7".into(), after_unit: "d".into(), quiet: "24".into(), quiet_unit: "h".into() }
-    }
 }
 
 #[derive(Template)]
@@ -59,6 +44,14 @@ struct ClosePage {
     version: u64,
     open: Open,
     ending: Ending,
+}
+
+impl TokenPage {
+    /// The choice alone.
+    fn without_token(visit: &Visit, key: Key, choice: Choice) -> Self {
+        let open = Open::of(&key, &visit.page, visit.now);
+        Self { page: visit.page.clone(), id: key.id, name: key.name, token: None, open, choice, mistake: None }
+    }
 }
 
 /// In whose favour a renewal is closed.
@@ -118,86 +111,43 @@ pub(super) async fn renew(visit: Visit, Path(key): Path<String>) -> Result<Respo
         id: made.key.id,
         name: made.key.name,
         token: made.token,
-        choice: "later".into(),
-        amounts: Amounts::default(),
+        choice: Choice::default(),
         mistake: None,
     }))
 }
 
 /// `POST /console/keys/{key}/complete`
 pub(super) async fn complete(visit: Visit, Path(key): Path<String>, form: Form) -> Result<Response, Trouble> {
-    let asked = match form.text("plan") {
-        "now" => {
-            return match end(&visit, &key, Ending::DeleteOld, None).await {
-                Ok(_) => Ok(Redirect::to(&way(visit.page.part(), &key, Some("completed"))).into_response()),
-                Err(refused) => Err(visit.trouble(refused)),
-            };
-        }
-        "after" => span(&form, "after").map(|span| json!({"after": span, "on_unused": on_unused(&form)})),
-        "quiet" => span(&form, "quiet").map(|span| json!({"when_quiet": span})),
-        _ => Ok(json!("later")),
-    };
-    let Ok(plan) = asked else { return choose_again(&visit, &key, &form, visit.page.t("span-mistake")).await };
+    let choice = Choice::of_form(&form);
+    if choice.kind == "now" {
+        end(&visit, &key, Ending::DeleteOld, None).await.map_err(|refused| visit.trouble(refused))?;
+        return Ok(Redirect::to(&way(visit.page.part(), &key, Some("completed"))).into_response());
+    }
+    let Some(plan) = choice.plan() else { return choose_again(&visit, &key, choice).await };
     let ask = Ask::new(Method::PATCH, &[visit.page.part(), &key, "renewal"]).body(json!({"delete_old": plan}));
     match visit.try_ask::<Value>(ask).await {
         Ok(_) => Ok(Redirect::to(&way(visit.page.part(), &key, Some("planned"))).into_response()),
-        Err(refused) if refused.code == "invalid_request" => {
-            choose_again(&visit, &key, &form, visit.page.t("span-mistake")).await
-        }
+        Err(refused) if refused.code == "invalid_request" => choose_again(&visit, &key, choice).await,
         Err(refused) => Err(visit.trouble(refused)),
     }
 }
 
-fn on_unused(form: &Form) -> &'static str {
-    if form.is_ticked("whatever") { "delete" } else { "hold" }
-}
-
-/// The span in the fields `name` and `name_unit`, in the API's form.
-fn span(form: &Form, name: &str) -> Result<String, ()> {
-    let unit @ ("m" | "h" | "d") = form.text(&format!("{name}_unit")) else { return Err(()) };
-    let amount: u32 = form.text(name).parse().map_err(|_| ())?;
-    let span: Span = format!("{amount}{unit}").parse().map_err(|_| ())?;
-    if span == Span::ZERO { Err(()) } else { Ok(span.to_string()) }
-}
-
-/// The choice once more, with what was wrong with it. The token has been shown.
-async fn choose_again(visit: &Visit, key: &str, form: &Form, mistake: String) -> Result<Response, Trouble> {
+/// The choice once more, as its span is none. The token has been shown.
+async fn choose_again(visit: &Visit, key: &str, choice: Choice) -> Result<Response, Trouble> {
     let key: Key = visit.ask(Ask::new(Method::GET, &[visit.page.part(), key])).await?;
-    let text = |name: &str| form.text(name).to_owned();
-    let page = TokenPage {
-        page: visit.page.clone(),
-        open: Open::of(&key, &visit.page, visit.now),
-        id: key.id,
-        name: key.name,
-        token: None,
-        choice: text("plan"),
-        amounts: Amounts {
-            after: text("after"),
-            after_unit: text("after_unit"),
-            quiet: text("quiet"),
-            quiet_unit: text("quiet_unit"),
-        },
-        mistake: Some(mistake),
-    };
-    Ok((StatusCode::BAD_REQUEST, html(&page)).into_response())
+    let mistake = Some(visit.page.t("span-mistake"));
+    Ok((StatusCode::BAD_REQUEST, html(&TokenPage { mistake, ..TokenPage::without_token(visit, key, choice) }))
+        .into_response())
 }
 
 /// `GET …/plan`: the choice again, later.
 pub(super) async fn ask_plan(visit: Visit, Path(key): Path<String>) -> Result<Response, Trouble> {
     let key: Key = visit.ask(Ask::new(Method::GET, &[visit.page.part(), &key])).await?;
-    if key.renewal.is_none() {
+    let Some(renewal) = &key.renewal else {
         return Ok(Redirect::to(&way(visit.page.part(), &key.id, None)).into_response());
-    }
-    Ok(html(&TokenPage {
-        page: visit.page.clone(),
-        open: Open::of(&key, &visit.page, visit.now),
-        id: key.id,
-        name: key.name,
-        token: None,
-        choice: "later".into(),
-        amounts: Amounts::default(),
-        mistake: None,
-    }))
+    };
+    let choice = Choice::of_plan(&renewal.delete_old);
+    Ok(html(&TokenPage::without_token(&visit, key, choice)))
 }
 
 /// `GET …/delete-old`: who would be cut off.

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::super::support::client::{RawClient, RawResponse};
 use super::super::support::gateway::TestGateway;
 use super::super::support::request::{Request, request};
-use super::{Browser, ENGLISH, gateway, sign_in};
+use super::{Browser, ENGLISH, Manner, gateway, sign_in};
 
 pub(super) fn ask(gateway: &TestGateway, request: &Request) -> RawResponse {
     let mut client = RawClient::connect(gateway.admin_address());
@@ -196,4 +196,28 @@ fn language_and_theme_are_chosen_and_kept() {
         browser.wait_for_text(".note.good", "Voc\u{ea} saiu").await;
         assert_eq!(browser.faults().await, Vec::<String>::new());
     });
+}
+
+#[test]
+fn times_are_told_in_the_readers_zone_and_language() {
+    let gateway = gateway();
+    let id = gateway.create_key("ci").done().id; // at noon of 23 November, UTC
+    for (language, zone, day, minute) in [
+        ("en", "America/Sao_Paulo", "Nov 23, 2026", "9:00"),
+        ("es", "Pacific/Auckland", "24 nov 2026", "1:00"),
+        ("pt", "Asia/Kolkata", "23 de nov. de 2026", "17:30"),
+    ] {
+        Browser::run(gateway.admin_address(), Manner { language, ..ENGLISH }, async |browser| {
+            browser.debug("Emulation.setTimezoneOverride", json!({ "timezoneId": zone })).await;
+            sign_in(browser, &gateway).await;
+            browser.wait_for_text("tbody td:nth-child(4)", day).await;
+            let hint = browser.property("td:nth-child(4) time", "title").await;
+            assert!(hint.contains(minute), "{language}: {hint}");
+            let end = browser.property("td:nth-child(2) time", "title").await;
+            assert!(end.contains("2027") && end.contains(minute), "{language}: {end}");
+            browser.go(&format!("/console/keys/{id}")).await;
+            browser.wait_for_text(".facts.wide", day).await;
+            browser.wait_for_text(".facts.wide", minute).await;
+        });
+    }
 }

@@ -3,14 +3,15 @@
 use relevo::domain::Span;
 use serde_json::json;
 
-use super::super::support::gateway::TestGateway;
+use super::super::support::gateway::{Holder, TestGateway};
+use super::super::support::request::request;
 use super::{Browser, ENGLISH, gateway, sign_in};
 
 /// A page to look at.
 pub(super) struct Scene {
     pub(super) name: &'static str,
     pub(super) path: String,
-    /// What is clicked there first.
+    /// What is clicked there first, or filled in (`field := text`).
     pub(super) steps: &'static [&'static str],
 }
 
@@ -34,20 +35,18 @@ pub(super) fn furnish(gateway: &TestGateway) -> Vec<Scene> {
     let mobile = make("mobile-app", "Apps", &["orders:read", "catalog:read"]);
     gateway.clock.advance(Span::days(5));
     let payments = make("payments-api", "Payments", &["orders:read", "payments:write"]);
-    for _ in 0..3 {
-        gateway.status_with(&payments);
-    }
     let new = gateway.renew(&payments).with("delete_old", json!({"after": "7d"})).done();
-    for _ in 0..5 {
-        gateway.status_with(&new);
-    }
     gateway.renew(&old).done();
+    let billing = make("billing-export", "Finance", &["invoices:read"]);
     gateway.clock.advance(Span::hours(26));
     gateway.status_with(&mobile);
-    gateway.status_with(&new);
-    let (team, auditor) = appoint(gateway);
-    vec![
-        scene("sign-in", "/console/sign-in", &[]),
+    call(
+        gateway,
+        [(&payments, "checkout/4.1 (jdk21)", 3), (&payments, "ledger-sync/2", 1), (&new, "checkout/4.1 (jdk21)", 9)],
+    );
+    let mut scenes = of_anybody(gateway);
+    scenes.extend(of_administrators(gateway));
+    scenes.extend([
         scene("overview", "/console/", &[]),
         scene("keys", "/console/keys", &[]),
         scene("keys-menu", "/console/keys", &["tbody tr:nth-child(2) .cell-menu summary"]),
@@ -56,21 +55,59 @@ pub(super) fn furnish(gateway: &TestGateway) -> Vec<Scene> {
         scene("key", format!("/console/keys/{}", mobile.id), &[]),
         scene("renewal", format!("/console/keys/{}", payments.id), &[]),
         scene("plan", format!("/console/keys/{}/plan", payments.id), &["#plan-after"]),
-        scene("delete-old", format!("/console/keys/{}/delete-old", old.id), &[]),
+        scene("delete-old", format!("/console/keys/{}/delete-old", payments.id), &[]),
+        scene("delete-old-risky", format!("/console/keys/{}/delete-old", old.id), &[]),
         scene("undo", format!("/console/keys/{}/undo", payments.id), &[]),
         scene("generate", "/console/keys/new", &[]),
+        scene(
+            "generate-mistakes",
+            "/console/keys/new",
+            &["#name := mobile-app", "#roles := A B", ".card-foot .primary"],
+        ),
+        scene("generated", "/console/keys/new", &["#name := nightly-import", ".card-foot .primary"]),
         scene("edit", format!("/console/keys/{}/edit", mobile.id), &[]),
         scene("switch", format!("/console/keys/{}/switch", mobile.id), &[]),
         scene("delete", format!("/console/keys/{}/delete", mobile.id), &[]),
         scene("settings", "/console/settings", &[]),
+        scene("settings-consequences", "/console/settings", &["#span := 2d", ".card-foot .primary"]),
         scene("audit", "/console/audit", &[]),
+        scene("audit-none", "/console/audit?key=nobody", &[]),
+        scene("trouble", "/console/nothing-here", &[]),
+        scene("no-such-key", "/console/keys/nobody", &[]),
+        scene("token", format!("/console/keys/{}", billing.id), &[".head .primary"]),
+        scene("token-now", format!("/console/keys/{}", gone.id), &[".head .primary", "input[value=now]"]),
+    ]);
+    scenes
+}
+
+/// Calls of some with these tokens, these user agents and so often.
+fn call<const N: usize>(gateway: &TestGateway, callers: [(&Holder, &str, usize); N]) {
+    for (holder, agent, times) in callers {
+        let call = request("GET", "/").token(&holder.token).header("User-Agent", agent);
+        (0..times).for_each(|_| drop(gateway.ask(&call)));
+    }
+}
+
+/// The pages before one is signed in.
+fn of_anybody(gateway: &TestGateway) -> Vec<Scene> {
+    let link = gateway.console_link();
+    let link = link.split_once("/console/").map(|(_, rest)| format!("/console/{rest}")).expect("a link");
+    vec![
+        scene("sign-in", "/console/sign-in", &[]),
+        scene("sign-in-refused", "/console/sign-in", &["#token := rlva_wrong", "main form button"]),
+        scene("link", link, &[]),
+        scene("link-spent", "/console/link/spent", &[]),
+    ]
+}
+
+fn of_administrators(gateway: &TestGateway) -> Vec<Scene> {
+    let (team, auditor) = appoint(gateway);
+    vec![
         scene("admins", "/console/admins", &[]),
         scene("admin", format!("/console/admins/{team}"), &[]),
         scene("admin-new", "/console/admins/new", &[]),
         scene("admin-edit", format!("/console/admins/{team}/edit"), &[]),
         scene("admin-delete", format!("/console/admins/{auditor}/delete"), &[]),
-        scene("trouble", "/console/nothing-here", &[]),
-        scene("token", format!("/console/keys/{}", gone.id), &[".head .primary"]),
     ]
 }
 
@@ -88,6 +125,11 @@ fn appoint(gateway: &TestGateway) -> (String, String) {
     (team, auditor)
 }
 
+/// Whether the page is there for whoever is not signed in.
+pub(super) fn is_before_sign_in(path: &str) -> bool {
+    path.starts_with("/console/sign-in") || path.starts_with("/console/link")
+}
+
 /// Puts the browser into this theme and width.
 pub(super) async fn dress(browser: &Browser, theme: &str, width: u32) {
     let media = json!({"features": [{"name": "prefers-color-scheme", "value": theme}]});
@@ -98,13 +140,16 @@ pub(super) async fn dress(browser: &Browser, theme: &str, width: u32) {
 
 /// Goes to a scene. What can be done once only has been done the second time: then the page stays as it was.
 pub(super) async fn enter(browser: &Browser, path: &str, steps: &[&str]) {
-    let token_stays = steps.contains(&".head .primary") && browser.has("#secret").await;
+    let token_stays = browser.place().await.starts_with(path) && browser.has("#secret").await;
     if token_stays {
         return;
     }
     browser.go(path).await;
     for step in steps {
-        browser.click(step).await;
+        match step.split_once(" := ") {
+            Some((field, text)) => browser.fill(field, text).await,
+            None => browser.click(step).await,
+        }
     }
 }
 
@@ -118,7 +163,7 @@ fn every_page_is_photographed() {
     Browser::run(gateway.admin_address(), ENGLISH, async |browser| {
         let mut signed_in = false;
         for Scene { name, path, steps } in &scenes {
-            if !path.starts_with("/console/sign-in") && !signed_in {
+            if !is_before_sign_in(path) && !signed_in {
                 sign_in(browser, &gateway).await;
                 signed_in = true;
             }

@@ -1,6 +1,6 @@
 //! The rest of a key's life, the settings and the audit log.
 
-use super::super::support::gateway::Holder;
+use super::super::support::gateway::{Holder, TestGateway};
 use super::{Browser, ENGLISH, Manner, gateway, shown_token, sign_in};
 use relevo::domain::Span;
 
@@ -153,9 +153,72 @@ fn the_overview_counts_the_last_hour_and_tells_what_needs_attention() {
         browser.wait_for_text(".chart[aria-label=Refusals]", "1 in the last hour").await;
         browser.wait_for_text("[aria-labelledby=attention]", "in 3 days").await;
         browser.wait_for_text("[aria-labelledby=ending]", "10 days left").await;
-        browser.wait_for_text("[aria-labelledby=health]", "keys loaded").await;
+        browser.wait_for_text("[aria-labelledby=health]", "Keys loaded").await;
         browser.click(".figure.old a").await;
         browser.wait_for_text(".cell-name", "ci").await;
+        assert_eq!(browser.faults().await, Vec::<String>::new());
+    });
+}
+
+#[test]
+fn the_overview_tells_in_spanish_which_upstream_does_not_answer() {
+    let dead =
+        std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("an address");
+    let upstream = format!(
+        "[[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{dead}\"]\nhealth = {{ interval = \"50ms\" }}"
+    );
+    let gateway = TestGateway::with_upstreams(&upstream).start();
+    Browser::run(gateway.admin_address(), Manner { language: "es", ..ENGLISH }, async |browser| {
+        browser.go("/console/").await;
+        browser.fill("#token", gateway.root_token()).await;
+        browser.click("main form button").await;
+        browser.wait_for_text("[aria-labelledby=health]", "Claves cargadas\nBien").await;
+        browser.wait_for_text("li:has(.status.bad)", "Servidor de destino").await;
+        browser.wait_for_text("li:has(.status.bad) > bdi", "backend").await;
+        browser.wait_for_text("li:has(.status.bad)", &dead.to_string()).await;
+        assert_eq!(browser.faults().await, Vec::<String>::new());
+    });
+}
+
+#[test]
+fn a_renewal_that_is_held_says_so_wherever_it_is_looked_at() {
+    let gateway = gateway();
+    let key = gateway.create_key("ci").done();
+    let new = gateway.renew(&key).deleting_old_after(Span::days(3)).done();
+    gateway.clock.advance(Span::days(3));
+    Browser::run(gateway.admin_address(), ENGLISH, async |browser| {
+        sign_in(browser, &gateway).await;
+        browser.wait_for_text("tr.pending .badge", "Held: new token not used").await;
+        browser.press("ci").await;
+        browser.wait_for_text(".next", "so nothing was deleted").await;
+        browser.wait_for_text(".renewal .badge", "Held").await;
+        browser.go("/console/").await;
+        browser.wait_for_text("[aria-labelledby=attention]", "Held").await;
+        assert_eq!((gateway.status_with(&key), gateway.status_with(&new)), (200, 200));
+        assert_eq!(browser.faults().await, Vec::<String>::new());
+    });
+}
+
+#[test]
+fn what_happens_at_the_end_is_changed_when_it_is_told_whose_tokens_come_back() {
+    let gateway = gateway();
+    let key = gateway.create_key("nightly").done();
+    gateway.clock.advance(Span::days(91));
+    assert_eq!(gateway.status_with(&key), 401);
+    Browser::run(gateway.admin_address(), ENGLISH, async |browser| {
+        sign_in(browser, &gateway).await;
+        browser.go("/console/settings").await;
+        browser.click("input[value=warn]").await;
+        browser.press("Save").await;
+        browser.wait_for_text(".note.warn", "1 ended token would work again").await;
+        browser.wait_for_text(".note.warn a", "nightly").await;
+        assert_eq!(gateway.status_with(&key), 401, "nothing is done before it is confirmed");
+        browser.click("[name=confirm]").await;
+        browser.press("Save").await;
+        browser.wait_for_text(".note.good", "in force").await;
+        assert_eq!(gateway.status_with(&key), 200);
+        browser.go(&format!("/console/keys/{}", key.id)).await;
+        browser.wait_for_text(".life.outdated", "Outdated").await;
         assert_eq!(browser.faults().await, Vec::<String>::new());
     });
 }

@@ -4,13 +4,15 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use super::access::{page, session_of};
 use super::gallery::{self, Scene};
-use super::{Browser, ENGLISH, gateway, sign_in};
+use super::{Browser, ENGLISH, Manner, gateway, sign_in};
+use crate::support::request::request;
 
 const AXE: &str = include_str!("../../assets/axe.min.js");
-/// WCAG 2.2, levels A and AA, and what axe holds good practice.
+/// WCAG 2.2, levels A and AA, with the size of targets, and what axe holds good practice.
 const RUN: &str = "const done = arguments[arguments.length - 1];
-    axe.run(document, {resultTypes: ['violations']}).then(r => done(r.violations), e => done([{id: String(e), nodes: []}]));";
+    axe.run(document, {resultTypes: ['violations'], rules: {'target-size': {enabled: true}}}).then(r => done(r.violations), e => done([{id: String(e), nodes: []}]));";
 
 /// What axe finds wrong with the page as it is.
 async fn violations(browser: &Browser) -> String {
@@ -35,7 +37,7 @@ fn axe_finds_nothing_wrong_with_any_page_and_no_page_is_wider_than_a_telephone()
         let mut wrong = String::new();
         let mut signed_in = false;
         for Scene { name, path, steps } in &scenes {
-            if !path.starts_with("/console/sign-in") && !signed_in {
+            if !gallery::is_before_sign_in(path) && !signed_in {
                 sign_in(browser, &gateway).await;
                 signed_in = true;
             }
@@ -51,6 +53,10 @@ fn axe_finds_nothing_wrong_with_any_page_and_no_page_is_wider_than_a_telephone()
             let width = browser.script("return document.documentElement.scrollWidth").await;
             if width.as_u64().is_none_or(|width| width > 360) {
                 let _ = write!(wrong, "\n== {name} is {width} wide on a screen of 360");
+            }
+            let hidden = "return [...document.querySelectorAll('.nav a')].filter(a => a.getBoundingClientRect().right > 360).length";
+            if browser.script(hidden).await != 0 {
+                let _ = write!(wrong, "\n== {name} hides a part of its navigation on a screen of 360");
             }
             let text = browser.script("return document.documentElement.outerHTML").await;
             if text.as_str().is_none_or(|text| text.contains('\u{27e6}')) {
@@ -89,6 +95,73 @@ fn names_that_look_like_something_else_are_only_names() {
             assert_eq!(browser.script("return document.querySelectorAll('img, main script').length").await, 0);
             let width = browser.script("return document.documentElement.scrollWidth").await;
             assert!(width.as_u64().is_some_and(|width| width <= 360), "{name} makes the page {width} wide");
+        }
+        assert_eq!(browser.faults().await, Vec::<String>::new());
+    });
+}
+
+#[test]
+fn every_page_has_all_its_words_in_every_language_and_carries_the_policy() {
+    let gateway = gateway();
+    let scenes = gallery::furnish(&gateway);
+    let cookie = session_of(&gateway, gateway.root_token());
+    for language in ["en", "es", "pt"] {
+        for Scene { name, path, .. } in &scenes {
+            let reply = page(&gateway, path, &format!("{cookie}; relevo-language={language}"));
+            let text = reply.text();
+            assert!(text.contains(&format!("<html lang=\"{language}\"")), "{name} is not in {language}");
+            assert!(!text.contains('\u{27e6}'), "{name} lacks a message in {language}");
+            for (header, value) in [("cache-control", "no-store"), ("x-frame-options", "DENY")] {
+                assert_eq!(reply.header(header), Some(value), "{name}");
+            }
+            let policy = reply.header("content-security-policy").unwrap_or_default();
+            assert!(
+                policy.starts_with("default-src 'none'; script-src 'self'") && !policy.contains("unsafe"),
+                "{name}"
+            );
+            assert!(!text.contains("<script>") && !text.contains(" style=\"") && !text.contains(" onclick"), "{name}");
+        }
+    }
+}
+
+#[test]
+fn administrators_and_callers_with_names_like_markup_are_shown_harmlessly() {
+    let gateway = gateway();
+    let names = ["<svg onload=alert(1)>'\"&", "\u{5d0}\u{5d1}\u{5d2} \u{645}\u{631}\u{62d}", &"W".repeat(120)];
+    let agents = ["<script>alert(1)</script>\"'", "\u{5d0}\u{5d1} <b>x</b>", &"W".repeat(5_000)];
+    let old = gateway.create_key("ci").done();
+    let new = gateway.renew(&old).done();
+    for (holder, agent) in [&old, &new].into_iter().flat_map(|holder| agents.map(|agent| (holder, agent))) {
+        let call = request("GET", "/").token(&holder.token).header("User-Agent", agent);
+        assert_eq!(gateway.ask(&call).status, 200);
+    }
+    for name in names {
+        let body = serde_json::json!({"name": name, "permissions": ["keys:read", "keys:write"], "note": "<i>note</i>"});
+        let made = gateway.admin("POST", "/v1/admins", Some(&body)).json;
+        let own = request("POST", "/v1/keys").token(made["token"].as_str().expect("a token"));
+        let of_his = serde_json::json!({"name": format!("of {}", &made["admin"]["id"]).replace('"', "")}).to_string();
+        let reply = gateway.admin_raw(&own.header("Content-Type", "application/json").body(of_his));
+        assert_eq!(reply.status, 201, "{}", reply.json);
+    }
+    let admins = gateway.admin("GET", "/v1/admins", None).json["admins"].clone();
+    let ids = admins.as_array().expect("a list").iter().filter_map(|admin| admin["id"].as_str());
+    let mut paths: Vec<_> = ids.map(|id| format!("/console/admins/{id}")).collect();
+    paths.extend(["", "/delete-old", "/undo", "/plan"].map(|rest| format!("/console/keys/{}{rest}", old.id)));
+    paths.extend(["/console/admins".to_owned(), "/console/audit".to_owned(), "/console/".to_owned()]);
+    Browser::run(gateway.admin_address(), Manner { language: "es", ..ENGLISH }, async |browser| {
+        sign_in(browser, &gateway).await;
+        gallery::dress(browser, "light", 360).await;
+        let mut shown = String::new();
+        for path in &paths {
+            browser.go(path).await;
+            shown += browser.script("return document.querySelector('main').textContent").await.as_str().expect("text");
+            let strange = "return document.querySelectorAll('main script, main b, main i, main svg[onload]').length";
+            assert_eq!(browser.script(strange).await, 0, "{path}");
+            let width = browser.script("return document.documentElement.scrollWidth").await;
+            assert!(width.as_u64().is_some_and(|width| width <= 360), "{path} is {width} wide");
+        }
+        for text in names.iter().chain(&agents[..1]) {
+            assert!(shown.contains(text), "{text} is shown nowhere");
         }
         assert_eq!(browser.faults().await, Vec::<String>::new());
     });

@@ -6,8 +6,12 @@ mod adoption;
 mod flow;
 mod gallery;
 mod history;
+mod keyboard;
+mod leaving;
 mod life;
 mod look;
+mod many;
+mod plain;
 
 use super::support::backend::Backend;
 use super::support::browser::{Browser, Manner, Scripts};

@@ -34,6 +34,13 @@ pub(crate) enum Scripts {
     Off,
 }
 
+/// Whether the browser reaches anybody.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Network {
+    There,
+    Lost,
+}
+
 /// A browser in front of one gateway's admin port.
 pub(crate) struct Browser {
     client: reqwest::Client,
@@ -231,6 +238,12 @@ impl Browser {
         self.click_on(&element).await.unwrap_or_else(|error| panic!("{css}: {error}"));
     }
 
+    /// Clicks the element, whatever comes of it.
+    pub(crate) async fn try_click(&self, css: &str) -> Result<(), String> {
+        let element = self.see(css).await;
+        self.click_on(&element).await
+    }
+
     /// Clicks the button or link that is called this.
     pub(crate) async fn press(&self, label: &str) {
         let path = format!("//main//*[(self::a or self::button) and normalize-space()='{label}']");
@@ -253,6 +266,20 @@ impl Browser {
         let field = self.see(css).await;
         self.post(&format!("/element/{}/clear", field.0), json!({})).await.expect("cleared");
         self.post(&format!("/element/{}/value", field.0), json!({ "text": text })).await.expect("typed");
+    }
+
+    /// Presses these keys one after another, wherever the focus is.
+    pub(crate) async fn keys(&self, keys: &str) {
+        let strokes = keys.chars().flat_map(|key| ["keyDown", "keyUp"].map(|kind| json!({"type": kind, "value": key})));
+        let actions = json!([{"type": "key", "id": "keyboard", "actions": strokes.collect::<Vec<_>>()}]);
+        self.post("/actions", json!({ "actions": actions })).await.expect("pressed");
+    }
+
+    /// Cuts the network off, or brings it back.
+    pub(crate) async fn network(&self, network: Network) {
+        self.debug("Network.enable", json!({})).await;
+        let conditions = json!({"offline": network == Network::Lost, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1});
+        self.debug("Network.emulateNetworkConditions", conditions).await;
     }
 
     /// A property of the element, as text.

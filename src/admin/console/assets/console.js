@@ -35,6 +35,13 @@
     }
   });
 
+  // A page that keeps itself up to date says so when it cannot.
+  const stale = document.querySelector("[data-stale]");
+  if (stale) {
+    document.addEventListener("htmx:error", () => { stale.hidden = false; });
+    document.addEventListener("htmx:after:request", (event) => { stale.hidden = event.detail.ctx.response.status < 400; });
+  }
+
   // A form that makes something is sent once, however often it is clicked.
   document.addEventListener("submit", (event) => {
     const form = event.target;

@@ -210,6 +210,7 @@ impl Lane {
 
     /// The request that `bytes` begin with, and how many of them it used; `None`: its head is not whole, or it is the engine's.
     fn arrive(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> Option<(Result<Next, Over>, usize)> {
+        self.has_replied = false;
         let arrived = catch_unwind(AssertUnwindSafe(|| self.worker.arrive(&self.client, bytes, &self.bounds)));
         let Ok(arrived) = arrived else {
             let exchange = self.worker.begin(&self.client, &super::answer::unread(http::Method::default()));

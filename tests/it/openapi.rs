@@ -82,6 +82,12 @@ impl Prober {
         assert!(ended.success(), "{report}");
     }
 
+    /// How many of its calls came in with its token, in the last day.
+    fn admitted(&self, gateway: &TestGateway) -> u64 {
+        let shown = gateway.admin_raw(&request("GET", &format!("/v1/admins/{}", self.id)).token(&self.token));
+        shown.json["tokens"][0]["usage"]["requests_24h"].as_u64().unwrap_or_else(|| panic!("{}", shown.json))
+    }
+
     /// How often each of its changes was taken, by its action.
     fn changes(&self, gateway: &TestGateway) -> BTreeMap<String, usize> {
         let mut changes = BTreeMap::new();
@@ -112,8 +118,9 @@ fn schemathesis_finds_no_failure_no_unpublished_answer_and_no_way_around_the_tok
     prober.run(&gateway, "examples,coverage,fuzzing", in_short_or_soak("45", "900"));
     prober.run(&gateway, "stateful", in_short_or_soak("30", "600"));
     assert_eq!(gateway.admin_raw(&request("GET", "/v1/status").token(&prober.token)).status, 200);
-    let changes = prober.changes(&gateway);
-    assert!(changes.len() >= 8 && changes.values().sum::<usize>() >= 50, "it did little: {changes:?}");
+    let (admitted, changes) = (prober.admitted(&gateway), prober.changes(&gateway));
+    eprintln!("schemathesis: {admitted} calls admitted, of which changed something: {changes:?}");
+    assert!(admitted >= 500 && changes.values().sum::<usize>() >= 20, "{admitted} calls admitted, {changes:?}");
 }
 
 #[test]

@@ -97,13 +97,18 @@ async fn accept(listener: &tokio::net::TcpListener, room: &Arc<Semaphore>) -> (T
         // The semaphore is never closed, so a slot is what comes.
         let Ok(slot) = Arc::clone(room).acquire_owned().await else { continue };
         match listener.accept().await {
-            Ok((stream, peer)) => return (stream, peer, slot),
+            Ok((stream, peer)) => return (stream, canonical(peer), slot),
             Err(error) => {
                 tracing::warn!(%error, "admin port cannot accept");
                 tokio::time::sleep(PAUSE_AFTER_ERROR).await;
             }
         }
     }
+}
+
+/// The address as it is told: one of IPv4 also where it came through a socket for both families.
+fn canonical(peer: SocketAddr) -> SocketAddr {
+    SocketAddr::new(peer.ip().to_canonical(), peer.port())
 }
 
 /// Room for one connection, until it is dropped.
@@ -197,6 +202,17 @@ mod tests {
         let stream = connected(served.address, "/").await;
         let own = stream.local_addr().expect("an address").to_string();
         assert!(answered(stream).await.ends_with(&own));
+    }
+
+    #[test]
+    fn an_ipv4_address_is_one_whichever_socket_it_came_through() {
+        for (seen, told) in [
+            ("[::ffff:192.0.2.7]:80", "192.0.2.7:80"),
+            ("192.0.2.7:80", "192.0.2.7:80"),
+            ("[2001:db8::7]:80", "[2001:db8::7]:80"),
+        ] {
+            assert_eq!(canonical(seen.parse().expect("an address")).to_string(), told);
+        }
     }
 
     #[tokio::test]

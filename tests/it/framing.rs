@@ -4,14 +4,10 @@
 use crate::support::backend::{Backend, Reply};
 use crate::support::gateway::{TestGateway, wait_until};
 use crate::support::request::{Request, request};
-use crate::support::trial::{Outcome, anonymous, assert_passed, assert_refused, echo, try_all};
+use crate::support::trial::{OPEN, Outcome, anonymous, assert_passed, assert_refused, echo, try_all};
 
-/// Everything but `/closed` is open to everybody.
+/// Everything else is open to everybody.
 const ROUTES: &str = "
-[[routes]]
-path = \"/\"
-auth = \"none\"
-upstream = \"backend\"
 [[routes]]
 path = \"/closed\"
 upstream = \"backend\"
@@ -25,7 +21,7 @@ upstream = \"backend\"
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 fn gateway(backend: &Backend) -> TestGateway {
-    TestGateway::in_front_of(backend).routes(ROUTES).secured().start()
+    TestGateway::in_front_of(backend).routes(&[OPEN, ROUTES].concat()).secured().start()
 }
 
 /// Refused as a malformed request, with a problem that says so, unless the engine below had nothing to say.
@@ -418,7 +414,7 @@ fn answer_to_100_mib(gateway: &TestGateway, request: &Request) -> u16 {
 #[test]
 fn a_client_that_sends_100_mib_all_the_same_reads_why_nobody_wanted_it() {
     let backend = echo();
-    let routes = format!("{ROUTES}[[routes]]\npath = \"/role\"\nroles = [\"other\"]\nupstream = \"backend\"\n");
+    let routes = format!("{OPEN}{ROUTES}[[routes]]\npath = \"/role\"\nroles = [\"other\"]\nupstream = \"backend\"\n");
     let gateway = TestGateway::in_front_of(&backend).routes(&routes).start();
     let holder = gateway.create_key("ci").done();
     assert_eq!(answer_to_100_mib(&gateway, &request("POST", "/closed")), 401);

@@ -10,13 +10,9 @@ use crate::support::client::RawClient;
 use crate::support::gateway::{TestGateway, wait_until};
 use crate::support::process::Process;
 use crate::support::request::request;
-use crate::support::trial::{anonymous, echo};
+use crate::support::trial::{OPEN, anonymous, echo};
 
 const ROUTES: &str = "
-[[routes]]
-path = \"/\"
-auth = \"none\"
-upstream = \"backend\"
 [[routes]]
 path = \"/stream\"
 auth = \"none\"
@@ -26,7 +22,10 @@ upstream = \"backend\"
 
 /// A gateway with these limits.
 fn gateway(backend: &Backend, limits: &str) -> TestGateway {
-    TestGateway::in_front_of(backend).routes(ROUTES).settings(&format!("[limits]\n{limits}\n")).start()
+    TestGateway::in_front_of(backend)
+        .routes(&[OPEN, ROUTES].concat())
+        .settings(&format!("[limits]\n{limits}\n"))
+        .start()
 }
 
 /// How many connections were closed because of this wait.
@@ -200,7 +199,7 @@ fn process(folder: &Path, backend: &Backend, limits: &str, files: Option<u32>) -
     let configuration = format!(
         "[gateway]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n[admin]\nlisten = \"127.0.0.1:0\"\n[store]\n\
          path = \"relevo.redb\"\n[log]\naccess = false\n[drain]\ndelay = \"0s\"\n[limits]\n{limits}\n\
-         [[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{}\"]\n{ROUTES}",
+         [[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{}\"]\n{OPEN}{ROUTES}",
         backend.address()
     );
     Process::serve_with(folder, &configuration, files)

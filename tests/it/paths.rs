@@ -1,14 +1,10 @@
 //! Spellings that other servers resolve to a protected path: none reaches the backend without a token.
 
 use crate::support::gateway::TestGateway;
-use crate::support::trial::{anonymous, assert_passed, assert_refused, echo, try_all};
+use crate::support::trial::{OPEN, anonymous, assert_passed, assert_refused, echo, try_all};
 
 /// `/admin` asks for a token, everything else for none.
 const ROUTES: &str = "
-[[routes]]
-path = \"/\"
-auth = \"none\"
-upstream = \"backend\"
 [[routes]]
 path = \"/admin\"
 upstream = \"backend\"
@@ -115,7 +111,7 @@ fn bytes_of(target: &[u8]) -> Vec<u8> {
 #[test]
 fn another_spelling_of_a_protected_path_asks_for_a_token_too() {
     let backend = echo();
-    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).secured().start();
+    let gateway = TestGateway::in_front_of(&backend).routes(&[OPEN, ROUTES].concat()).secured().start();
     for target in PROTECTED {
         try_all((&gateway, &backend), &bytes_of(target.as_bytes()), anonymous, |outcome| {
             assert_refused(outcome, &[401], target);
@@ -127,7 +123,7 @@ fn another_spelling_of_a_protected_path_asks_for_a_token_too() {
 #[test]
 fn spellings_that_servers_read_differently_are_refused_on_every_route() {
     let backend = echo();
-    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).secured().start();
+    let gateway = TestGateway::in_front_of(&backend).routes(&[OPEN, ROUTES].concat()).secured().start();
     for target in REFUSED.iter().chain(&UNREADABLE) {
         let shown = String::from_utf8_lossy(target);
         try_all((&gateway, &backend), &bytes_of(target), anonymous, |outcome| {
@@ -139,7 +135,7 @@ fn spellings_that_servers_read_differently_are_refused_on_every_route() {
 #[test]
 fn a_token_does_not_open_what_is_refused_on_every_route() {
     let backend = echo();
-    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).secured().start();
+    let gateway = TestGateway::in_front_of(&backend).routes(&[OPEN, ROUTES].concat()).secured().start();
     let token = gateway.create_key("ci").done().token;
     for target in REFUSED {
         let head = format!(" HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n");
@@ -152,7 +148,7 @@ fn a_token_does_not_open_what_is_refused_on_every_route() {
 #[test]
 fn the_backend_reads_the_one_spelling_that_was_matched() {
     let backend = echo();
-    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).secured().start();
+    let gateway = TestGateway::in_front_of(&backend).routes(&[OPEN, ROUTES].concat()).secured().start();
     for (sent, read) in [
         ("/x/%7Euser", "/x/~user"),
         ("/%78", "/x"),
@@ -172,7 +168,7 @@ fn the_backend_reads_the_one_spelling_that_was_matched() {
 #[test]
 fn in_front_of_a_server_without_regard_to_case_the_protected_path_has_none_either() {
     let backend = echo();
-    let routes = format!("case_insensitive = true\n{ROUTES}"); // the last line of the upstream
+    let routes = format!("case_insensitive = true\n{OPEN}{ROUTES}"); // the last line of the upstream
     let gateway = TestGateway::in_front_of(&backend).routes(&routes).secured().start();
     for target in ["/ADMIN", "/Admin/x", "/%41dmin", "/aDM%49N"] {
         try_all((&gateway, &backend), &bytes_of(target.as_bytes()), anonymous, |outcome| {

@@ -3,14 +3,7 @@
 use crate::support::backend::{Backend, Gate, Reply};
 use crate::support::gateway::TestGateway;
 use crate::support::request::request;
-use crate::support::trial::anonymous;
-
-const ROUTES: &str = "
-[[routes]]
-path = \"/\"
-auth = \"none\"
-upstream = \"backend\"
-";
+use crate::support::trial::{OPEN, anonymous};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood";
 
@@ -46,7 +39,7 @@ fn a_reply_that_is_none_or_two_is_502_and_the_next_request_gets_its_own() {
     ] {
         let shown: String = bytes.chars().take(80).collect();
         let backend = odd(&Reply::raw(bytes));
-        let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).start();
+        let gateway = TestGateway::in_front_of(&backend).routes(OPEN).start();
         let mut client = gateway.connect();
         for round in 0..2 {
             client.send(&anonymous("/odd").bytes());
@@ -66,7 +59,7 @@ fn a_reply_that_is_none_or_two_is_502_and_the_next_request_gets_its_own() {
 #[test]
 fn eight_interim_replies_are_passed_over() {
     let backend = odd(&Reply::raw("HTTP/1.1 103 Early Hints\r\n\r\n".repeat(8) + OK));
-    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).start();
+    let gateway = TestGateway::in_front_of(&backend).routes(OPEN).start();
     let mut client = gateway.connect();
     for _ in 0..3 {
         client.send(&anonymous("/odd").bytes());
@@ -79,7 +72,7 @@ fn eight_interim_replies_are_passed_over() {
 #[test]
 fn a_body_shorter_than_its_length_ends_the_clients_connection() {
     let backend = odd(&Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort").then_closing());
-    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).start();
+    let gateway = TestGateway::in_front_of(&backend).routes(OPEN).start();
     let mut client = gateway.connect();
     client.send(&anonymous("/odd").bytes());
     client.send(&anonymous("/next").bytes());
@@ -92,7 +85,7 @@ fn a_body_shorter_than_its_length_ends_the_clients_connection() {
 fn what_follows_a_body_is_nobodys_reply() {
     let smuggled = format!("{OK}HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
     let backend = odd(&Reply::raw(smuggled));
-    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).start();
+    let gateway = TestGateway::in_front_of(&backend).routes(OPEN).start();
     let mut client = gateway.connect();
     for round in 0..3 {
         client.send(&anonymous("/odd").bytes());
@@ -107,7 +100,7 @@ fn what_follows_a_body_is_nobodys_reply() {
 fn a_backend_that_does_not_answer_is_504_at_its_deadline() {
     let gate = Gate::default();
     let backend = odd(&Reply::default().then_waiting_for(&gate).then(OK));
-    let gateway = TestGateway::in_front_of(&backend).routes(ROUTES).upstream("head_timeout = \"300ms\"").start();
+    let gateway = TestGateway::in_front_of(&backend).routes(OPEN).upstream("head_timeout = \"300ms\"").start();
     let mut client = gateway.connect();
     client.send(&request("POST", "/odd").body("once").bytes());
     let answer = client.read_response();

@@ -18,7 +18,7 @@ use crate::support::gateway::wait_until;
 use crate::support::pairs::Pair;
 use crate::support::process::Process;
 use crate::support::request::request;
-use crate::support::trial::anonymous;
+use crate::support::trial::{OPEN, anonymous};
 use crate::support::{DEADLINE, in_short_or_soak};
 
 /// How much more memory the process may have after the attack than before it: what an allocator keeps.
@@ -104,7 +104,7 @@ fn process(folder: &Path, backend: &Backend, patience: Duration) -> Process {
         "[gateway]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n[[gateway.listeners]]\naddress = \"127.0.0.1:0\"\n\
          tls = [{{ certificate = \"a.pem\", key = \"a.key\" }}]\n[admin]\nlisten = \"127.0.0.1:0\"\n[store]\n\
          path = \"relevo.redb\"\n[log]\naccess = false\n[drain]\ndelay = \"0s\"\n[limits]\nlinger = \"1s\"\n{limits}\
-         [[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{}\"]\n{ROUTES}",
+         [[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{}\"]\n{OPEN}{ROUTES}",
         backend.address()
     );
     Process::serve(folder, &configuration)

@@ -13,6 +13,14 @@ use super::wire::Fault;
 /// The pieces in which a request is sent; the last is repeated. None: all at once.
 const MANNERS: [&[usize]; 3] = [&[], &[1], &[3, 1, 17, 2, 5]];
 
+/// A route for everything that is open to everybody, in TOML.
+pub(crate) const OPEN: &str = "
+[[routes]]
+path = \"/\"
+auth = \"none\"
+upstream = \"backend\"
+";
+
 /// Whose good requests are told from everybody's: each has a number of its own.
 static GOOD: AtomicUsize = AtomicUsize::new(0);
 

@@ -18,6 +18,9 @@ fn a_keys_life_needs_no_javascript() {
         browser.press("Generate key").await;
         let token = shown_token(browser).await;
         browser.see("#secret:focus").await;
+        browser.wait_for_text("main noscript", "Ctrl+A selects the whole token").await;
+        browser.chord(["\u{e009}", "a"]).await;
+        assert_eq!(browser.property("#secret", "selectionEnd").await, token.len().to_string(), "it is selected");
         assert!(browser.text("#secret-warning").await.contains("only time"));
         let id = gateway.admin("GET", "/v1/keys/ci", None).json["id"].as_str().expect("an id").to_owned();
         let holder = Holder { id: id.clone(), name: "ci".into(), token };

@@ -275,6 +275,14 @@ impl Browser {
         self.post("/actions", json!({ "actions": actions })).await.expect("pressed");
     }
 
+    /// Presses the second key while the first is held down.
+    pub(crate) async fn chord(&self, [held, key]: [&str; 2]) {
+        let strokes = [("keyDown", held), ("keyDown", key), ("keyUp", key), ("keyUp", held)];
+        let strokes = strokes.map(|(kind, value)| json!({"type": kind, "value": value}));
+        let actions = json!([{"type": "key", "id": "keyboard", "actions": strokes}]);
+        self.post("/actions", json!({ "actions": actions })).await.expect("pressed");
+    }
+
     /// Cuts the network off, or brings it back.
     pub(crate) async fn network(&self, network: Network) {
         self.debug("Network.enable", json!({})).await;
@@ -286,7 +294,11 @@ impl Browser {
     pub(crate) async fn property(&self, css: &str, name: &str) -> String {
         let element = self.see(css).await;
         let value = self.command(reqwest::Method::GET, &format!("/element/{}/property/{name}", element.0), None).await;
-        value.expect("a property").as_str().unwrap_or_default().to_owned()
+        match value.expect("a property") {
+            Value::Null => String::new(),
+            Value::String(text) => text,
+            value @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => value.to_string(),
+        }
     }
 
     /// What the script answers.

@@ -171,6 +171,7 @@ copy-lead = Give it to whoever runs { $name }. The old token still works.
 copy = Copy
 copied = Copied
 copy-warning = This is the only time the token is shown. Copy it before you leave this page.
+copy-by-keys = The field has the focus: Ctrl+A selects the whole token and Ctrl+C copies it (on a Mac ⌘A, ⌘C).
 copy-done = Copied. Keep it in a safe place: it will not be shown again.
 delete-old-token = Delete old token
 plan-lead = When should the old token stop working?

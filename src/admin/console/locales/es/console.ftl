@@ -171,6 +171,7 @@ copy-lead = Entréguelo a quien se ocupa de { $name }. El token antiguo sigue fu
 copy = Copiar
 copied = Copiado
 copy-warning = Es la única vez que se muestra el token. Cópielo antes de salir de esta página.
+copy-by-keys = El campo tiene el foco: Ctrl+A selecciona el token entero y Ctrl+C lo copia (en un Mac, ⌘A y ⌘C).
 copy-done = Copiado. Guárdelo en un lugar seguro: no se volverá a mostrar.
 delete-old-token = Eliminar token antiguo
 plan-lead = ¿Cuándo debe dejar de funcionar el token antiguo?

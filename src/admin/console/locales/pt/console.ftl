@@ -171,6 +171,7 @@ copy-lead = Entregue-o a quem cuida de { $name }. O token antigo continua funcio
 copy = Copiar
 copied = Copiado
 copy-warning = Esta é a única vez em que o token é mostrado. Copie-o antes de sair desta página.
+copy-by-keys = O campo tem o foco: Ctrl+A seleciona o token inteiro e Ctrl+C o copia (no Mac, ⌘A e ⌘C).
 copy-done = Copiado. Guarde-o em lugar seguro: ele não será mostrado de novo.
 delete-old-token = Excluir token antigo
 plan-lead = Quando o token antigo deve parar de funcionar?

@@ -7,8 +7,7 @@ use crate::support::request::{Request, request};
 use crate::support::trial::{OPEN, Outcome, anonymous, assert_passed, assert_refused, echo, try_all};
 
 /// Everything else is open to everybody.
-const ROUTES: &str = "
-[[routes]]
+const ROUTES: &str = "[[routes]]
 path = \"/closed\"
 upstream = \"backend\"
 [[routes]]

@@ -12,8 +12,7 @@ use crate::support::process::Process;
 use crate::support::request::request;
 use crate::support::trial::{OPEN, anonymous, echo};
 
-const ROUTES: &str = "
-[[routes]]
+const ROUTES: &str = "[[routes]]
 path = \"/stream\"
 auth = \"none\"
 streaming = true

@@ -4,8 +4,7 @@ use crate::support::gateway::TestGateway;
 use crate::support::trial::{OPEN, anonymous, assert_passed, assert_refused, echo, try_all};
 
 /// `/admin` asks for a token, everything else for none.
-const ROUTES: &str = "
-[[routes]]
+const ROUTES: &str = "[[routes]]
 path = \"/admin\"
 upstream = \"backend\"
 ";

@@ -155,6 +155,18 @@ fn the_demo_renews_undoes_and_deletes_and_all_of_it_survives_being_killed() {
 }
 
 #[test]
+fn the_link_to_the_console_that_the_demo_prints_signs_in_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let demo = Demo::start(folder.path(), &[]);
+    let link = demo.said.split_whitespace().find_map(|word| word.strip_prefix("http://")?.split_once("/console/link/"));
+    let (host, code) = link.expect("a link");
+    let follow = request("POST", &format!("/console/link/{code}")).host(host);
+    let follow = follow.header("Origin", &format!("http://{host}")).body("");
+    let admin = host.parse().expect("an address");
+    assert_eq!([(); 2].map(|()| ask(admin, &follow).status), [303, 410]);
+}
+
+#[test]
 fn demos_started_at_once_each_find_ports_and_keep_their_tokens_apart() {
     const DEMOS: usize = 6;
     let folders: Vec<_> = (0..DEMOS).map(|_| tempfile::tempdir().expect("a folder")).collect();

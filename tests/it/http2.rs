@@ -1,6 +1,7 @@
 //! HTTP/2 at the door: the same answers as over HTTP/1.1, and floods that drown nobody.
 
 mod bomb;
+mod early;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! Spellings that other servers resolve to a protected path: none reaches the backend without a token.
 
 use crate::support::gateway::TestGateway;
-use crate::support::trial::{OPEN, anonymous, assert_passed, assert_refused, echo, try_all};
+use crate::support::trial::{OPEN, assert_passed, assert_refused, echo, try_everywhere};
 
 /// `/admin` asks for a token, everything else for none.
 const ROUTES: &str = "[[routes]]
@@ -112,7 +112,7 @@ fn another_spelling_of_a_protected_path_asks_for_a_token_too() {
     let backend = echo();
     let gateway = TestGateway::in_front_of(&backend).routes(&[OPEN, ROUTES].concat()).secured().start();
     for target in PROTECTED {
-        try_all((&gateway, &backend), &bytes_of(target.as_bytes()), anonymous, |outcome| {
+        try_everywhere((&gateway, &backend), &bytes_of(target.as_bytes()), |outcome| {
             assert_refused(outcome, &[401], target);
             assert!(outcome.answer.is_ok(), "{target:?} got no answer: {:?}", outcome.answer);
         });
@@ -125,7 +125,7 @@ fn spellings_that_servers_read_differently_are_refused_on_every_route() {
     let gateway = TestGateway::in_front_of(&backend).routes(&[OPEN, ROUTES].concat()).secured().start();
     for target in REFUSED.iter().chain(&UNREADABLE) {
         let shown = String::from_utf8_lossy(target);
-        try_all((&gateway, &backend), &bytes_of(target), anonymous, |outcome| {
+        try_everywhere((&gateway, &backend), &bytes_of(target), |outcome| {
             assert_refused(outcome, &[400], &shown);
         });
     }
@@ -140,7 +140,7 @@ fn a_token_does_not_open_what_is_refused_on_every_route() {
         let head = format!(" HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n");
         let shown = String::from_utf8_lossy(target);
         let bytes = [b"GET ", target, head.as_bytes()].concat();
-        try_all((&gateway, &backend), &bytes, anonymous, |outcome| assert_refused(outcome, &[400], &shown));
+        try_everywhere((&gateway, &backend), &bytes, |outcome| assert_refused(outcome, &[400], &shown));
     }
 }
 
@@ -158,7 +158,7 @@ fn the_backend_reads_the_one_spelling_that_was_matched() {
         ("/%252e%252e/admin", "/%252e%252e/admin"),
         ("http://localhost/x", "/x"),
     ] {
-        try_all((&gateway, &backend), &bytes_of(sent.as_bytes()), anonymous, |outcome| {
+        try_everywhere((&gateway, &backend), &bytes_of(sent.as_bytes()), |outcome| {
             assert_eq!(assert_passed(outcome, sent).target, read);
         });
     }
@@ -170,7 +170,7 @@ fn in_front_of_a_server_without_regard_to_case_the_protected_path_has_none_eithe
     let routes = format!("case_insensitive = true\n{OPEN}{ROUTES}"); // the last line of the upstream
     let gateway = TestGateway::in_front_of(&backend).routes(&routes).secured().start();
     for target in ["/ADMIN", "/Admin/x", "/%41dmin", "/aDM%49N"] {
-        try_all((&gateway, &backend), &bytes_of(target.as_bytes()), anonymous, |outcome| {
+        try_everywhere((&gateway, &backend), &bytes_of(target.as_bytes()), |outcome| {
             assert_refused(outcome, &[401], target);
         });
     }

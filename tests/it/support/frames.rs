@@ -42,13 +42,13 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
 }
 
 /// A header block of literals without indexing and without Huffman (RFC 7541 §6.2.2).
-pub(crate) fn block(headers: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn block<N: AsRef<[u8]>, V: AsRef<[u8]>>(headers: &[(N, V)]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (name, value) in headers {
         bytes.push(0);
-        for text in [name, value] {
+        for text in [name.as_ref(), value.as_ref()] {
             length(text.len(), &mut bytes);
-            bytes.extend(text.as_bytes());
+            bytes.extend(text);
         }
     }
     bytes
@@ -96,6 +96,13 @@ impl Frames {
     pub(crate) fn connect(address: SocketAddr) -> Self {
         let mut frames = Self::silent(address);
         frames.send(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat());
+        frames
+    }
+
+    /// The same, with an end that remembers no header (RFC 7541 §4.2): so every status can be read.
+    pub(crate) fn forgetful(address: SocketAddr) -> Self {
+        let mut frames = Self::silent(address);
+        frames.send(&[PREFACE, &frame(SETTINGS, 0, 0, &[0, 1, 0, 0, 0, 0])].concat());
         frames
     }
 
@@ -153,20 +160,39 @@ impl Frames {
         }
     }
 
+    /// The whole reply on `stream`, its status and its body; as [`Frames::answer`] where there is none.
+    pub(crate) fn reply(&mut self, stream: u32) -> Option<Result<(u16, Vec<u8>), u32>> {
+        let mut reply = (0, Vec::new());
+        loop {
+            let frame = self.next()?;
+            match frame.kind {
+                RST_STREAM if frame.stream == stream => return Some(Err(reset(&frame))),
+                HEADERS if frame.stream == stream => reply.0 = status(&frame.payload),
+                DATA if frame.stream == stream => reply.1.extend(frame.payload),
+                _ => continue,
+            }
+            if frame.flags & END_STREAM != 0 {
+                return Some(Ok(reply));
+            }
+        }
+    }
+
     /// The status of the reply on `stream`, or the code of its reset; `None` once the other end has closed.
     pub(crate) fn answer(&mut self, stream: u32) -> Option<Result<u16, u32>> {
         loop {
             let frame = self.next()?;
             match frame.kind {
                 HEADERS if frame.stream == stream => return Some(Ok(status(&frame.payload))),
-                RST_STREAM if frame.stream == stream => {
-                    let code: [u8; 4] = frame.payload[..4].try_into().expect("four bytes");
-                    return Some(Err(u32::from_be_bytes(code)));
-                }
+                RST_STREAM if frame.stream == stream => return Some(Err(reset(&frame))),
                 _ => {}
             }
         }
     }
+}
+
+/// Why a stream was reset.
+fn reset(frame: &Frame) -> u32 {
+    u32::from_be_bytes(frame.payload[..4].try_into().expect("four bytes"))
 }
 
 /// The status at the beginning of a header block: an entry of the static table, or a literal (RFC 7541 §6).

@@ -18,6 +18,7 @@ pub(crate) mod relay;
 pub(crate) mod request;
 pub(crate) mod sockets;
 pub(crate) mod store;
+pub(crate) mod translated;
 pub(crate) mod trial;
 pub(crate) mod wire;
 

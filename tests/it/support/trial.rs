@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::backend::{Backend, Recorded, Reply};
 use super::client::{RawClient, RawResponse};
+use super::frames::Frames;
 use super::gateway::TestGateway;
 use super::request::{Request, request};
+use super::translated::Translated;
 use super::wire::Fault;
 
 /// The pieces in which a request is sent; the last is repeated. None: all at once.
@@ -69,6 +71,45 @@ pub(crate) fn try_all(
     }
 }
 
+/// As [`try_all`], and the same said over HTTP/2.
+pub(crate) fn try_everywhere(ends: (&TestGateway, &Backend), bytes: &[u8], judge: impl Fn(&Outcome)) {
+    try_all(ends, bytes, anonymous, &judge);
+    try_over_http2(ends, bytes, judge);
+}
+
+/// Says what `bytes` say over HTTP/2, through every door: whole, byte by byte, and with its headers in three pieces. Of
+/// the answers there is no header.
+pub(crate) fn try_over_http2((gateway, backend): (&TestGateway, &Backend), bytes: &[u8], judge: impl Fn(&Outcome)) {
+    let asked = Translated::from(bytes);
+    let shown = String::from_utf8_lossy(bytes).into_owned();
+    let doors = gateway.doors("h2");
+    for (door, pieces, size) in
+        doors.iter().flat_map(|door| [(door, 1, usize::MAX), (door, 1, 1), (door, 3, usize::MAX)])
+    {
+        let before = backend.requests().len();
+        let mut client = Frames::connect(door.address);
+        for part in asked.frames(1, pieces).chunks(size) {
+            client.send(part);
+        }
+        let answer = client.reply(1);
+        let arrived = backend.requests().split_off(before);
+        if answer.is_some() {
+            assert_stream_gets_its_own(&mut client, 3, &format!("on the same connection after {shown:?}"));
+        }
+        let mut fresh = Frames::connect(door.address);
+        assert_stream_gets_its_own(&mut fresh, 1, &format!("on a fresh connection after {shown:?}"));
+        assert_eq!(backend.faults(), [""; 0], "{shown:?}");
+        let extra: Vec<_> = backend.requests().split_off(before + arrived.len());
+        assert!(extra.iter().all(|request| request.target.starts_with("/good/")), "{shown:?} left {extra:?}");
+        let answer = match answer {
+            Some(Ok((status, body))) => Ok(RawResponse { status, headers: Vec::new(), body, closed: false }),
+            Some(Err(code)) => Err(format!("reset with {code}")),
+            None => Err("closed".to_owned()),
+        };
+        judge(&Outcome { answer, arrived });
+    }
+}
+
 /// Refused with one of these statuses, or the connection closed, and the backend got nothing.
 #[track_caller]
 pub(crate) fn assert_refused(outcome: &Outcome, statuses: &[u16], shown: &str) {
@@ -92,6 +133,12 @@ fn assert_gets_its_own(client: &mut RawClient, good: &impl Fn(&str) -> Request, 
     client.send(&good(&target).bytes());
     let answer = client.try_read_response().map(|answer| (answer.status, answer.text()));
     assert_eq!(answer, Ok((200, target)), "{place}");
+}
+
+fn assert_stream_gets_its_own(client: &mut Frames, stream: u32, place: &str) {
+    let target = format!("/good/{}", GOOD.fetch_add(1, Ordering::Relaxed));
+    client.send(&Translated::from(&anonymous(&target).bytes()).frames(stream, 1));
+    assert_eq!(client.reply(stream), Some(Ok((200, target.into_bytes()))), "{place}");
 }
 
 /// A good request that needs no token.

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use listenfd::ListenFd;
-use socket2::{Domain, Protocol, Socket as RawSocket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, UnixListener};
 use tracing::warn;
 
@@ -35,10 +35,12 @@ pub fn bind(address: SocketAddr) -> io::Result<StdListener> {
 
 /// `count` sockets bound to `address`, all listening, between which the system spreads connections.
 ///
-/// Two processes could share a port so without noticing: first one bind without sharing must succeed. That bind also
-/// chooses the port where `address` leaves it open.
+/// Two processes could share a port so without noticing: the first of them is bound without sharing, and shares from then on
+/// with those of this process. It also chooses the port where `address` leaves it open.
 pub fn bind_shared(address: SocketAddr, count: usize) -> io::Result<Vec<StdListener>> {
-    let address = bind(address)?.local_addr()?;
+    let first = bind(address)?;
+    let address = first.local_addr()?;
+    SockRef::from(&first).set_reuse_port(true)?;
     let bind_one = |_| {
         let socket = socket(address)?;
         socket.set_reuse_port(true)?;
@@ -46,7 +48,7 @@ pub fn bind_shared(address: SocketAddr, count: usize) -> io::Result<Vec<StdListe
         socket.listen(BACKLOG)?;
         Ok(socket.into())
     };
-    (0..count).map(bind_one).collect()
+    std::iter::once(Ok(first)).chain((1..count).map(bind_one)).collect()
 }
 
 fn socket(address: SocketAddr) -> io::Result<RawSocket> {
@@ -229,6 +231,36 @@ mod tests {
         assert!(shared.iter().all(|listener| listener.local_addr().expect("address") == address));
         let error = bind_shared(address, 1).expect_err("taken");
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn connections_are_spread_over_all_workers() {
+        let shared = bind_shared(ANY.parse().expect("address"), 3).expect("bind");
+        let address = shared[0].local_addr().expect("address");
+        let clients: Vec<_> = (0..100).map(|_| std::net::TcpStream::connect(address).expect("connected")).collect();
+        let taken = |listener: &StdListener| std::iter::from_fn(|| listener.accept().ok()).count();
+        let counts: Vec<_> = shared.iter().map(taken).collect();
+        assert_eq!(counts.iter().sum::<usize>(), clients.len());
+        assert!(counts.iter().all(|count| *count > 0), "{counts:?}");
+    }
+
+    #[test]
+    fn of_several_processes_that_begin_at_once_one_has_the_address() {
+        for _ in 0..1_000 {
+            let address = bind(ANY.parse().expect("address")).expect("bind").local_addr().expect("address");
+            let (begin, end) = (std::sync::Barrier::new(8), std::sync::Barrier::new(8));
+            let race = || {
+                begin.wait();
+                let bound = bind_shared(address, 2);
+                end.wait();
+                usize::from(bound.is_ok())
+            };
+            let winners = std::thread::scope(|scope| {
+                let all = [(); 8].map(|()| scope.spawn(race));
+                all.map(|racer| racer.join().expect("no panic")).iter().sum::<usize>()
+            });
+            assert!(winners <= 1, "{winners} have {address}");
+        }
     }
 
     #[test]

@@ -25,17 +25,14 @@ impl Translated {
         let (method, rest) = split(line, b" ").expect("a method");
         let target = rest.strip_suffix(b" HTTP/1.1").expect("a version");
         let mut lines: Vec<Line> = each(lines).map(read).collect();
-        let (authority, path) = match target.strip_prefix(b"http://") {
-            Some(rest) => {
-                let slash = rest.iter().position(|byte| b"/?".contains(byte)).unwrap_or(rest.len());
-                (Some(rest[..slash].to_vec()), &rest[slash..])
-            }
-            None => {
-                let hosts = lines.iter().filter(|(name, _)| name == b"host").map(|(_, host)| host.clone());
-                let hosts: Vec<_> = hosts.collect();
-                lines.retain(|(name, _)| name != b"host" || hosts.len() > 1);
-                (hosts.into_iter().next(), target)
-            }
+        let (authority, path) = if let Some(rest) = target.strip_prefix(b"http://") {
+            let slash = rest.iter().position(|byte| b"/?".contains(byte)).unwrap_or(rest.len());
+            (Some(rest[..slash].to_vec()), &rest[slash..])
+        } else {
+            let hosts: Vec<_> =
+                lines.iter().filter(|(name, _)| name == b"host").map(|(_, host)| host.clone()).collect();
+            lines.retain(|(name, _)| name != b"host" || hosts.len() > 1);
+            (hosts.into_iter().next(), target)
         };
         let mut headers: Vec<Line> = [(":method", method), (":scheme", b"http"), (":path", path)]
             .map(|(name, value)| (name.into(), value.into()))

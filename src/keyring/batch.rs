@@ -115,6 +115,8 @@ impl From<StoreError> for Refused {
 /// A change with its write.
 struct Ready {
     change: Change,
+    /// The tokens that the key has then.
+    tokens: Vec<Given>,
     write: Write,
 }
 
@@ -130,8 +132,9 @@ impl Keyring {
                 }
                 prepared => prepared?,
             };
-            let (changes, writes): (Vec<_>, Vec<_>) = ready.into_iter().map(|r| (r.change, r.write)).unzip();
-            let plan = Plan { mark: mark(&changes), changes, unchanged, revision: None };
+            let mark = mark(&ready);
+            let (changes, writes): (_, Vec<_>) = ready.into_iter().map(|ready| (ready.change, ready.write)).unzip();
+            let plan = Plan { changes, unchanged, mark, revision: None };
             match &batch.run {
                 Run::Dry => return Ok(plan),
                 Run::Real(Some(mark)) if *mark != plan.mark => return Err(Refused::PlanChanged),
@@ -214,7 +217,9 @@ impl Keyring {
         caller.grant(Realm::Gateway, &key)?;
         let (name, actions, after) = (key.name.clone(), vec![Action::Created], KeyFacts::of(&key));
         let change = Change { name, id: Some(key.id), actions, before: None, after };
-        Ok(Ready { change, write: Write { realm: Realm::Gateway, what: What::Create(key), events: vec![event] } })
+        let tokens = material(&key.tokens);
+        let write = Write { realm: Realm::Gateway, what: What::Create(key), events: vec![event] };
+        Ok(Ready { change, tokens, write })
     }
 
     async fn prepare_change(
@@ -249,8 +254,9 @@ impl Keyring {
             after: KeyFacts::of(&outcome.key),
         };
         let events = outcome.steps.iter().map(|step| event_of(step, caller, now)).collect::<Result<_, _>>()?;
+        let tokens = material(&outcome.key.tokens);
         let what = What::Replace(outcome.key, stored.revision);
-        Ok(Some(Ready { change, write: Write { realm: Realm::Gateway, what, events } }))
+        Ok(Some(Ready { change, tokens, write: Write { realm: Realm::Gateway, what, events } }))
     }
 
     /// A token of which the digest is known, and perhaps more.
@@ -271,12 +277,18 @@ fn has(tokens: &Tokens, given: &Given) -> bool {
     tokens.each().any(|token| token.digest == given.digest)
 }
 
-/// A digest of which keys change, from what, and how.
-fn mark(changes: &[Change]) -> String {
+/// A digest of which keys change, from what, how, and into what. What every run draws or dates anew is left out.
+fn mark(ready: &[Ready]) -> String {
     let mut hasher = Sha256::new();
-    for Change { name, actions, before, after, .. } in changes {
+    for Ready { change: Change { name, actions, before, after, .. }, tokens, .. } in ready {
         let version = before.as_ref().map_or(0, |before| before.version);
-        hasher.update(format!("{name}\n{version} {actions:?}\n{:?} {:?}\n", after.roles, after.status));
+        let attributes = KeyFacts { tokens: Vec::new(), renewal: None, ..after.clone() };
+        hasher.update(format!("{name}\n{version} {actions:?}\n{attributes:?}\n{tokens:?}\n"));
     }
     hex::encode(&hasher.finalize()[..16])
+}
+
+/// What is known elsewhere too of a key's tokens.
+fn material(tokens: &Tokens) -> Vec<Given> {
+    tokens.each().map(|&Token { digest, hint, weak, .. }| Given { digest, hint, weak }).collect()
 }

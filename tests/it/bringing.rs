@@ -110,6 +110,47 @@ fn apply_makes_keys_agree_with_what_is_written_and_a_second_time_does_nothing() 
     assert_eq!(events(&gateway.admin("GET", "/v1/audit?limit=500", None).json), events(&before));
 }
 
+// Once, it left out all but the roles and the status, and a plan could be done that nobody had looked at.
+#[test]
+fn the_mark_of_a_plan_is_another_wherever_the_plan_is() {
+    let backend = Backend::answering("hello");
+    let gateway = TestGateway::in_front_of(&backend).start();
+    gateway.create_key("ci").done();
+    for (name, token) in [("ci", 1), ("new", 2)] {
+        let planned = json!({"name": name, "owner": "ada", "digest": entry(token)["digest"], "hint": "0000"});
+        let run = |wanted: &Value, how: &Value| {
+            sent(
+                &gateway,
+                "/v1/apply",
+                &json!({"keys": [wanted], "dry_run": how["dry_run"] == true, "plan": how["plan"]}),
+            )
+        };
+        let mark = run(&planned, &json!({"dry_run": true})).json["plan"].clone();
+        assert_eq!(run(&planned, &json!({"dry_run": true})).json["plan"], mark, "{name}");
+        for (field, value) in [
+            ("roles", json!(["a"])),
+            ("status", json!("inactive")),
+            ("owner", json!("ben")),
+            ("note", json!("on call")),
+            ("labels", json!({"team": "x"})),
+            ("allowed_addresses", json!(["10.0.0.7"])),
+            ("limits", json!({"concurrent": 1})),
+            ("self_service", json!(true)),
+            ("duration", json!("7d")),
+            ("digest", entry(3)["digest"].clone()),
+            ("hint", json!("9999")),
+            ("weak", json!(true)),
+        ] {
+            let mut other = planned.clone();
+            other[field] = value;
+            let stale = run(&other, &json!({ "plan": mark }));
+            assert_eq!((stale.status, &stale.json["code"]), (412, &json!("version_mismatch")), "{name}: {field}");
+        }
+        gateway.clock.advance(Span::minutes(1));
+        assert_eq!(run(&planned, &json!({ "plan": mark })).status, 200, "{name}");
+    }
+}
+
 /// The text of a backup.
 pub(crate) fn backup(gateway: &TestGateway) -> String {
     let mut client = RawClient::connect(gateway.admin_address());

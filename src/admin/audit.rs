@@ -111,6 +111,6 @@ impl Admin {
             Facts::Token(_) | Facts::Refused(_) => is_of_his(),
         };
         let mut told = event.before.iter().chain(&event.after).peekable();
-        authority.limited_to.is_none() || (if told.peek().is_some() { told.all(tells_of_his) } else { is_of_his() })
+        authority.is_over_all() || (if told.peek().is_some() { told.all(tells_of_his) } else { is_of_his() })
     }
 }

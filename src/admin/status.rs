@@ -86,7 +86,7 @@ struct Seen {
 
 impl Seen {
     fn of(admin: &Admin, realm: Realm, authority: &Authority) -> Self {
-        if authority.limited_to.is_none() {
+        if authority.is_over_all() {
             return Self { all: admin.catalog.len(realm), renewing: admin.keyring.renewals().open(realm).0 };
         }
         let mut seen = Self { all: 0, renewing: 0 };

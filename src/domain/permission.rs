@@ -116,6 +116,11 @@ impl Authority {
         wanted.iter().any(|permission| self.permissions.contains(permission))
     }
 
+    /// Whether it is over every key: what tells of all of them is for nobody else.
+    pub fn is_over_all(&self) -> bool {
+        self.limited_to.is_none()
+    }
+
     /// Whether he may know of `key`.
     pub fn sees(&self, realm: Realm, key: &ApiKey) -> bool {
         self.is_within(realm, &key.roles, key.limited_to_role.as_ref())

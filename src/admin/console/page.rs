@@ -110,6 +110,11 @@ impl Page {
         wanted.is_some_and(|wanted| self.who.as_ref().is_some_and(|who| who.may(&[wanted])))
     }
 
+    /// Whether he may see how many requests were made, which are those of every key.
+    pub(super) fn may_see_traffic(&self) -> bool {
+        self.may(Permission::MetricsRead.as_str()) && self.who.as_ref().is_some_and(|who| who.authority.is_over_all())
+    }
+
     /// Whether the page lies in this part of the console.
     pub(super) fn is_in(&self, part: &str) -> bool {
         let path = self.here.split('?').next().unwrap_or_default();

@@ -166,3 +166,20 @@ fn whoever_may_less_finds_no_buttons_and_forced_posts_are_refused() {
     assert_eq!(page(&gateway, "/console/admins", &cookie).status, 403);
     assert_eq!(post(&cookie, &format!("/console/admins/{other}/renew"), ""), 403);
 }
+
+#[test]
+fn the_overview_shows_the_requests_of_every_key_to_nobody_who_is_limited_to_a_role() {
+    let gateway = gateway();
+    let permissions = json!(["keys:read", "metrics:read"]);
+    let free = appoint(&gateway, &json!({"name": "ben", "permissions": permissions}));
+    let limited = appoint(&gateway, &json!({"name": "ana", "permissions": permissions, "limited_to_role": "a"}));
+    let has_charts = |token: &str| {
+        let overview = page(&gateway, "/console/", &session_of(&gateway, token));
+        assert_eq!(overview.status, 200, "{}", overview.text());
+        overview.text().contains("class=\"card chart\"")
+    };
+    for (token, sees_them) in [(&free, true), (&limited, false)] {
+        assert_eq!(status(&gateway, token, "/metrics") == 200, sees_them);
+        assert_eq!(has_charts(token), sees_them);
+    }
+}

@@ -56,10 +56,11 @@ pub async fn follow(keyring: Keyring, mut follower: Follower, mut feed: Box<dyn 
 impl Follower {
     fn put(&mut self, keyring: &Keyring, realm: Realm, key: &ApiKey) {
         let before = keyring.0.parts.catalog.put(realm, key);
+        key.tokens.each().for_each(|token| keyring.0.parts.usage.lives(token.id));
         self.writer(realm).replace(before.as_ref(), key);
         keyring.0.renewals.put(realm, key);
         if let Some(before) = &before {
-            forget_callers(keyring, before, Some(key));
+            forget_uses(keyring, before, Some(key));
         }
         if let Tokens::Renewing { old, renewal, .. } = &key.tokens
             && renewal.plan.when_quiet().is_some()
@@ -71,7 +72,7 @@ impl Follower {
     fn remove(&mut self, keyring: &Keyring, realm: Realm, id: KeyId) {
         if let Some(before) = keyring.0.parts.catalog.remove(realm, id) {
             self.writer(realm).remove(&before);
-            forget_callers(keyring, &before, None);
+            forget_uses(keyring, &before, None);
         }
         keyring.0.renewals.remove(realm, id);
     }
@@ -95,14 +96,16 @@ impl Follower {
     }
 }
 
-/// Who used which token is kept while it is one of two.
-fn forget_callers(keyring: &Keyring, before: &ApiKey, after: Option<&ApiKey>) {
+/// When a token was used is kept while it lives, and by whom while it is one of two.
+fn forget_uses(keyring: &Keyring, before: &ApiKey, after: Option<&ApiKey>) {
+    let usage = &keyring.0.parts.usage;
     let is_renewing = |key: &ApiKey| matches!(key.tokens, Tokens::Renewing { .. });
-    let goes_on =
-        |token| after.is_some_and(|after| is_renewing(after) && after.tokens.each().any(|kept| kept.id == token));
-    if is_renewing(before) {
-        let over = before.tokens.each().map(|token| token.id).filter(|token| !goes_on(*token));
-        over.for_each(|token| keyring.0.parts.usage.renewal_over(token));
+    for token in before.tokens.each().map(|token| token.id) {
+        match after.filter(|after| after.tokens.each().any(|kept| kept.id == token)) {
+            None => usage.ended(token),
+            Some(after) if is_renewing(before) && !is_renewing(after) => usage.renewal_over(token),
+            Some(_) => {}
+        }
     }
 }
 

@@ -35,6 +35,13 @@ pub(super) struct Kept {
     pub(super) quiet: Option<Quiet>,
 }
 
+/// What the file does not know yet.
+pub(super) struct News {
+    pub(super) rows: Vec<Row>,
+    /// Tokens of which nothing is to be kept; no row is of one of them.
+    pub(super) ended: Vec<[u8; 16]>,
+}
+
 /// What is to be kept of one token.
 pub(super) struct Row {
     pub(super) token: [u8; 16],
@@ -134,15 +141,19 @@ impl UsageFile {
         tell(&slice);
     }
 
-    /// Writes `rows` and the observed time. `false` if it could not.
-    pub(super) fn write(&self, rows: &[Row], observed: Span) -> bool {
+    /// Writes `news` and the observed time. `false` if it could not.
+    pub(super) fn write(&self, news: &News, observed: Span) -> bool {
         let Some(database) = self.database().or_else(|| self.open_again()) else { return false };
         let written = (|| -> Result<(), redb::Error> {
             let transaction = database.begin_write()?;
             {
                 let mut tokens = transaction.open_table(TOKENS)?;
                 let mut callers = transaction.open_table(CALLERS)?;
-                for row in rows {
+                for token in news.ended.iter().copied().map(u128::from_be_bytes) {
+                    tokens.remove(token)?;
+                    callers.remove(token)?;
+                }
+                for row in &news.rows {
                     let token = u128::from_be_bytes(row.token);
                     let known = match row.seen {
                         Some(seen) => Some(seen),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use super::callers::{self, CallerUse, Callers};
-use super::file::{Rare, Row};
+use super::file::{News, Rare, Row};
 use super::seen::Seen;
 use super::tally::{Noted, NotedCaller};
 use crate::clock::Clock;
@@ -29,6 +29,9 @@ pub(super) struct Known {
     watched: HashMap<TokenId, Watched, RandomState>,
     /// What the file does not know yet.
     changed: HashSet<[u8; 16], RandomState>,
+    /// Tokens that have ended since the last flush, and before it. Of the latter every worker has told by now.
+    ended: HashSet<[u8; 16], RandomState>,
+    ended_before: HashSet<[u8; 16], RandomState>,
     routes: HashSet<Arc<str>, RandomState>,
     callers: usize,
     loading: Loading,
@@ -70,12 +73,14 @@ impl Quiet {
 
 impl Known {
     pub(super) fn new(clock: &Clock, observed: Span, callers: Vec<(TokenId, Callers)>) -> Self {
-        let (tokens, changed, routes) = Default::default();
+        let (tokens, changed, routes, ended, ended_before) = Default::default();
         let watched = |(token, callers)| (token, Watched { quiet: None, callers });
         let mut known = Self {
             tokens,
             watched: callers.into_iter().map(watched).collect(),
             changed,
+            ended,
+            ended_before,
             routes,
             callers: 0,
             loading: Loading::Due,
@@ -122,6 +127,18 @@ impl Known {
             self.callers -= watched.callers.len();
             self.changed.insert(bytes(token));
         }
+    }
+
+    /// `token` has ended: nothing will be known of it after the next flush but one.
+    pub(super) fn end(&mut self, token: TokenId) {
+        self.unwatch(token);
+        self.ended.insert(bytes(token));
+    }
+
+    /// `token` has not ended.
+    pub(super) fn live(&mut self, token: TokenId) {
+        self.ended.remove(&bytes(token));
+        self.ended_before.remove(&bytes(token));
     }
 
     /// Takes in what a worker has noted.
@@ -189,7 +206,17 @@ impl Known {
     }
 
     /// What the file does not know yet.
-    pub(super) fn take_changed(&mut self) -> Vec<Row> {
+    pub(super) fn take_news(&mut self) -> News {
+        let ended = std::mem::replace(&mut self.ended_before, std::mem::take(&mut self.ended));
+        for token in &ended {
+            self.unwatch(TokenId::from_bits(u128::from_be_bytes(*token)));
+            self.tokens.remove(token);
+            self.changed.remove(token);
+        }
+        News { rows: self.take_changed(), ended: ended.into_iter().collect() }
+    }
+
+    fn take_changed(&mut self) -> Vec<Row> {
         let changed = std::mem::take(&mut self.changed);
         let rare = |watched: &Watched| {
             let callers = Some(&watched.callers).filter(|callers| !callers.is_empty());
@@ -202,9 +229,10 @@ impl Known {
         changed.into_iter().map(row).collect()
     }
 
-    /// The file could not be told of these.
-    pub(super) fn still_changed(&mut self, tokens: impl Iterator<Item = [u8; 16]>) {
-        self.changed.extend(tokens);
+    /// The file could not be told.
+    pub(super) fn still_news(&mut self, News { rows, ended }: News) {
+        self.changed.extend(rows.iter().map(|row| row.token));
+        self.ended_before.extend(ended);
     }
 
     /// Lets go of what has long been quiet and is in the file.

@@ -141,6 +141,16 @@ impl Usage {
         self.known().unwatch(token);
     }
 
+    /// Nothing is to be known of `token` any more, which has ended.
+    pub fn ended(&self, token: TokenId) {
+        self.known().end(token);
+    }
+
+    /// `token` is in force, even if it had ended: it may have come back from a backup.
+    pub fn lives(&self, token: TokenId) {
+        self.known().live(token);
+    }
+
     /// How long, and since when, the old token `token` of a renewal opened at `opened_at` has not been used, counting
     /// only observed time. Quiet before the renewal does not count: the first call begins to watch.
     pub fn quiet(&self, token: TokenId, opened_at: Timestamp) -> (Span, Timestamp) {
@@ -163,23 +173,24 @@ impl Usage {
             self.0.file.used_since(now.minus(known::IN_MEMORY), |rows| self.known().absorb(rows));
             self.known().is_loaded();
         }
-        let (rows, observed) = {
+        let (news, observed) = {
             let mut known = self.known();
             known.observe(&self.0.clock);
-            (known.take_changed(), known.observed())
+            (known.take_news(), known.observed())
         };
-        let written = self.0.file.write(&rows, observed);
+        let written = self.0.file.write(&news, observed);
         let mut known = self.known();
         if written {
             known.sweep(now);
         } else {
-            known.still_changed(rows.iter().map(|row| row.token));
+            known.still_news(news);
         }
     }
 
-    /// The last flush: from now on nothing is observed, and the file says that nothing was missed.
+    /// The last flushes: from now on nothing is observed, and the file says that nothing was missed.
     pub fn close(&self) {
         self.flush();
+        self.flush(); // without what ended just before
         self.0.file.close();
     }
 

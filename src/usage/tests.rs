@@ -222,6 +222,29 @@ fn callers_are_noted_during_a_renewal_alone_and_forgotten_with_it() {
 }
 
 #[test]
+fn of_a_token_that_has_ended_nothing_is_kept_though_a_worker_tells_late_unless_it_comes_back() {
+    let dir = tempfile::tempdir().expect("dir");
+    let path = dir.path().join("usage.redb");
+    let clock = Clock::manual(START);
+    let (usage, _first_uses) = Usage::open(path.clone(), clock.clone());
+    (1..=3).for_each(|bits| used(&usage, token(bits), START));
+    usage.flush();
+    (1..=2).for_each(|bits| usage.ended(token(bits)));
+    usage.flush();
+    used(&usage, token(1), START); // noted before it ended
+    usage.lives(token(2));
+    usage.flush();
+    let known = |usage: &Usage| [1, 2, 3].map(|bits| usage.last_used(token(bits)).is_some());
+    assert_eq!(known(&usage), [false, true, true]);
+    usage.ended(token(3));
+    usage.close();
+    drop(usage);
+    let (usage, _first_uses) = Usage::open(path, clock);
+    assert_eq!(known(&usage), [false, true, false]);
+    assert!(told(&usage, token(1)).is_empty());
+}
+
+#[test]
 fn a_caller_is_erased_seven_days_after_its_last_use_from_the_file_too() {
     let dir = tempfile::tempdir().expect("dir");
     let path = dir.path().join("usage.redb");

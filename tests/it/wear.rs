@@ -1,7 +1,9 @@
-//! A key that is renewed again and again: neither its record nor the store's file nor memory grows without an end.
+//! A key that is renewed again and again: neither its record nor a file beside it nor memory grows without an end.
 
 use std::fs;
+use std::path::Path;
 
+use redb::{ReadableDatabase, ReadableTableMetadata, TableHandle};
 use relevo::domain::Span;
 
 use crate::support::backend::Backend;
@@ -13,6 +15,14 @@ use crate::support::request::request;
 
 /// How often the gateway starts anew, some days later, when what is older than a day goes from its audit log.
 const ROUNDS: u64 = 10;
+
+/// Of how many tokens the file of uses knows something.
+fn known_uses(folder: &Path) -> u64 {
+    let file = redb::Database::open(folder.join("usage.redb")).expect("a file");
+    let read = file.begin_read().expect("readable");
+    let table = read.list_tables().expect("tables").find(|table| table.name() == "uses").expect("uses");
+    read.open_untyped_table(table).expect("a table").len().expect("a length")
+}
 
 #[test]
 fn renewals_in_a_row_leave_the_stores_file_as_large_as_the_log_that_is_kept() {
@@ -34,12 +44,15 @@ fn renewals_in_a_row_leave_the_stores_file_as_large_as_the_log_that_is_kept() {
         let mut holder = gateway.create_key(&format!("ci {round}")).done();
         for _ in 0..in_short_or_soak(40, 1_000) {
             holder = gateway.renew(&holder).done();
+            assert_eq!(gateway.status_with(&holder), 200);
             assert_eq!(gateway.delete_old(&holder).status, 200);
         }
         assert_eq!(gateway.status_with(&holder), 200);
         sizes.push(fs::metadata(folder.path().join("relevo.redb")).expect("a file").len());
         gateway.clock.advance(Span::days(2));
         clock = Some(gateway.clock.clone());
+        drop(gateway);
+        assert_eq!(known_uses(folder.path()), round + 2, "every key's living token, and the administrator's");
     }
     eprintln!("the file has {sizes:?} bytes");
     let [earlier, later] = [&sizes[..5], &sizes[5..]].map(|sizes| sizes.iter().max().expect("some"));

@@ -172,20 +172,39 @@ impl Settler {
         Ok(())
     }
 
-    /// Makes first uses durable. One that cannot be written is told again by the next request with its token.
+    /// Makes first uses durable. What the store does not take now is told again by the next request with the token.
     async fn write_first_uses(&self, mut pending: Vec<FirstUse>) {
         while !pending.is_empty() {
             let mut keys = HashSet::new(); // one write holds a key once
             let (batch, rest): (Vec<_>, Vec<_>) =
                 pending.into_iter().partition(|first| keys.insert((first.realm, first.key)));
-            if let Err(error) = self.write_batch(&batch).await {
-                warn!(%error, count = batch.len(), "first uses could not be written; the next use tells them again");
-                tokio::time::sleep(PAUSE).await; // or every request with one of these tokens would have it tried again
-                for first in batch {
-                    self.take_back(first);
+            self.write_all_but_damaged(batch).await;
+            pending = rest;
+        }
+    }
+
+    /// Writes `batch`. Where something is damaged, by halves, until that is by itself.
+    async fn write_all_but_damaged(&self, batch: Vec<FirstUse>) {
+        let mut batches = vec![batch];
+        while let Some(mut batch) = batches.pop() {
+            match (self.write_batch(&batch).await, &batch[..]) {
+                (Ok(()), _) => {}
+                // Not taken back: it is told again when the key is put in force anew, and not by every request.
+                (Err(StoreError::Corrupt(error)), [first]) => {
+                    warn!(key = %first.key, error, "the first use of a token cannot be written: its key's record is damaged");
+                }
+                (Err(StoreError::Corrupt(_)), _) => {
+                    let half = batch.split_off(batch.len() / 2);
+                    batches.extend([half, batch]);
+                }
+                (Err(error), _) => {
+                    warn!(%error, count = batch.len(), "first uses could not be written; the next use tells them again");
+                    tokio::time::sleep(PAUSE).await; // or every request with one of these tokens would have it tried again
+                    for first in batch {
+                        self.take_back(first);
+                    }
                 }
             }
-            pending = rest;
         }
     }
 

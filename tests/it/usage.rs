@@ -2,12 +2,17 @@
 //!
 //! Promises: time passes only when a test says so, and what the workers have noted is waited for.
 
-use relevo::domain::Span;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use relevo::domain::{KeyId, Span};
+use relevo::store::{KeyRef, StoreError, What, Write};
 use serde_json::{Value, json};
 
-use crate::support::backend::Backend;
+use crate::support::backend::{Backend, Gate};
 use crate::support::gateway::{AdminReply, Holder, TestGateway, wait_until};
 use crate::support::request::request;
+use crate::support::store::{Conduct, Misbehaving};
 
 /// The key as the admin port shows it.
 fn shown(gateway: &TestGateway, holder: &Holder) -> Value {
@@ -180,4 +185,63 @@ fn counts_and_callers_are_shown_and_survive_a_restart() {
     assert_eq!(gateway.delete_old(&old).status, 200);
     let key = shown(&gateway, &old);
     assert_eq!((&key["tokens"][0]["usage"]["requests_24h"], &key["renewal"]), (&json!(1), &Value::Null));
+}
+
+/// A store with one damaged record, that takes its time for the first use of the key `slow`.
+#[derive(Default)]
+struct OneDamaged {
+    damaged: OnceLock<KeyId>,
+    asked: AtomicUsize,
+    gate: Gate,
+    is_held: AtomicBool,
+}
+
+impl Conduct for OneDamaged {
+    fn damage(&self, key: &KeyRef) -> Option<StoreError> {
+        let is_it = self.damaged.get().is_some_and(|damaged| *key == KeyRef::Id(*damaged));
+        is_it.then(|| {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            StoreError::Corrupt("the record is not what was written".into())
+        })
+    }
+
+    fn before_commit(&self, writes: &[Write]) {
+        let is_slow = |write: &Write| matches!(&write.what, What::Replace(key, _) if key.name.as_str() == "slow");
+        if writes.iter().any(is_slow) && !self.is_held.swap(true, Ordering::SeqCst) {
+            self.gate.wait();
+        }
+    }
+}
+
+#[test]
+fn a_damaged_record_keeps_no_other_first_use_from_being_written_and_is_not_tried_again_and_again() {
+    let backend = Backend::answering("hello");
+    let store = Arc::new(OneDamaged::default());
+    let conduct = Arc::clone(&store);
+    let gateway = TestGateway::in_front_of(&backend).store(move |inner| Misbehaving::store(inner, &conduct)).start();
+    let slow = gateway.create_key("slow").done();
+    let keys = ["a", "b", "damaged", "c", "d"].map(|name| gateway.create_key(name).done());
+    let damaged = &keys[2];
+    store.damaged.set(damaged.id.parse().expect("an id")).expect("nothing is damaged yet");
+    assert_eq!(gateway.status_with(&slow), 200);
+    wait_until("a first use is being written", || store.is_held.load(Ordering::SeqCst));
+    for key in &keys {
+        assert_eq!(gateway.status_with(key), 200);
+    }
+    store.gate.open();
+    let is_written = |key: &Holder| shown(&gateway, key)["tokens"][0]["usage"]["first_used_at"].is_string();
+    for key in keys.iter().filter(|key| key.id != damaged.id) {
+        wait_until("the first use is written", || is_written(key));
+    }
+    let canary = gateway.create_key("canary").done();
+    assert_eq!(gateway.status_with(&canary), 200);
+    wait_until("all is written", || is_written(&canary));
+    let asked = store.asked.load(Ordering::SeqCst);
+    for _ in 0..20 {
+        assert_eq!(gateway.status_with(damaged), 200);
+    }
+    let last = gateway.create_key("last").done();
+    assert_eq!(gateway.status_with(&last), 200);
+    wait_until("all is written", || is_written(&last));
+    assert_eq!(store.asked.load(Ordering::SeqCst), asked);
 }

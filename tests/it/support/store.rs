@@ -23,6 +23,11 @@ pub(crate) trait Conduct: Send + Sync + 'static {
         None
     }
 
+    /// Why this key cannot be read.
+    fn damage(&self, _key: &KeyRef) -> Option<StoreError> {
+        None
+    }
+
     /// These are about to be written; until it returns, they are not.
     fn before_commit(&self, _writes: &[Write]) {}
 }
@@ -47,6 +52,7 @@ impl<C: Conduct> Misbehaving<C> {
 #[async_trait]
 impl<C: Conduct> Store for Misbehaving<C> {
     async fn load(&self, realm: Realm, key: KeyRef) -> Result<Option<Key>, StoreError> {
+        self.conduct.damage(&key).map_or(Ok(()), Err)?;
         self.answering()?.load(realm, key).await
     }
 

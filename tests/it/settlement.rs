@@ -233,8 +233,11 @@ fn a_use_of_an_old_token_counts_also_while_others_that_were_quiet_with_it_are_en
     let gateway = TestGateway::in_front_of(&backend).store(move |inner| Misbehaving::store(inner, &conduct)).start();
     let quiet = json!({ "when_quiet": "1m" });
     let first = canary(&gateway, "first", &quiet);
+    // Renewals are ended in the order of their keys' ids, which is that of the instants at which they were made.
+    gateway.clock.advance(Span::seconds(1));
     let used = gateway.create_key("used").done();
     adopt(&gateway, &gateway.renew(&used).with("delete_old", quiet.clone()).done());
+    gateway.clock.advance(Span::seconds(1));
     let last = canary(&gateway, "last", &quiet);
     gateway.clock.advance(Span::minutes(2));
     wait_until("the first is being ended", || slow.is_held.load(Ordering::SeqCst));
@@ -308,7 +311,7 @@ fn an_expired_key_comes_back_by_renewing_with_one_token_and_no_plan() {
     let old = gateway.create_key("ci").done();
     gateway.clock.advance(Span::millis(90 * 86_400_000 - 1));
     assert_eq!(gateway.status_with(&old), 200);
-    gateway.clock.advance(Span::millis(1));
+    gateway.clock.advance(Span::seconds(1));
     assert_eq!(refusal(&gateway, &old), "token_expired");
     let new = gateway.renew(&old).deleting_old_after(Span::days(7)).done();
     let key = shown(&gateway, &old);

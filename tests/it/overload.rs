@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use relevo::clock::Clock;
 
+use crate::fire::PATIENT;
 use crate::support::backend::{Backend, Reply};
 use crate::support::gateway::TestGateway;
 use crate::support::in_short_or_soak;
@@ -25,6 +26,7 @@ fn five_times_the_load_is_refused_for_what_is_too_much_and_the_admin_port_answer
     });
     let gateway = TestGateway::in_front_of(&backend)
         .upstream(&format!("in_flight = {CAPACITY}\nwaiting = {CAPACITY}"))
+        .settings(PATIENT)
         .clock(Clock::system())
         .start();
     let (key, other) = (gateway.create_key("ci").done(), gateway.create_key("other").done());

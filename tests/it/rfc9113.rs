@@ -2,8 +2,8 @@
 
 use crate::support::backend::{Backend, Gate, Reply};
 use crate::support::frames::{
-    DATA, END_HEADERS, END_STREAM, Frame, Frames, GOAWAY, HEADERS, PING, PRIORITY, RST_STREAM, SETTINGS, WINDOW_UPDATE,
-    block, frame, get,
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, Frames, GOAWAY, HEADERS, PING, PRIORITY, RST_STREAM, SETTINGS,
+    WINDOW_UPDATE, block, frame, get,
 };
 use crate::support::gateway::TestGateway;
 
@@ -90,5 +90,27 @@ fn a_pseudo_header_among_trailers_changes_nothing_and_is_not_passed_on() {
         assert_eq!((&*request.method, &*request.target, &*request.body), ("POST", "/", &b"body"[..]));
         assert!(request.trailers.iter().all(|(name, _)| !name.contains("method") && !name.contains("path")));
     }
+    assert_eq!(backend.faults(), [""; 0]);
+}
+
+#[test]
+fn of_two_pseudo_headers_in_several_frames_the_first_counts_for_everybody_or_the_request_is_refused() {
+    let backend = Backend::answering("hello");
+    let routes = format!("{ROUTES}\n[[routes]]\npath = \"/guarded\"\nupstream = \"backend\"\n");
+    let gateway = TestGateway::in_front_of(&backend).routes(&routes).start();
+    for (first, second) in [("/open", "/guarded"), ("/guarded", "/open")] {
+        let headers = get(first, &[(":path", second), ("x-a", "b")]);
+        for at in [headers.len() - 7, headers.len() - 3] {
+            let mut client = Frames::connect(gateway.addresses()[0]);
+            client.send(&frame(HEADERS, END_STREAM, 1, &headers[..at]));
+            client.send(&frame(CONTINUATION, END_HEADERS, 1, &headers[at..]));
+            let answer = client.answer(1);
+            match first {
+                "/open" => assert!(matches!(answer, None | Some(Ok(200 | 400) | Err(_))), "{answer:?}"),
+                _ => assert!(matches!(answer, None | Some(Ok(400 | 401) | Err(_))), "{answer:?}"),
+            }
+        }
+    }
+    assert!(backend.requests().iter().all(|request| request.target == "/open"), "{:?}", backend.requests());
     assert_eq!(backend.faults(), [""; 0]);
 }

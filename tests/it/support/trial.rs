@@ -33,6 +33,8 @@ pub(crate) struct Outcome {
     pub(crate) answer: Result<RawResponse, Fault>,
     /// What reached the backend of it.
     pub(crate) arrived: Vec<Recorded>,
+    /// Whether its headers came in several frames of HTTP/2.
+    pub(crate) in_frames: bool,
 }
 
 /// A backend that answers with the target that it was asked for, so that an answer tells whose it is.
@@ -67,7 +69,7 @@ pub(crate) fn try_all(
         assert_eq!(backend.faults(), [""; 0], "{shown:?}");
         let extra: Vec<_> = backend.requests().split_off(before + arrived.len());
         assert!(extra.iter().all(|request| request.target.starts_with("/good/")), "{shown:?} left {extra:?}");
-        judge(&Outcome { answer, arrived });
+        judge(&Outcome { answer, arrived, in_frames: false });
     }
 }
 
@@ -106,7 +108,7 @@ pub(crate) fn try_over_http2((gateway, backend): (&TestGateway, &Backend), bytes
             Some(Err(code)) => Err(format!("reset with {code}")),
             None => Err("closed".to_owned()),
         };
-        judge(&Outcome { answer, arrived });
+        judge(&Outcome { answer, arrived, in_frames: pieces > 1 });
     }
 }
 

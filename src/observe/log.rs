@@ -1,10 +1,12 @@
 //! The log: to stderr, for people on a terminal, as JSON lines elsewhere.
 //!
-//! Promises: whatever has the shape of a token is masked, in every line, whoever wrote it; a panic is such a line too.
+//! Promises: whatever has the shape of a token is masked, in every line, whoever wrote it; a panic is such a line too. A line
+//! that cannot be written, as on a full disk, is counted and stops nobody.
 //! Deliberately does not: hold access records, which have a file and a queue of their own.
 
 use std::io::{self, IsTerminal, Write};
 use std::panic::{self, PanicHookInfo};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -14,6 +16,14 @@ use crate::domain::token;
 
 /// The variable that says what is logged, such as `debug` or `relevo::gateway=trace,info`.
 pub const FILTER_VARIABLE: &str = "RELEVO_LOG";
+
+/// Lines that could not be written.
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// How many lines of this process's log could not be written.
+pub fn dropped() -> u64 {
+    DROPPED.load(Ordering::Relaxed)
+}
 
 /// Starts the log of this process; a second call changes nothing.
 ///
@@ -65,10 +75,13 @@ impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for Masked<W> {
 }
 
 impl<W: Write> Write for Masked<W> {
-    /// The subscriber hands over one whole line at a time, so no token is cut in two.
+    /// The subscriber hands over one whole line at a time, so no token is cut in two. Of a failure it would write to the same
+    /// stderr, and panic when that fails too: so it hears of none.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
-        self.0.write_all(token::mask(&text).as_bytes())?;
+        if self.0.write_all(token::mask(&text).as_bytes()).is_err() {
+            DROPPED.fetch_add(1, Ordering::Relaxed);
+        }
         Ok(line.len())
     }
 
@@ -131,6 +144,29 @@ mod tests {
         let line: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!((&line["message"], &line["what"]), (&"a thread panicked".into(), &"cannot read rlv_***".into()));
         assert!(line["place"].as_str().is_some_and(|place| place.contains("log.rs")), "{text}");
+    }
+
+    /// A stderr whose disk is full.
+    struct Full;
+
+    impl Write for Full {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_written_is_counted_and_stops_nobody() {
+        let before = dropped();
+        for form in [Form::People, Form::Machines] {
+            let subscriber = subscriber(EnvFilter::new("info"), form, BoxMakeWriter::new(|| Full));
+            tracing::subscriber::with_default(subscriber, || tracing::info!("listening"));
+        }
+        assert!(dropped() >= before + 2);
     }
 
     #[test]

@@ -16,11 +16,12 @@ use http::{Method, StatusCode};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use super::histogram::{Family, Histogram};
+use super::log;
 use list::{
-    ACCESS_LOG_DROPPED, CLOCK_STEPS, CONNECTIONS, Kind, LATE, Metric, OLD_TOKEN_REQUESTS, REFUSALS, RENEWAL_OLDEST,
-    RENEWALS_OPEN, REQUEST_SECONDS, REQUESTS, SIGN_INS_FAILED, STORE_UP, STREAMS_ENDED, TOKENS_EXPIRING, TUNNELS,
-    TUNNELS_ENDED, UPSTREAM_EJECTIONS, UPSTREAM_RETRIES, UPSTREAM_SECONDS, UPSTREAM_UP, WEBHOOK_BEHIND,
-    WEBHOOK_DELIVERIES, WEBHOOK_REMOVED,
+    ACCESS_LOG_DROPPED, CLOCK_STEPS, CONNECTIONS, Kind, LATE, LOG_DROPPED, Metric, OLD_TOKEN_REQUESTS, REFUSALS,
+    RENEWAL_OLDEST, RENEWALS_OPEN, REQUEST_SECONDS, REQUESTS, SIGN_INS_FAILED, STORE_UP, STREAMS_ENDED,
+    TOKENS_EXPIRING, TUNNELS, TUNNELS_ENDED, UPSTREAM_EJECTIONS, UPSTREAM_RETRIES, UPSTREAM_SECONDS, UPSTREAM_UP,
+    WEBHOOK_BEHIND, WEBHOOK_DELIVERIES, WEBHOOK_REMOVED,
 };
 pub use list::{ALL, NO_ROUTE};
 
@@ -146,6 +147,7 @@ impl Metrics {
     /// Everything in Prometheus's text format.
     pub fn render(&self) -> String {
         with_local_recorder(&self.registry.recorder, || self.registry.process.collect());
+        self.registry.counter(&LOG_DROPPED, &[]).absolute(log::dropped());
         let mut text = self.handle.render();
         self.registry.request_seconds.render(&mut text);
         self.registry.upstream_seconds.render(&mut text);

@@ -75,6 +75,8 @@ pub(super) const ACCESS_LOG_DROPPED: Metric = counter(
     &[],
     "Access records lost, because the queue was full or could not be written.",
 );
+pub(super) const LOG_DROPPED: Metric =
+    counter("relevo_log_dropped_total", &[], "Lines of the process's log that could not be written to stderr.");
 pub(super) const CONNECTIONS: Metric = gauge("relevo_connections", &[], "Client connections open now.");
 pub(super) const CLOCK_STEPS: Metric =
     counter("relevo_clock_steps_total", &[], "Steps of the machine's clock by more than 5 s, adopted or not.");
@@ -121,6 +123,7 @@ pub const ALL: &[Metric] = &[
     TOKENS_EXPIRING,
     STORE_UP,
     ACCESS_LOG_DROPPED,
+    LOG_DROPPED,
     CONNECTIONS,
     LATE,
     CLOCK_STEPS,

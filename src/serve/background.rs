@@ -210,14 +210,14 @@ async fn watch(certificates: Vec<Certificates>, shown: Condition) {
     }
 }
 
-/// Sets the gauges that cost little, and asks the store whether it answers.
+/// Sets the gauges that cost little, and asks the store whether it takes changes.
 async fn look(keyring: &Keyring, store: &dyn Store, clock: &Clock, metrics: &Metrics, store_up: &Condition) {
     let (open, oldest) = keyring.renewals().open(Realm::Gateway);
     let age = oldest.map_or(Span::ZERO, |opened_at| clock.now().since(opened_at));
     metrics.renewals_open.set(count(open));
     metrics.renewal_oldest_seconds.set(Duration::from(age).as_secs_f64());
-    match store.count(Realm::Gateway).await {
-        Ok(_) => {
+    match store.takes_changes().await {
+        Ok(()) => {
             store_up.ok();
             metrics.store_up.set(1.0);
         }

@@ -168,6 +168,10 @@ pub trait Store: Send + Sync {
     /// transaction with the event `told`, whose `after` becomes what was removed. Answers whether there were any.
     async fn prune_events(&self, before: Timestamp, told: EventDraft) -> Result<bool, StoreError>;
 
+    /// Whether changes are taken. Told at once while the last one was; after one that could not be written, it is tried, with a
+    /// row that nobody sees.
+    async fn takes_changes(&self) -> Result<(), StoreError>;
+
     /// How many keys live in `realm`: what an index reserves room for.
     async fn count(&self, realm: Realm) -> Result<u64, StoreError>;
 

@@ -36,6 +36,8 @@ pub(super) struct Engine {
     opened: AtomicU64,
     /// The last revision that a commit was answered with: a file opened again must know it.
     acknowledged: AtomicU64,
+    /// Whether the device did not take the last change.
+    refusing: AtomicBool,
     changes: Changes,
 }
 
@@ -65,8 +67,14 @@ impl Engine {
             reopening: AtomicBool::new(false),
             opened: AtomicU64::new(1),
             acknowledged: AtomicU64::new(state.last.0),
+            refusing: AtomicBool::new(false),
             changes: Changes::new(kept),
         })
+    }
+
+    /// Whether the device did not take the last change. One that was not tried, the file being away, says nothing.
+    pub(super) fn is_refusing(&self) -> bool {
+        self.refusing.load(Ordering::SeqCst)
     }
 
     /// Where commits are announced.
@@ -131,6 +139,20 @@ impl Engine {
         database: &Database,
         change: impl FnOnce(&mut Tables<WriteTable<'_>>) -> Result<Keep<T>, Fault>,
     ) -> Result<T, Fault> {
+        let done = self.try_transact(database, change);
+        match &done {
+            Ok(Keep::Yes(_)) => self.refusing.store(false, Ordering::SeqCst),
+            Err(Fault::Device(_)) => self.refusing.store(true, Ordering::SeqCst),
+            Ok(Keep::No(_)) | Err(_) => {}
+        }
+        done.map(|(Keep::Yes(done) | Keep::No(done))| done)
+    }
+
+    fn try_transact<T>(
+        &self,
+        database: &Database,
+        change: impl FnOnce(&mut Tables<WriteTable<'_>>) -> Result<Keep<T>, Fault>,
+    ) -> Result<Keep<T>, Fault> {
         let mut transaction = database.begin_write()?;
         transaction.set_durability(self.durability)?;
         transaction.set_quick_repair(true); // and with it, commits in two phases
@@ -140,11 +162,11 @@ impl Engine {
                 Err(Fault::Device(why)) => {
                     Err(Fault::Device(format!("{why}; whether the commit was written is unknown")))
                 }
-                result => result.map(|()| done),
+                result => result.map(|()| Keep::Yes(done)),
             },
             Keep::No(done) => {
                 transaction.abort()?;
-                Ok(done)
+                Ok(Keep::No(done))
             }
         }
     }

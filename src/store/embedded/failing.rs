@@ -80,6 +80,33 @@ async fn a_full_disk_fails_a_commit_whole_wherever_it_fills_up() {
     assert!(outcomes[0] > 0, "no failure came before the write: {outcomes:?}");
 }
 
+#[tokio::test]
+async fn whether_changes_are_taken_is_told_by_the_last_one_and_else_tried() {
+    let disk = Disk::default();
+    let store = open(&disk);
+    store.commit(vec![create(&key(1, "before"))]).await.expect("committed");
+    let steps = disk.steps();
+    store.takes_changes().await.expect("the last was taken");
+    assert_eq!(disk.steps(), steps, "nothing is tried while all is well");
+
+    disk.fail(Failure::Writing, 0);
+    store.takes_changes().await.expect("nobody has tried yet");
+    store.commit(vec![create(&key(2, "during"))]).await.expect_err("the disk is full");
+    disk.heal();
+    until_open(&store).await;
+    disk.fail(Failure::Writing, 0);
+    let told = store.takes_changes().await;
+    assert!(matches!(told, Err(StoreError::Unavailable(_))), "{told:?}");
+
+    disk.heal();
+    until_open(&store).await;
+    store.takes_changes().await.expect("there is room again");
+    let steps = disk.steps();
+    store.takes_changes().await.expect("as before");
+    assert_eq!(disk.steps(), steps);
+    assert!(whole(&store, 1).await && !whole(&store, 2).await);
+}
+
 /// Whether key `number` is there, with its digest and event; half of it is a failure.
 async fn whole(store: &EmbeddedStore, number: u64) -> bool {
     let living = store.load(Realm::Gateway, KeyRef::Id(id(number))).await.expect("read").is_some();

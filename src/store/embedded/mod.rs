@@ -34,7 +34,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use redb::{Durability, StorageBackend};
 
-use self::engine::Engine;
+use self::engine::{Engine, Keep};
 pub use self::open::OpenError;
 use self::open::Opener;
 use self::table::{Tables, nth};
@@ -120,6 +120,14 @@ impl Store for EmbeddedStore {
         }
         self.engine.commit(move |tables| prune::prune(tables, before, told)).await?;
         Ok(true)
+    }
+
+    async fn takes_changes(&self) -> Result<(), StoreError> {
+        if self.engine.is_refusing() {
+            self.engine.tidy(|tables| tables.put_trial().map(Keep::Yes)).await?;
+            return self.engine.tidy(|tables| tables.remove_trial().map(Keep::Yes)).await;
+        }
+        self.engine.read(|tables| tables.state().map(drop)).await
     }
 
     async fn count(&self, realm: Realm) -> Result<u64, StoreError> {

@@ -31,6 +31,10 @@ const FORMAT_ROW: &[u8] = b"format";
 const STATE_ROW: &[u8] = b"state";
 const CHAIN_ROW: &[u8] = b"chain";
 const SETTINGS_ROW: &[u8] = b"settings";
+const TRIAL_ROW: &[u8] = b"trial";
+
+/// As much as a command writes, and more.
+const TRIAL_LENGTH: usize = 64 * 1024;
 
 /// The place of a realm in every pair of tables.
 pub(super) const fn nth(realm: Realm) -> usize {
@@ -138,6 +142,16 @@ impl<'t> Tables<WriteTable<'t>> {
     /// Writes the settings.
     pub(super) fn put_settings(&mut self, settings: &Settings, revision: Revision) -> Result<(), Fault> {
         self.meta.put(SETTINGS_ROW, row::with_revision(&record::encode_settings(settings), revision))
+    }
+
+    /// Writes a row that says nothing, to see whether it can be written.
+    pub(super) fn put_trial(&mut self) -> Result<(), Fault> {
+        self.meta.put(TRIAL_ROW, vec![0; TRIAL_LENGTH])
+    }
+
+    /// Removes it, where there is one.
+    pub(super) fn remove_trial(&mut self) -> Result<(), Fault> {
+        self.meta.remove(TRIAL_ROW)
     }
 
     /// Writes what an empty store holds.

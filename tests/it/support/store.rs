@@ -89,6 +89,10 @@ impl<C: Conduct> Store for Misbehaving<C> {
         self.answering()?.prune_events(before, told).await
     }
 
+    async fn takes_changes(&self) -> Result<(), StoreError> {
+        self.answering()?.takes_changes().await
+    }
+
     async fn count(&self, realm: Realm) -> Result<u64, StoreError> {
         self.answering()?.count(realm).await
     }

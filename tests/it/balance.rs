@@ -8,11 +8,13 @@ use std::time::Duration;
 use crate::support::backend::{Backend, Gate, Reply};
 use crate::support::gateway::{Holder, Setup, TestGateway, wait_until};
 use crate::support::request::request;
+use crate::support::ways::Way;
 
 fn in_front_of(endpoints: &[SocketAddr], more: &str) -> Setup {
     let endpoints: Vec<_> = endpoints.iter().map(|endpoint| format!("\"http://{endpoint}\"")).collect();
     let endpoints = endpoints.join(", ");
     TestGateway::with_upstreams(&format!("[[upstreams]]\nname = \"backend\"\nendpoints = [{endpoints}]\n{more}\n"))
+        .secured()
 }
 
 /// An address at which nobody listens.
@@ -20,11 +22,17 @@ fn nobody() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("an address")
 }
 
-/// So many clients ask so often each, every time on a connection of its own: the statuses.
+/// So many clients, each on a way of its own while there are, ask so often each, every time on a connection of its own: the
+/// statuses.
 fn ask_at_once(gateway: &TestGateway, holder: &Holder, clients: usize, times: usize) -> Vec<u16> {
+    let asked = request("GET", "/").token(&holder.token);
+    let ask = |way: &Way| {
+        let ask = |_| way.ask(&asked).unwrap_or_else(|fault| panic!("{way:?}: {fault}")).status;
+        (0..times).map(ask).collect::<Vec<_>>()
+    };
+    let ways: Vec<_> = gateway.ways().into_iter().cycle().take(clients).collect();
     std::thread::scope(|scope| {
-        let ask = || (0..times).map(|_| gateway.status_with(holder)).collect::<Vec<_>>();
-        let clients: Vec<_> = (0..clients).map(|_| scope.spawn(ask)).collect();
+        let clients: Vec<_> = ways.iter().map(|way| scope.spawn(|| ask(way))).collect();
         clients.into_iter().flat_map(|client| client.join().expect("a client")).collect()
     })
 }
@@ -231,20 +239,21 @@ fn over_the_bound_some_wait_and_the_rest_are_told_when_to_come_again() {
     }
 }
 
-/// What 8 clients meet who ask 200 times each on connections that they keep: failures, and how long the answers took, sorted.
+/// What 8 clients, two on each way, meet who ask 200 times each on connections that they keep: failures, and how long the answers took, sorted.
 fn meet(gateway: &TestGateway, holder: &Holder) -> (usize, Vec<Duration>) {
-    let ask = || {
-        let (mut client, mut failed, mut took) = (gateway.connect(), 0, Vec::new());
+    let ask = &|way: Way| {
+        let (mut client, mut failed, mut took) = (way.connect().expect("connected"), 0, Vec::new());
         for _ in 0..200 {
             let begun = std::time::Instant::now();
-            client.send(&request("GET", "/").token(&holder.token).bytes());
-            failed += usize::from(client.read_response().status != 200);
+            let answer = client.ask(&request("GET", "/").token(&holder.token));
+            failed += usize::from(answer.map(|answer| answer.status) != Ok(200));
             took.push(begun.elapsed());
         }
         (failed, took)
     };
     let all: Vec<_> = std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..8).map(|_| scope.spawn(ask)).collect();
+        let ways = gateway.ways().into_iter().cycle().take(8);
+        let clients: Vec<_> = ways.map(|way| scope.spawn(move || ask(way))).collect();
         clients.into_iter().map(|client| client.join().expect("a client")).collect()
     });
     let failed = all.iter().map(|(failed, _)| failed).sum();
@@ -253,6 +262,7 @@ fn meet(gateway: &TestGateway, holder: &Holder) -> (usize, Vec<Duration>) {
     (failed, took)
 }
 
+// Case 23.
 #[test]
 fn one_of_three_dead_or_slow_costs_no_answer_and_little_time() {
     for case in ["all well", "one dead", "one slow"] {

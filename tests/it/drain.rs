@@ -1,5 +1,6 @@
 //! SIGTERM: what has been asked is answered, nothing else begins, and the process ends by itself.
 
+use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -8,20 +9,31 @@ use crate::support::backend::{Backend, Gate, Reply};
 use crate::support::client::RawClient;
 use crate::support::frames::{DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, RST_STREAM, frame, get};
 use crate::support::gateway::wait_until;
+use crate::support::pairs::Pair;
 use crate::support::process::Process;
+use crate::support::relay::Door;
 use crate::support::request::request;
 
 /// How long the process may take to end once nothing is in flight.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-fn configuration(backend: &Backend, drain: &str) -> String {
-    format!(
-        "[gateway]\nlisten = [\"127.0.0.1:0\"]\nworkers = 2\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+/// A gateway in front of `backend`, with this drain, a port in clear and one that shows `pair`.
+fn serve(folder: &Path, pair: &Pair, backend: &Backend, drain: &str) -> Process {
+    pair.write(folder, "a");
+    let configuration = format!(
+        "[gateway]\nlisten = [\"127.0.0.1:0\"]\nworkers = 2\n[[gateway.listeners]]\naddress = \"127.0.0.1:0\"\n\
+         tls = [{{ certificate = \"a.pem\", key = \"a.key\" }}]\n[admin]\nlisten = \"127.0.0.1:0\"\n\
          [store]\npath = \"relevo.redb\"\n[drain]\n{drain}\n[log]\naccess = false\n\
          [[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{}\"]\n\
          [[routes]]\npath = \"/\"\nauth = \"none\"\nupstream = \"backend\"\n",
         backend.address()
-    )
+    );
+    Process::serve(folder, &configuration)
+}
+
+/// The doors of both listeners for this protocol.
+fn doors(process: &Process, pair: &Pair, protocol: &str) -> [Door; 2] {
+    Door::both(process.doors[0], process.doors[1], pair, protocol)
 }
 
 fn readiness(process: &Process) -> u16 {
@@ -30,6 +42,7 @@ fn readiness(process: &Process) -> u16 {
     client.read_response().status
 }
 
+// Case 28.
 #[test]
 fn five_hundred_requests_in_flight_all_finish_and_idle_connections_are_closed() {
     const IN_FLIGHT: usize = 500;
@@ -38,19 +51,23 @@ fn five_hundred_requests_in_flight_all_finish_and_idle_connections_are_closed() 
     let backend = Backend::replying(move |_| {
         Reply::default().then_waiting_for(&held).then(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone")
     });
-    let folder = tempfile::tempdir().expect("a folder");
-    let process = Process::serve(folder.path(), &configuration(&backend, "delay = \"0s\"\ntimeout = \"20s\""));
-    let mut idle = RawClient::connect(process.gateway);
-    idle.send(&request("TRACE", "/").bytes());
-    assert_eq!(idle.read_response().status, 405);
-    let mut clients: Vec<_> = (0..IN_FLIGHT).map(|_| RawClient::connect(process.gateway)).collect();
+    let (folder, pair) = (tempfile::tempdir().expect("a folder"), Pair::of(&["localhost"]));
+    let process = serve(folder.path(), &pair, &backend, "delay = \"0s\"\ntimeout = \"20s\"");
+    let doors = doors(&process, &pair, "http/1.1");
+    let mut idle = doors.each_ref().map(|door| RawClient::connect(door.address));
+    for idle in &mut idle {
+        idle.send(&request("TRACE", "/").bytes());
+        assert_eq!(idle.read_response().status, 405);
+    }
+    let mut clients: Vec<_> =
+        doors.iter().cycle().take(IN_FLIGHT).map(|door| RawClient::connect(door.address)).collect();
     for client in &mut clients {
         client.send(&request("GET", "/").bytes());
     }
     backend.wait_for(IN_FLIGHT);
 
     process.signal(Signal::SIGTERM);
-    assert!(idle.is_closed());
+    assert!(idle.iter_mut().all(RawClient::is_closed));
     gate.open();
     for client in &mut clients {
         let answer = client.read_response();
@@ -60,6 +77,7 @@ fn five_hundred_requests_in_flight_all_finish_and_idle_connections_are_closed() 
     assert_eq!(process.terminate(PATIENCE).code(), Some(0));
 }
 
+// Case 28.
 #[test]
 fn five_hundred_streams_in_flight_all_finish_and_their_connections_are_told_to_go() {
     const CONNECTIONS: usize = 5;
@@ -69,9 +87,11 @@ fn five_hundred_streams_in_flight_all_finish_and_their_connections_are_told_to_g
     let backend = Backend::replying(move |_| {
         Reply::default().then_waiting_for(&held).then(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone")
     });
-    let folder = tempfile::tempdir().expect("a folder");
-    let process = Process::serve(folder.path(), &configuration(&backend, "delay = \"0s\"\ntimeout = \"20s\""));
-    let mut clients: Vec<_> = (0..CONNECTIONS).map(|_| Frames::connect(process.gateway)).collect();
+    let (folder, pair) = (tempfile::tempdir().expect("a folder"), Pair::of(&["localhost"]));
+    let process = serve(folder.path(), &pair, &backend, "delay = \"0s\"\ntimeout = \"20s\"");
+    let doors = doors(&process, &pair, "h2");
+    let mut clients: Vec<_> =
+        doors.iter().cycle().take(CONNECTIONS).map(|door| Frames::connect(door.address)).collect();
     for client in &mut clients {
         for place in 0..STREAMS {
             client.send(&frame(HEADERS, END_HEADERS | END_STREAM, 1 + 2 * place, &get("/", &[])));
@@ -95,12 +115,12 @@ fn five_hundred_streams_in_flight_all_finish_and_their_connections_are_told_to_g
 #[test]
 fn during_the_delay_requests_are_served_while_readiness_says_no() {
     let backend = Backend::answering("hello");
-    let folder = tempfile::tempdir().expect("a folder");
-    let process = Process::serve(folder.path(), &configuration(&backend, "delay = \"2s\"\ntimeout = \"1s\""));
+    let (folder, pair) = (tempfile::tempdir().expect("a folder"), Pair::of(&["localhost"]));
+    let process = serve(folder.path(), &pair, &backend, "delay = \"2s\"\ntimeout = \"1s\"");
     assert_eq!(readiness(&process), 200);
     process.signal(Signal::SIGTERM);
     wait_until("readiness says no", || readiness(&process) == 503);
-    let mut client = RawClient::connect(process.gateway);
+    let mut client = RawClient::connect(process.doors[0]);
     client.send(&request("GET", "/").bytes());
     assert_eq!(client.read_response().status, 200);
     assert_eq!(process.terminate(PATIENCE).code(), Some(0));
@@ -111,9 +131,9 @@ fn a_request_that_never_ends_does_not_keep_the_process() {
     let gate = Gate::default();
     let held = gate.clone();
     let backend = Backend::replying(move |_| Reply::default().then_waiting_for(&held));
-    let folder = tempfile::tempdir().expect("a folder");
-    let process = Process::serve(folder.path(), &configuration(&backend, "delay = \"0s\"\ntimeout = \"500ms\""));
-    let mut client = RawClient::connect(process.gateway);
+    let (folder, pair) = (tempfile::tempdir().expect("a folder"), Pair::of(&["localhost"]));
+    let process = serve(folder.path(), &pair, &backend, "delay = \"0s\"\ntimeout = \"500ms\"");
+    let mut client = RawClient::connect(process.doors[0]);
     client.send(&request("GET", "/").bytes());
     backend.wait_for(1);
     assert_eq!(process.terminate(PATIENCE).code(), Some(0));
@@ -124,8 +144,8 @@ fn a_request_that_never_ends_does_not_keep_the_process() {
 fn a_signal_is_obeyed_from_the_moment_the_addresses_are_told() {
     let backend = Backend::answering("hello");
     for _ in 0..5 {
-        let folder = tempfile::tempdir().expect("a folder");
-        let process = Process::serve(folder.path(), &configuration(&backend, "delay = \"0s\"\ntimeout = \"500ms\""));
+        let (folder, pair) = (tempfile::tempdir().expect("a folder"), Pair::of(&["localhost"]));
+        let process = serve(folder.path(), &pair, &backend, "delay = \"0s\"\ntimeout = \"500ms\"");
         assert_eq!(process.terminate(PATIENCE).code(), Some(0));
     }
 }

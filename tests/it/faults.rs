@@ -2,14 +2,16 @@
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
 use crate::support::backend::{Backend, Reply};
-use crate::support::gateway::TestGateway;
+use crate::support::gateway::{TestGateway, wait_until};
 use crate::support::request::request;
+use crate::support::ways::Way;
 
 /// How many faults are injected. `RELEVO_FAULTS` asks for more.
 fn faults_wanted() -> usize {
@@ -33,28 +35,31 @@ fn faulty(faults: &'static AtomicUsize) -> Backend {
     })
 }
 
-/// Asks with `method` until there were so many faults: how many answers of which status, and how many broke off.
+/// Asks with `method`, on every way at once, until there were so many faults: how many answers of which status, and how
+/// many broke off.
 fn ask(gateway: &TestGateway, token: &str, method: &str, wanted: usize, faults: &AtomicUsize) -> HashMap<u16, usize> {
     let next = AtomicUsize::new(0);
-    let client = || {
+    let ask_on = &|way: Way| {
+        let connect = || way.connect().unwrap_or_else(|fault| panic!("{way:?}: {fault}"));
         let mut answers = HashMap::<u16, usize>::new();
-        let mut client = gateway.connect();
+        let mut client = connect();
         while faults.load(Ordering::Relaxed) < wanted {
             let number = next.fetch_add(1, Ordering::Relaxed);
-            client.send(&request(method, &format!("/{number}")).token(token).bytes());
-            let reply = client.try_read_response();
-            let is_over = reply.as_ref().map_or(true, |reply| reply.closed);
+            let reply = client.ask(&request(method, &format!("/{number}")).token(token));
+            // Over HTTP/2 nothing but the stream is over.
+            let is_over = reply.as_ref().map_or(!way.is_http2(), |reply| reply.closed);
             *answers.entry(reply.map_or(0, |reply| reply.status)).or_default() += 1;
             if is_over {
-                client = gateway.connect();
+                client = connect();
             }
         }
+        assert!(answers.contains_key(&200), "{way:?} met {answers:?}");
         answers
     };
     std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..4).map(|_| scope.spawn(client)).collect();
+        let clients = gateway.ways().map(|way| scope.spawn(move || ask_on(way)));
         let mut all = HashMap::<u16, usize>::new();
-        for answers in clients.into_iter().map(|client| client.join().expect("a client")) {
+        for answers in clients.map(|client| client.join().expect("a client")) {
             for (status, count) in answers {
                 *all.entry(status).or_default() += count;
             }
@@ -76,9 +81,10 @@ fn gateway(endpoints: &[SocketAddr]) -> TestGateway {
     let endpoints: Vec<_> = endpoints.iter().map(|endpoint| format!("\"http://{endpoint}\"")).collect();
     let upstream =
         format!("[[upstreams]]\nname = \"backend\"\nendpoints = [{}]\neject_after = 0\n", endpoints.join(", "));
-    TestGateway::with_upstreams(&upstream).start()
+    TestGateway::with_upstreams(&upstream).secured().start()
 }
 
+// Case 22.
 #[test]
 fn of_ten_thousand_faults_none_makes_a_post_arrive_twice() {
     static FAULTS: AtomicUsize = AtomicUsize::new(0);
@@ -92,6 +98,7 @@ fn of_ten_thousand_faults_none_makes_a_post_arrive_twice() {
     assert!(answers.keys().all(|status| [0, 200, 502].contains(status)), "{answers:?}");
 }
 
+// Case 22.
 #[test]
 fn of_ten_thousand_faults_gets_recover_where_nothing_was_answered_and_arrive_twice_at_most() {
     static FAULTS: AtomicUsize = AtomicUsize::new(0);
@@ -146,6 +153,53 @@ fn narrow(end: &'static [u8]) -> SocketAddr {
         drop(silent);
     });
     address
+}
+
+/// An address that lets nobody in and refuses nobody: its queue is full, and what comes to it is lost. Held by what is
+/// handed out besides.
+fn black_hole() -> (SocketAddr, (Socket, Vec<Socket>)) {
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("bound");
+    listener.listen(0).expect("listening");
+    let address = listener.local_addr().ok().and_then(|address| address.as_socket()).expect("bound");
+    let waiting = (0..8).map(|_| {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.set_nonblocking(true).expect("set");
+        drop(socket.connect(&address.into())); // under way
+        socket
+    });
+    let waiting = waiting.collect();
+    wait_until("nobody else gets in", || TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_err());
+    (address, (listener, waiting))
+}
+
+// Case 22.
+#[test]
+fn a_backend_that_lets_nobody_in_costs_one_wait_and_no_post_goes_elsewhere_twice() {
+    let (hole, _held) = black_hole();
+    let backend = Backend::answering("well");
+    let endpoints = format!(
+        "[[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{hole}\", \"http://{}\"]\nconnect_timeout = \"300ms\"\neject_after = 0\n\
+         [[upstreams]]\nname = \"hole\"\nendpoints = [\"http://{hole}\"]\nconnect_timeout = \"300ms\"\n",
+        backend.address()
+    );
+    let routes =
+        "[[routes]]\npath = \"/\"\nupstream = \"backend\"\n[[routes]]\npath = \"/hole\"\nupstream = \"hole\"\n";
+    let gateway = TestGateway::with_upstreams(&endpoints).routes(routes).secured().start();
+    let holder = gateway.create_key("ci").done();
+    for way in gateway.ways() {
+        for method in ["GET", "POST"] {
+            let answer = way.ask(&request(method, "/hole").token(&holder.token)).expect("an answer");
+            assert_eq!(answer.status, 503, "{way:?}: {}", answer.text());
+            for number in 0..4 {
+                let asked =
+                    request(method, &format!("/{method}/{way:?}/{number}").replace(' ', "-")).token(&holder.token);
+                assert_eq!(way.ask(&asked).map(|answer| answer.status), Ok(200), "{way:?}");
+            }
+        }
+    }
+    let arrivals = arrivals(&[backend]);
+    assert!(arrivals.len() == 32 && arrivals.values().all(|count| *count == 1), "{arrivals:?}");
 }
 
 #[test]

@@ -1,7 +1,9 @@
-//! Hundreds of `kill -9` at random instants: what was acknowledged is there, nothing is half done, nothing revives.
+//! Case 24: hundreds of `kill -9` at random instants: what was acknowledged is there, nothing is half done, nothing revives,
+//! on whichever way a token comes.
 
 mod model;
 
+use std::cell::RefCell;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -17,7 +19,10 @@ use serde_json::Value;
 use crate::support::DEADLINE;
 use crate::support::backend::Backend;
 use crate::support::gateway::wait_until;
+use crate::support::pairs::Pair;
 use crate::support::process::Process;
+use crate::support::request::request;
+use crate::support::ways::{Caller, Way};
 
 use model::{Call, Command, Model, NAMES};
 
@@ -40,8 +45,11 @@ fn every_acknowledged_change_survives_hundreds_of_kills_whole() {
 /// One lane: a store of its own, and a process after the other on it.
 fn live_through_kills(seed: u64, backend: SocketAddr) {
     let folder = tempfile::tempdir().expect("a folder");
+    let pair = Pair::of(&["localhost"]);
+    pair.write(folder.path(), "a");
     let configuration = format!(
-        "[gateway]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+        "[gateway]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n[[gateway.listeners]]\naddress = \"127.0.0.1:0\"\n\
+         tls = [{{ certificate = \"a.pem\", key = \"a.key\" }}]\n[limits]\nfailures = 0\n[admin]\nlisten = \"127.0.0.1:0\"\n\
          [store]\npath = \"relevo.redb\"\n[log]\naccess = false\n\
          [[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{backend}\"]\n\
          [[routes]]\npath = \"/\"\nupstream = \"backend\"\n"
@@ -52,7 +60,8 @@ fn live_through_kills(seed: u64, backend: SocketAddr) {
     for kill in 0..KILLS {
         let process = Process::serve(folder.path(), &configuration);
         let root = fs::read_to_string(folder.path().join("admin.token")).expect("the first administrator's token");
-        let view = Seen { admin: process.admin, gateway: process.gateway, root: root.trim() };
+        let ways = Way::all(process.doors[0], process.doors[1], &pair);
+        let view = Seen { admin: process.admin, root: root.trim(), gateway: ways.map(Kept::at) };
         wait_until("it is ready", || {
             exchange(view.admin, "GET", "/readyz", "", None).is_some_and(|(status, _)| status == 200)
         });
@@ -74,7 +83,7 @@ fn live_through_kills(seed: u64, backend: SocketAddr) {
                     None => break undecided = Some(call),
                 }
                 if let Some((token, accepted)) = model.answers().choose(&mut rng)
-                    && let Some(status) = view.status_with(token)
+                    && let Some(status) = view.status_with(rng.random_range(0..view.gateway.len()), token)
                 {
                     assert_eq!(status == 200, *accepted, "seed {seed}, kill {kill}");
                 }
@@ -102,8 +111,29 @@ fn any_command(rng: &mut StdRng) -> Command {
 /// A running process, as a client sees it.
 struct Seen<'a> {
     admin: SocketAddr,
-    gateway: SocketAddr,
     root: &'a str,
+    gateway: [Kept; 4],
+}
+
+/// A way with the connection that is kept on it.
+struct Kept {
+    way: Way,
+    connection: RefCell<Option<Caller>>,
+}
+
+impl Kept {
+    fn at(way: Way) -> Self {
+        Self { way, connection: RefCell::default() }
+    }
+
+    /// What is answered to a GET with this token; `None` if the gateway is gone.
+    fn status_with(&self, token: &str) -> Option<u16> {
+        let mut kept = self.connection.borrow_mut();
+        let mut caller = kept.take().or_else(|| self.way.connect().ok())?;
+        let answer = caller.ask(&request("GET", "/").token(token)).ok()?;
+        *kept = (!answer.closed).then_some(caller);
+        Some(answer.status)
+    }
 }
 
 impl Seen<'_> {
@@ -145,8 +175,13 @@ impl Seen<'_> {
                 expected => return Some(format!("{name} is {status} {view}, and not {expected:?}")),
             }
         }
-        let wrong = |(token, accepted): &(String, bool)| (self.status_with(token) == Some(200)) != *accepted;
-        model.answers().iter().any(wrong).then(|| "a token that ended is accepted, or one that lives is not".to_owned())
+        model.answers().iter().enumerate().find_map(|(place, (token, accepted))| {
+            let way = place % self.gateway.len();
+            let status = self.status_with(way, token);
+            let is_right = status == Some(if *accepted { 200 } else { 401 });
+            (!is_right)
+                .then(|| format!("a token met {status:?} on {:?}, and {accepted} is right", self.gateway[way].way))
+        })
     }
 
     fn read(&self, path: &str) -> Value {
@@ -164,9 +199,9 @@ impl Seen<'_> {
         }
     }
 
-    /// What the gateway answers to a token; `None` if it is gone.
-    fn status_with(&self, token: &str) -> Option<u16> {
-        exchange(self.gateway, "GET", "/", token, None).map(|(status, _)| status)
+    /// What the gateway answers to a token on one of its ways; `None` if it is gone.
+    fn status_with(&self, way: usize, token: &str) -> Option<u16> {
+        self.gateway[way].status_with(token)
     }
 
     /// A call by the first administrator; `None` if there was no whole answer.

@@ -2,15 +2,15 @@
 
 mod attackers;
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::support::backend::{Backend, Gate, Reply};
 use crate::support::client::RawClient;
 use crate::support::gateway::{TestGateway, wait_until};
-use crate::support::process::Process;
+use crate::support::pairs::Pair;
 use crate::support::request::request;
 use crate::support::trial::{OPEN, anonymous, echo};
+use crate::support::ways::{Caller, Way};
 
 const ROUTES: &str = "[[routes]]
 path = \"/stream\"
@@ -193,38 +193,30 @@ fn one_connection_too_many_is_told_so_and_a_place_that_is_free_is_given() {
     assert_eq!(ask(&mut first).status, 200);
 }
 
-/// A gateway in a process of its own, in front of `backend`, with these limits; `files` bounds its open files.
-fn process(folder: &Path, backend: &Backend, limits: &str, files: Option<u32>) -> Process {
-    let configuration = format!(
-        "[gateway]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n[admin]\nlisten = \"127.0.0.1:0\"\n[store]\n\
-         path = \"relevo.redb\"\n[log]\naccess = false\n[drain]\ndelay = \"0s\"\n[limits]\n{limits}\n\
-         [[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{}\"]\n{OPEN}{ROUTES}",
-        backend.address()
-    );
-    Process::serve_with(folder, &configuration, files)
-}
-
 // Case 29, its first half.
 #[test]
 fn accepting_outlives_the_lack_of_files() {
     let backend = echo();
     let folder = tempfile::tempdir().expect("a folder");
-    let gateway = process(folder.path(), &backend, "keep_alive = \"1h\"\nfirst_byte = \"1h\"", Some(64));
-    let ask = |client: &mut RawClient| {
-        client.send(&anonymous("/a").bytes());
-        client.read_response().text()
+    let pair = Pair::of(&["localhost"]);
+    let limits = "keep_alive = \"1h\"\nfirst_byte = \"1h\"";
+    let gateway = attackers::process(folder.path(), &pair, &backend, limits, "ulimit -n 64");
+    let ways = Way::all(gateway.doors[0], gateway.doors[1], &pair);
+    let ask = |(way, client): (&Way, &mut Caller)| {
+        let answer = client.ask(&anonymous("/a")).map(|answer| answer.text());
+        assert_eq!(answer.as_deref(), Ok("/a"), "{way:?}");
     };
-    let mut good = RawClient::connect(gateway.gateway);
-    assert_eq!(ask(&mut good), "/a");
-    let crowd: Vec<_> = (0..100).map(|_| RawClient::connect(gateway.gateway)).collect();
+    let mut good = ways.each_ref().map(|way| way.connect().expect("connected"));
+    ways.iter().zip(&mut good).for_each(ask);
+    let crowd: Vec<_> = (0..100).map(|place| RawClient::connect(gateway.doors[place % 2])).collect();
     wait_until("there is no file left", || {
         let said = std::fs::read_to_string(folder.path().join("stderr.log")).unwrap_or_default();
         said.contains("no connection can be accepted")
     });
-    assert_eq!(ask(&mut good), "/a", "who is in stays in");
+    ways.iter().zip(&mut good).for_each(ask); // who is in stays in
     drop(crowd);
-    let mut late = RawClient::connect(gateway.gateway);
-    assert_eq!(ask(&mut late), "/a", "accepting goes on");
+    let mut late = ways.each_ref().map(|way| way.connect().expect("accepting goes on"));
+    ways.iter().zip(&mut late).for_each(ask);
 }
 
 #[test]

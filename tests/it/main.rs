@@ -18,6 +18,7 @@ mod faults;
 mod fire;
 mod floors;
 mod framing;
+mod full;
 mod http2;
 mod identity;
 mod kill;

@@ -4,27 +4,37 @@ mod under_fire;
 
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::support::backend::Backend;
 use crate::support::client::{RawClient, RawResponse};
 use crate::support::gateway::wait_until;
+use crate::support::pairs::Pair;
 use crate::support::process::Process;
 use crate::support::request::request;
+use crate::support::ways::{Caller, Way, meanwhile};
 
-/// A configuration whose only route, at `path`, leads to `backend` and asks for no token.
+/// A configuration whose only route, at `path`, leads to `backend` and asks for no token. Its second listener shows the
+/// certificate in `a.pem`.
 fn configuration(backend: &Backend, path: &str) -> String {
     format!(
-        "[gateway]\nlisten = [\"127.0.0.1:0\"]\nworkers = 2\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+        "[gateway]\nlisten = [\"127.0.0.1:0\"]\nworkers = 2\n[[gateway.listeners]]\naddress = \"127.0.0.1:0\"\n\
+         tls = [{{ certificate = \"a.pem\", key = \"a.key\" }}]\n[admin]\nlisten = \"127.0.0.1:0\"\n\
          [store]\npath = \"relevo.redb\"\n[drain]\ndelay = \"0s\"\n[log]\naccess = false\n\
          [[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{}\"]\n\
          [[routes]]\npath = \"{path}\"\nauth = \"none\"\nupstream = \"backend\"\n",
         backend.address()
     )
+}
+
+/// A folder with a pair in it, for [`configuration`].
+fn folder() -> (TempDir, Pair) {
+    let (folder, pair) = (tempfile::tempdir().expect("a folder"), Pair::of(&["localhost"]));
+    pair.write(folder.path(), "a");
+    (folder, pair)
 }
 
 fn call(folder: &Path, process: &Process, method: &str, path: &str) -> (u16, Value) {
@@ -50,7 +60,7 @@ fn hash(folder: &Path, process: &Process) -> String {
 }
 
 fn ask(process: &Process, path: &str) -> RawResponse {
-    let mut client = RawClient::connect(process.gateway);
+    let mut client = RawClient::connect(process.doors[0]);
     client.send(&request("GET", path).bytes());
     client.read_response()
 }
@@ -58,7 +68,7 @@ fn ask(process: &Process, path: &str) -> RawResponse {
 #[test]
 fn a_new_configuration_is_in_force_once_the_call_is_answered() {
     let (first, second) = (Backend::answering("first"), Backend::answering("second"));
-    let folder = tempfile::tempdir().expect("a folder");
+    let (folder, _) = folder();
     let process = Process::serve(folder.path(), &configuration(&first, "/"));
     let before = hash(folder.path(), &process);
     assert_eq!(ask(&process, "/a").body, b"first");
@@ -77,67 +87,76 @@ fn a_new_configuration_is_in_force_once_the_call_is_answered() {
     assert_eq!(ask(&process, "/b").body, b"first");
 }
 
+/// Clients on every way ask for `/a` without a pause while `work` is done. How often each was answered by `first` and by
+/// `second`; nothing else may come.
+fn under_requests(ways: &[Way; 4], work: impl FnOnce()) -> [[usize; 2]; 4] {
+    let ask = |way: &Way, client: &mut Caller, seen: &mut [usize; 2]| {
+        let answer = client.ask(&request("GET", "/a")).unwrap_or_else(|fault| panic!("{way:?}: {fault}"));
+        match (answer.status, &*answer.body) {
+            (200, b"first") => seen[0] += 1,
+            (200, b"second") => seen[1] += 1,
+            _ => panic!("{way:?}: {} {}", answer.status, answer.text()),
+        }
+    };
+    meanwhile(ways, ask, work)
+}
+
+// Case 27.
 #[test]
 fn what_has_mistakes_or_needs_a_restart_is_refused_whole_and_by_name() {
-    let backend = Backend::answering("hello");
-    let folder = tempfile::tempdir().expect("a folder");
+    let backend = Backend::answering("first");
+    let (folder, pair) = folder();
     let good = configuration(&backend, "/");
     let process = Process::serve(folder.path(), &good);
     let before = hash(folder.path(), &process);
 
-    fs::write(folder.path().join("relevo.toml"), good.replace("path = \"/\"", "path = \"x\"")).expect("written");
-    let (status, reply) = call(folder.path(), &process, "POST", "/v1/reload");
-    assert_eq!((status, reply["code"].as_str()), (400, Some("invalid_request")));
-    assert_eq!(reply["errors"][0]["path"].as_str(), Some("routes[0].path"), "{reply}");
-
-    for (from, to, key) in [
-        ("workers = 2", "workers = 1", "gateway.workers"),
-        ("relevo.redb", "other.redb", "store"),
-        ("access = false", "access = \"stderr\"", "log"),
-    ] {
-        fs::write(folder.path().join("relevo.toml"), good.replace(from, to)).expect("written");
+    let ways = Way::all(process.doors[0], process.doors[1], &pair);
+    let seen = under_requests(&ways, || {
+        fs::write(folder.path().join("relevo.toml"), good.replace("path = \"/\"", "path = \"x\"")).expect("written");
         let (status, reply) = call(folder.path(), &process, "POST", "/v1/reload");
-        assert_eq!((status, reply["code"].as_str()), (409, Some("needs_restart")));
-        assert!(reply["detail"].as_str().is_some_and(|detail| detail.contains(key)), "{reply}");
-    }
+        assert_eq!((status, reply["code"].as_str()), (400, Some("invalid_request")));
+        assert_eq!(reply["errors"][0]["path"].as_str(), Some("routes[0].path"), "{reply}");
+
+        for (from, to, key) in [
+            ("workers = 2", "workers = 1", "gateway.workers"),
+            ("relevo.redb", "other.redb", "store"),
+            ("access = false", "access = \"stderr\"", "log"),
+        ] {
+            fs::write(folder.path().join("relevo.toml"), good.replace(from, to)).expect("written");
+            let (status, reply) = call(folder.path(), &process, "POST", "/v1/reload");
+            assert_eq!((status, reply["code"].as_str()), (409, Some("needs_restart")));
+            assert!(reply["detail"].as_str().is_some_and(|detail| detail.contains(key)), "{reply}");
+        }
+        // A pair that is none is told as what it is; the one before is shown on.
+        Pair { key: Pair::of(&["x"]).key, ..Pair::of(&["localhost"]) }.write(folder.path(), "a");
+        fs::write(folder.path().join("relevo.toml"), &good).expect("written");
+        let (status, reply) = call(folder.path(), &process, "POST", "/v1/reload");
+        let place = reply["errors"][0]["path"].as_str();
+        assert_eq!((status, place), (400, Some("gateway.listeners[0].tls[0].key")), "{reply}");
+    });
+    assert!(seen.iter().all(|[first, second]| *first > 0 && *second == 0), "{seen:?}");
     assert_eq!(hash(folder.path(), &process), before);
-    assert_eq!(ask(&process, "/a").body, b"hello");
+    for way in ways {
+        assert_eq!(way.ask(&request("GET", "/a")).map(|answer| answer.text()).as_deref(), Ok("first"), "{way:?}");
+    }
 }
 
 #[test]
 fn no_request_is_lost_while_the_configuration_is_reloaded_again_and_again() {
     const RELOADS: usize = 1_000;
     let (first, second) = (Backend::answering("first"), Backend::answering("second"));
-    let folder = tempfile::tempdir().expect("a folder");
+    let (folder, pair) = folder();
     let texts = [configuration(&first, "/"), configuration(&second, "/")];
     let process = Process::serve(folder.path(), &texts[0]);
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let clients: Vec<_> = (0..3)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut client = RawClient::connect(process.gateway);
-                    let mut seen = [0_usize; 2];
-                    while !done.load(Ordering::Relaxed) {
-                        client.send(&request("GET", "/a").bytes());
-                        let answer = client.read_response();
-                        assert_eq!(answer.status, 200, "{}", answer.text());
-                        seen[usize::from(answer.body == b"second")] += 1;
-                    }
-                    seen
-                })
-            })
-            .collect();
+    let ways = Way::all(process.doors[0], process.doors[1], &pair);
+    let seen = under_requests(&ways, || {
         for turn in 1..=RELOADS {
             fs::write(folder.path().join("relevo.toml"), &texts[turn % 2]).expect("written");
             assert_eq!(call(folder.path(), &process, "POST", "/v1/reload").0, 200);
-            let expected: &[u8] = if turn % 2 == 0 { b"first" } else { b"second" };
-            assert_eq!(ask(&process, "/a").body, expected);
-        }
-        done.store(true, Ordering::Relaxed);
-        for client in clients {
-            let seen = client.join().expect("no request was lost");
-            assert!(seen.iter().all(|count| *count > 0), "{seen:?}");
+            let expected = if turn % 2 == 0 { "first" } else { "second" };
+            let way = &ways[turn % ways.len()];
+            assert_eq!(way.ask(&request("GET", "/a")).map(|answer| answer.text()).as_deref(), Ok(expected), "{way:?}");
         }
     });
+    assert!(seen.iter().flatten().all(|count| *count > 0), "{seen:?}");
 }

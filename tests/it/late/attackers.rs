@@ -13,12 +13,12 @@ use socket2::{Domain, Socket, Type};
 
 use super::{ROUTES, late_in};
 use crate::support::backend::{Backend, Reply};
-use crate::support::client::RawClient;
 use crate::support::gateway::wait_until;
 use crate::support::pairs::Pair;
 use crate::support::process::Process;
 use crate::support::request::request;
 use crate::support::trial::{OPEN, anonymous};
+use crate::support::ways::{Caller, Way};
 use crate::support::{DEADLINE, in_short_or_soak};
 
 /// How much more memory the process may have after the attack than before it: what an allocator keeps.
@@ -94,39 +94,50 @@ impl Attacker {
     }
 }
 
-/// A gateway in a process of its own, with a port in clear and one with TLS, all of whose deadlines are `patience`.
-fn process(folder: &Path, backend: &Backend, patience: Duration) -> Process {
-    Pair::of(&["localhost"]).write(folder, "a");
-    let seconds = patience.as_secs();
-    let waits = ["first_byte", "head_timeout", "handshake_timeout", "write_stall", "body_stall"];
-    let limits = waits.map(|wait| format!("{wait} = \"{seconds}s\"\n")).concat();
+/// A gateway in a process of its own, in front of `backend`, with these limits, a port in clear and one that shows `pair`,
+/// after `preparation`.
+pub(super) fn process(folder: &Path, pair: &Pair, backend: &Backend, limits: &str, preparation: &str) -> Process {
+    pair.write(folder, "a");
     let configuration = format!(
         "[gateway]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n[[gateway.listeners]]\naddress = \"127.0.0.1:0\"\n\
          tls = [{{ certificate = \"a.pem\", key = \"a.key\" }}]\n[admin]\nlisten = \"127.0.0.1:0\"\n[store]\n\
-         path = \"relevo.redb\"\n[log]\naccess = false\n[drain]\ndelay = \"0s\"\n[limits]\nlinger = \"1s\"\n{limits}\
+         path = \"relevo.redb\"\n[log]\naccess = false\n[drain]\ndelay = \"0s\"\n[limits]\n{limits}\n\
          [[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{}\"]\n{OPEN}{ROUTES}",
         backend.address()
     );
-    Process::serve(folder, &configuration)
+    Process::serve_after(folder, &configuration, preparation)
 }
 
-/// A good client: one connection that it keeps, and a new one from time to time.
+/// What bounds every manner of being slow.
+fn waits(patience: Duration) -> String {
+    let seconds = patience.as_secs();
+    let waits = ["first_byte", "head_timeout", "handshake_timeout", "write_stall", "body_stall"];
+    "linger = \"1s\"\n".to_owned() + &waits.map(|wait| format!("{wait} = \"{seconds}s\"\n")).concat()
+}
+
+/// A good client: one connection on each way, which it keeps, and a new one from time to time.
 struct Good {
-    address: SocketAddr,
-    kept: RawClient,
+    ways: [Way; 4],
+    kept: [Caller; 4],
     slowest: Duration,
     asked: usize,
 }
 
 impl Good {
+    fn on(ways: [Way; 4]) -> Self {
+        let kept = ways.each_ref().map(|way| way.connect().expect("connected"));
+        Self { ways, kept, slowest: Duration::ZERO, asked: 0 }
+    }
+
+    /// Asks on one way after the other.
     fn ask(&mut self) {
+        let place = self.asked % self.ways.len();
         let begun = Instant::now();
-        self.kept.send(&anonymous("/good").bytes());
-        assert_eq!(self.kept.read_response().text(), "/good");
-        if self.asked.is_multiple_of(10) {
-            let mut fresh = RawClient::connect(self.address);
-            fresh.send(&anonymous("/fresh").bytes());
-            assert_eq!(fresh.read_response().text(), "/fresh");
+        let kept = self.kept[place].ask(&anonymous("/good")).map(|answer| answer.text());
+        assert_eq!(kept.as_deref(), Ok("/good"), "{:?}", self.ways[place]);
+        if self.asked.is_multiple_of(9) {
+            let fresh = self.ways[place].ask(&anonymous("/fresh")).map(|answer| answer.text());
+            assert_eq!(fresh.as_deref(), Ok("/fresh"), "{:?}", self.ways[place]);
         }
         self.asked += 1;
         self.slowest = self.slowest.max(begun.elapsed());
@@ -176,10 +187,10 @@ fn slow_attackers_lose_their_connections_and_a_good_client_notices_nothing() {
         target => Reply::ok(target),
     });
     let folder = tempfile::tempdir().expect("a folder");
-    let process = process(folder.path(), &backend, patience);
-    let address = process.doors[0];
-    let mut good = Good { address, kept: RawClient::connect(address), slowest: Duration::ZERO, asked: 0 };
-    good.ask();
+    let pair = Pair::of(&["localhost"]);
+    let process = process(folder.path(), &pair, &backend, &waits(patience), "true");
+    let mut good = Good::on(Way::all(process.doors[0], process.doors[1], &pair));
+    (0..4).for_each(|_| good.ask());
     attack(&process, &mut good, each / 5, patience); // tables have their size now, and pools their buffers
     let (files, memory) = (process.open_files(), process.memory_kib());
     attack(&process, &mut good, each, patience);

@@ -41,11 +41,16 @@ pub(crate) struct RawClient {
 
 impl RawClient {
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect_timeout(&address, DEADLINE).expect("connected");
-        stream.set_nodelay(true).expect("set");
-        stream.set_read_timeout(Some(DEADLINE)).expect("set");
-        stream.set_write_timeout(Some(DEADLINE)).expect("set");
-        Self { stream, read: Vec::new(), ended: false, heads: false }
+        Self::try_connect(address).expect("connected")
+    }
+
+    /// `Err` if nobody listens.
+    pub(crate) fn try_connect(address: SocketAddr) -> std::io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, DEADLINE)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(DEADLINE))?;
+        stream.set_write_timeout(Some(DEADLINE))?;
+        Ok(Self { stream, read: Vec::new(), ended: false, heads: false })
     }
 
     /// From now on every request is a HEAD.

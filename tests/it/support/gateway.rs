@@ -17,9 +17,10 @@ use tempfile::TempDir;
 
 use super::backend::Backend;
 use super::client::{RawClient, RawResponse};
-use super::pairs::{Pair, trusting};
-use super::relay::Relay;
+use super::pairs::Pair;
+use super::relay::Door;
 use super::request::{Request, request};
+use super::ways::Way;
 
 /// When the clock of a test begins: 2026-11-23, about noon.
 const BEGINNING: Timestamp = Timestamp::from_millis(1_795_435_200_000);
@@ -179,12 +180,6 @@ pub(crate) struct TestGateway {
     _folder: TempDir,
 }
 
-/// Where a client connects that sends byte by byte: to the gateway in clear, or to somebody who says it over TLS.
-pub(crate) struct Door {
-    pub(crate) address: SocketAddr,
-    _relay: Option<Relay>,
-}
-
 impl Drop for TestGateway {
     fn drop(&mut self) {
         if let Some(running) = self.running.take() {
@@ -270,12 +265,15 @@ impl TestGateway {
 
     /// Its doors: in clear and, if it is secured, with TLS for this protocol.
     pub(crate) fn doors(&self, protocol: &str) -> Vec<Door> {
-        let clear = Door { address: self.addresses[0], _relay: None };
-        let secure = self.pair.as_ref().map(|pair| {
-            let relay = Relay::to(self.addresses[1], trusting(&[pair], &[protocol]));
-            Door { address: relay.address(), _relay: Some(relay) }
-        });
-        std::iter::once(clear).chain(secure).collect()
+        match &self.pair {
+            Some(pair) => Door::both(self.addresses[0], self.addresses[1], pair, protocol).into(),
+            None => vec![Door::clear(self.addresses[0])],
+        }
+    }
+
+    /// All four ways to it, if it is secured.
+    pub(crate) fn ways(&self) -> [Way; 4] {
+        Way::all(self.addresses[0], self.addresses[1], self.pair.as_ref().expect("it is secured"))
     }
 
     /// A connection to the data plane.

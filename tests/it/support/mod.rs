@@ -20,6 +20,7 @@ pub(crate) mod sockets;
 pub(crate) mod store;
 pub(crate) mod translated;
 pub(crate) mod trial;
+pub(crate) mod ways;
 pub(crate) mod wire;
 
 /// How long anything may take before a test fails.

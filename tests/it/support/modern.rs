@@ -128,9 +128,25 @@ impl Modern {
         }
     }
 
+    /// Sends a request, for the host that it names, and reads the reply.
+    pub(crate) fn ask_for(&mut self, asked: &super::request::Request) -> Result<Answer, Fault> {
+        let ((_, host), headers) = asked.headers.split_first().ok_or("no host")?;
+        let request = Request::builder().method(&*asked.method);
+        let request = if self.is_http2 {
+            request.uri(format!("{}://{host}{}", self.scheme, asked.target))
+        } else {
+            request.uri(&asked.target).header("host", host)
+        };
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(name, value));
+        self.say(request.body(Full::from(asked.body.clone()))?)
+    }
+
     /// Sends a request with this body and reads the reply.
     pub(crate) fn ask(&mut self, request: http::request::Builder, body: &str) -> Result<Answer, Fault> {
-        let request = request.body(Full::from(body.to_owned()))?;
+        self.say(request.body(Full::from(body.to_owned()))?)
+    }
+
+    fn say(&self, request: Request<Full<Bytes>>) -> Result<Answer, Fault> {
         let sender = Arc::clone(&self.sender);
         // On the thread that drives the connection: hyper never answers what another hands over while the connection ends.
         let asking = self.runtime.spawn(in_time(async move { sender.lock().await.ask(request).await }));

@@ -68,11 +68,10 @@ impl Process {
         Self::begin(folder, configuration, &[("RELEVO_LOG", filter)], program())
     }
 
-    /// The same, with a bound of open files if there is to be one.
-    pub(crate) fn serve_with(folder: &Path, configuration: &str, files: Option<u32>) -> Self {
-        let Some(files) = files else { return Self::serve(folder, configuration) };
+    /// The same, after `preparation`, a command of the shell that becomes the program.
+    pub(crate) fn serve_after(folder: &Path, configuration: &str, preparation: &str) -> Self {
         let mut shell = Command::new("sh");
-        shell.args(["-c", r#"ulimit -n "$0" && exec "$@""#, &files.to_string(), PROGRAM]).stdin(Stdio::null());
+        shell.args(["-c", &format!("{preparation} && exec \"$0\" \"$@\""), PROGRAM]).stdin(Stdio::null());
         Self::begin(folder, configuration, &[], shell)
     }
 
@@ -111,6 +110,15 @@ impl Process {
             Some("admin") => self.admin = address,
             Some(_) | None => {}
         }
+    }
+
+    /// Lets it write nothing beyond this place of a file, as on a disk that is full; anywhere again without one. It must have
+    /// been started to take the refusal for an error: `trap '' XFSZ`.
+    pub(crate) fn bound_files(&self, bytes: Option<u64>) {
+        let bound = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
+        let told =
+            Command::new("prlimit").arg(format!("--pid={}", self.child.id())).arg(format!("--fsize={bound}:")).status();
+        assert!(told.is_ok_and(|status| status.success()), "not told by prlimit");
     }
 
     /// How many files it has open.

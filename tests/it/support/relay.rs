@@ -13,16 +13,37 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio_rustls::TlsConnector;
 
+use super::pairs::{Pair, trusting};
+
 /// Lets a client speak in clear to a server that speaks TLS. Its connections end when it is dropped.
-pub(crate) struct Relay {
+struct Relay {
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
+/// Where a client connects that sends byte by byte: to a gateway in clear, or to somebody who says it over TLS.
+pub(crate) struct Door {
+    pub(crate) address: SocketAddr,
+    _relay: Option<Relay>,
+}
+
+impl Door {
+    /// To this listener, in clear.
+    pub(crate) fn clear(address: SocketAddr) -> Self {
+        Self { address, _relay: None }
+    }
+
+    /// The one in clear, and the other to a listener that shows `pair`, for this protocol.
+    pub(crate) fn both(clear: SocketAddr, secure: SocketAddr, pair: &Pair, protocol: &str) -> [Self; 2] {
+        let relay = Relay::to(secure, trusting(&[pair], &[protocol]));
+        [Self::clear(clear), Self { address: relay.address, _relay: Some(relay) }]
+    }
+}
+
 impl Relay {
     /// To the server at `server`, as `localhost`, with what `handshake` offers.
-    pub(crate) fn to(server: SocketAddr, handshake: Arc<ClientConfig>) -> Self {
+    fn to(server: SocketAddr, handshake: Arc<ClientConfig>) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
         let address = listener.local_addr().expect("bound");
         listener.set_nonblocking(true).expect("set");
@@ -38,11 +59,6 @@ impl Relay {
             runtime.block_on(serving);
         });
         Self { address, stop: Some(stop), thread: Some(thread) }
-    }
-
-    /// Where it listens.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
     }
 }
 

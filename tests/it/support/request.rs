@@ -3,15 +3,17 @@
 /// A request under construction.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
-    line: String,
-    headers: Vec<(String, String)>,
-    body: Vec<u8>,
+    pub(crate) method: String,
+    pub(crate) target: String,
+    /// The first is the host.
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 /// A request with this method and target for the host `localhost`.
 pub(crate) fn request(method: &str, target: &str) -> Request {
     let headers = vec![("Host".to_owned(), "localhost".to_owned())];
-    Request { line: format!("{method} {target} HTTP/1.1\r\n"), headers, body: Vec::new() }
+    Request { method: method.to_owned(), target: target.to_owned(), headers, body: Vec::new() }
 }
 
 impl Request {
@@ -41,7 +43,7 @@ impl Request {
 
     /// What goes over the wire.
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        let mut text = self.line.clone();
+        let mut text = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
         for (name, value) in &self.headers {
             text.extend([name, ": ", value, "\r\n"]);
         }

@@ -1,7 +1,7 @@
 //! SIGTERM: what has been asked is answered, nothing else begins, and the process ends by itself.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
@@ -10,9 +10,10 @@ use crate::support::client::RawClient;
 use crate::support::frames::{DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, RST_STREAM, frame, get};
 use crate::support::gateway::wait_until;
 use crate::support::pairs::Pair;
-use crate::support::process::Process;
+use crate::support::process::{Process, with_two_doors};
 use crate::support::relay::Door;
 use crate::support::request::request;
+use crate::support::trial::OPEN;
 
 /// How long the process may take to end once nothing is in flight.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -20,15 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A gateway in front of `backend`, with this drain, a port in clear and one that shows `pair`.
 fn serve(folder: &Path, pair: &Pair, backend: &Backend, drain: &str) -> Process {
     pair.write(folder, "a");
-    let configuration = format!(
-        "[gateway]\nlisten = [\"127.0.0.1:0\"]\nworkers = 2\n[[gateway.listeners]]\naddress = \"127.0.0.1:0\"\n\
-         tls = [{{ certificate = \"a.pem\", key = \"a.key\" }}]\n[admin]\nlisten = \"127.0.0.1:0\"\n\
-         [store]\npath = \"relevo.redb\"\n[drain]\n{drain}\n[log]\naccess = false\n\
-         [[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{}\"]\n\
-         [[routes]]\npath = \"/\"\nauth = \"none\"\nupstream = \"backend\"\n",
-        backend.address()
-    );
-    Process::serve(folder, &configuration)
+    let tables = format!("[drain]\n{drain}\n{OPEN}");
+    Process::serve(folder, &with_two_doors(backend.address(), 2, &tables))
 }
 
 /// The doors of both listeners for this protocol.
@@ -59,6 +53,16 @@ fn five_hundred_requests_in_flight_all_finish_and_idle_connections_are_closed() 
         idle.send(&request("TRACE", "/").bytes());
         assert_eq!(idle.read_response().status, 405);
     }
+    let mut begun = doors.each_ref().map(|door| RawClient::connect(door.address));
+    for begun in &mut begun {
+        begun.send(b"GET / HTTP/1.1\r\nHost: loc");
+    }
+    let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc";
+    let mut halves = [(0, &b""[..]), (0, b"PRI * HT"), (1, b""), (1, hello)].map(|(door, half)| {
+        let mut client = RawClient::connect(process.doors[door]);
+        client.send(half);
+        client
+    });
     let mut clients: Vec<_> =
         doors.iter().cycle().take(IN_FLIGHT).map(|door| RawClient::connect(door.address)).collect();
     for client in &mut clients {
@@ -67,9 +71,15 @@ fn five_hundred_requests_in_flight_all_finish_and_idle_connections_are_closed() 
     backend.wait_for(IN_FLIGHT);
 
     process.signal(Signal::SIGTERM);
+    let told = Instant::now();
     assert!(idle.iter_mut().all(RawClient::is_closed));
+    assert!(halves.iter_mut().all(RawClient::is_closed), "half a handshake is in nobody's way");
+    assert!(told.elapsed() < Duration::from_secs(3), "they were closed after {:?}", told.elapsed());
+    for begun in &mut begun {
+        begun.send(b"alhost\r\n\r\n");
+    }
     gate.open();
-    for client in &mut clients {
+    for client in clients.iter_mut().chain(&mut begun) {
         let answer = client.read_response();
         assert_eq!((answer.status, &*answer.body), (200, &b"done"[..]));
         assert!(client.is_closed());

@@ -11,7 +11,7 @@ use crate::support::backend::Backend;
 use crate::support::client::RawClient;
 use crate::support::gateway::wait_until;
 use crate::support::pairs::Pair;
-use crate::support::process::Process;
+use crate::support::process::{Process, with_two_doors};
 use crate::support::request::request;
 use crate::support::ways::{Caller, Way, meanwhile};
 
@@ -26,13 +26,8 @@ impl Site {
     fn in_front_of(backend: &Backend) -> Self {
         let (folder, pair) = (tempfile::tempdir().expect("a folder"), Pair::of(&["localhost"]));
         pair.write(folder.path(), "a");
-        let configuration = format!(
-            "[gateway]\nlisten = [\"127.0.0.1:0\"]\nworkers = 2\n[[gateway.listeners]]\naddress = \"127.0.0.1:0\"\n\
-             tls = [{{ certificate = \"a.pem\", key = \"a.key\" }}]\n[admin]\nlisten = \"127.0.0.1:0\"\n\
-             [store]\npath = \"relevo.redb\"\n[limits]\nfailures = 0\n[log]\naccess = false\n\
-             [[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{}\"]\n[[routes]]\npath = \"/\"\nupstream = \"backend\"\n",
-            backend.address()
-        );
+        let guarded = "[limits]\nfailures = 0\n[[routes]]\npath = \"/\"\nupstream = \"backend\"\n";
+        let configuration = with_two_doors(backend.address(), 2, guarded);
         let process = Process::serve_after(folder.path(), &configuration, "trap '' XFSZ");
         let ways = Way::all(process.doors[0], process.doors[1], &pair);
         let site = Self { folder, process, ways };

@@ -20,7 +20,7 @@ use crate::support::DEADLINE;
 use crate::support::backend::Backend;
 use crate::support::gateway::wait_until;
 use crate::support::pairs::Pair;
-use crate::support::process::Process;
+use crate::support::process::{Process, with_two_doors};
 use crate::support::request::request;
 use crate::support::ways::{Caller, Way};
 
@@ -47,13 +47,8 @@ fn live_through_kills(seed: u64, backend: SocketAddr) {
     let folder = tempfile::tempdir().expect("a folder");
     let pair = Pair::of(&["localhost"]);
     pair.write(folder.path(), "a");
-    let configuration = format!(
-        "[gateway]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n[[gateway.listeners]]\naddress = \"127.0.0.1:0\"\n\
-         tls = [{{ certificate = \"a.pem\", key = \"a.key\" }}]\n[limits]\nfailures = 0\n[admin]\nlisten = \"127.0.0.1:0\"\n\
-         [store]\npath = \"relevo.redb\"\n[log]\naccess = false\n\
-         [[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{backend}\"]\n\
-         [[routes]]\npath = \"/\"\nupstream = \"backend\"\n"
-    );
+    let guarded = "[limits]\nfailures = 0\n[[routes]]\npath = \"/\"\nupstream = \"backend\"\n";
+    let configuration = with_two_doors(backend, 1, guarded);
     let mut rng = StdRng::seed_from_u64(seed);
     let mut model = Model { duration_days: 90, ..Model::default() };
     let (mut undecided, mut acknowledged) = (None, 0);

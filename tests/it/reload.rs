@@ -13,21 +13,16 @@ use crate::support::backend::Backend;
 use crate::support::client::{RawClient, RawResponse};
 use crate::support::gateway::wait_until;
 use crate::support::pairs::Pair;
-use crate::support::process::Process;
+use crate::support::process::{Process, with_two_doors};
 use crate::support::request::request;
 use crate::support::ways::{Caller, Way, meanwhile};
 
 /// A configuration whose only route, at `path`, leads to `backend` and asks for no token. Its second listener shows the
 /// certificate in `a.pem`.
 fn configuration(backend: &Backend, path: &str) -> String {
-    format!(
-        "[gateway]\nlisten = [\"127.0.0.1:0\"]\nworkers = 2\n[[gateway.listeners]]\naddress = \"127.0.0.1:0\"\n\
-         tls = [{{ certificate = \"a.pem\", key = \"a.key\" }}]\n[admin]\nlisten = \"127.0.0.1:0\"\n\
-         [store]\npath = \"relevo.redb\"\n[drain]\ndelay = \"0s\"\n[log]\naccess = false\n\
-         [[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{}\"]\n\
-         [[routes]]\npath = \"{path}\"\nauth = \"none\"\nupstream = \"backend\"\n",
-        backend.address()
-    )
+    let tables =
+        format!("[drain]\ndelay = \"0s\"\n[[routes]]\npath = \"{path}\"\nauth = \"none\"\nupstream = \"backend\"\n");
+    with_two_doors(backend.address(), 2, &tables)
 }
 
 /// A folder with a pair in it, for [`configuration`].

@@ -15,6 +15,7 @@ use crate::support::backend::Backend;
 use crate::support::gateway::{TestGateway, wait_until};
 use crate::support::modern::Modern;
 use crate::support::pairs::{Pair, trusting};
+use crate::support::relay::Door;
 
 /// A listener with TLS that shows these certificates: of a file each, for a name each, the first by default.
 fn listener(folder: &Path, names: &[(&str, &str)]) -> String {
@@ -138,6 +139,7 @@ fn closes_after(stream: &mut TcpStream) -> Duration {
     begun.elapsed()
 }
 
+// Case 18.
 #[test]
 fn half_a_handshake_and_half_a_preface_end_at_their_deadline_beside_a_good_client() {
     let backend = Backend::answering("hello");
@@ -151,6 +153,8 @@ fn half_a_handshake_and_half_a_preface_end_at_their_deadline_beside_a_good_clien
     let gateway = TestGateway::in_front_of(&backend).settings(&settings).clock(Clock::system()).start();
     let &[clear, secure] = gateway.addresses() else { panic!("two addresses") };
     let holder = gateway.create_key("ci").done();
+    let [_, over_tls] = Door::both(clear, secure, &pair, "h2");
+    let shaken = over_tls.address;
     let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
     let halves: Vec<_> = [
         (secure, &b""[..]),
@@ -161,6 +165,10 @@ fn half_a_handshake_and_half_a_preface_end_at_their_deadline_beside_a_good_clien
         (clear, b"PRI * HTTP/2.0\r\n\r\nSM"),
         (clear, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
         (clear, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"),
+        (shaken, b"P"),
+        (shaken, b"PRI * HTTP/2.0\r\n\r\nSM"),
+        (shaken, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+        (shaken, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"),
     ]
     .into_iter()
     .map(|(address, bytes)| {

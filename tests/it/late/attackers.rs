@@ -15,7 +15,7 @@ use super::{ROUTES, late_in};
 use crate::support::backend::{Backend, Reply};
 use crate::support::gateway::wait_until;
 use crate::support::pairs::Pair;
-use crate::support::process::Process;
+use crate::support::process::{Process, with_two_doors};
 use crate::support::request::request;
 use crate::support::trial::{OPEN, anonymous};
 use crate::support::ways::{Caller, Way};
@@ -98,14 +98,8 @@ impl Attacker {
 /// after `preparation`.
 pub(super) fn process(folder: &Path, pair: &Pair, backend: &Backend, limits: &str, preparation: &str) -> Process {
     pair.write(folder, "a");
-    let configuration = format!(
-        "[gateway]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n[[gateway.listeners]]\naddress = \"127.0.0.1:0\"\n\
-         tls = [{{ certificate = \"a.pem\", key = \"a.key\" }}]\n[admin]\nlisten = \"127.0.0.1:0\"\n[store]\n\
-         path = \"relevo.redb\"\n[log]\naccess = false\n[drain]\ndelay = \"0s\"\n[limits]\n{limits}\n\
-         [[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{}\"]\n{OPEN}{ROUTES}",
-        backend.address()
-    );
-    Process::serve_after(folder, &configuration, preparation)
+    let tables = format!("[drain]\ndelay = \"0s\"\n[limits]\n{limits}\n{OPEN}{ROUTES}");
+    Process::serve_after(folder, &with_two_doors(backend.address(), 1, &tables), preparation)
 }
 
 /// What bounds every manner of being slow.

@@ -32,6 +32,17 @@ pub(crate) fn from_pypi(program: &str) -> PathBuf {
     program
 }
 
+/// A configuration with a listener in clear and one that shows the pair `a`, an upstream `backend` at this address, and
+/// these tables.
+pub(crate) fn with_two_doors(backend: SocketAddr, workers: usize, tables: &str) -> String {
+    format!(
+        "[gateway]\nlisten = [\"127.0.0.1:0\"]\nworkers = {workers}\n[[gateway.listeners]]\naddress = \"127.0.0.1:0\"\n\
+         tls = [{{ certificate = \"a.pem\", key = \"a.key\" }}]\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+         [store]\npath = \"relevo.redb\"\n[log]\naccess = false\n\
+         [[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{backend}\"]\n{tables}"
+    )
+}
+
 /// A running `relevo serve`.
 pub(crate) struct Process {
     child: Child,

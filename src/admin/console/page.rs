@@ -89,6 +89,14 @@ impl Page {
         }
     }
 
+    /// The page of the key or the administrator with whom something is being done on this one.
+    pub(super) fn subject(&self) -> Option<&str> {
+        let path = self.here.split('?').next()?;
+        let (subject, _step) = path.rsplit_once('/')?;
+        let id = subject.strip_prefix("/console/")?.strip_prefix(self.part())?.strip_prefix('/')?;
+        (!id.is_empty() && !id.contains('/')).then_some(subject)
+    }
+
     /// Whether whoever is signed in may generate what these pages show.
     pub(super) fn may_write(&self) -> bool {
         self.may(Permission::to_write(self.realm()).as_str())
@@ -166,6 +174,22 @@ mod tests {
             }
             assert_eq!(page("/console/admins").own("copy-title"), "copy-title");
             assert_eq!(page("/console/administrators").own("key"), "key");
+        }
+    }
+    #[test]
+    fn a_step_leads_back_to_the_key_that_it_is_about() {
+        for (here, subject) in [
+            ("/console/keys/key_1/delete-old?x=/", Some("/console/keys/key_1")),
+            ("/console/admins/adm_1/undo", Some("/console/admins/adm_1")),
+            ("/console/keys/key_1", None),
+            ("/console/keys/new", None),
+            ("/console/keys", None),
+            ("/console/keys//edit", None),
+            ("/console/settings/a/b", None),
+            ("/console/", None),
+        ] {
+            let page = Page { words: Words(Language::ALL[0]), theme: Theme::System, who: None, here: here.into() };
+            assert_eq!(page.subject(), subject, "{here}");
         }
     }
 }

@@ -1,5 +1,8 @@
 //! The renewal, as an administrator does it.
 
+use relevo::domain::Span;
+use serde_json::json;
+
 use super::{Browser, ENGLISH, Manner, Scripts, both, gateway, open_menu, shown_token, sign_in};
 
 #[test]
@@ -196,5 +199,31 @@ fn everything_works_without_javascript() {
         browser.press("Complete").await;
         browser.wait_for_text(".note.good", "The old token is deleted").await;
         assert_eq!(both(&gateway, &old, &new), (401, 200));
+    });
+}
+
+#[test]
+fn during_a_renewal_the_list_and_the_keys_page_tell_both_tokens_durations_with_the_exact_end_of_each() {
+    let gateway = gateway();
+    let old = gateway.create_key("ci").done();
+    gateway.clock.advance(Span::days(20));
+    gateway.renew(&old).done();
+    Browser::run(gateway.admin_address(), ENGLISH, async |browser| {
+        sign_in(browser, &gateway).await;
+        for (place, sides) in [
+            ("/console/keys".to_owned(), "td[data-label=\"Token duration\"] .lives > div"),
+            (format!("/console/keys/{}", old.id), ".pair .side"),
+        ] {
+            browser.go(&place).await;
+            let shown = format!(
+                "return [...document.querySelectorAll('{sides}')].map(side => [side.innerText.split(/\\s/)[0],
+                    side.querySelector('.life').innerText, side.querySelector('.life time').title])"
+            );
+            let expected = json!([
+                ["Old", "70 days left", "February 21, 2027 at 12:00:00 PM UTC"],
+                ["New", "90 days left", "March 13, 2027 at 12:00:00 PM UTC"],
+            ]);
+            assert_eq!(browser.script(&shown).await, expected, "{place}");
+        }
     });
 }

@@ -29,6 +29,34 @@ async fn violations(browser: &Browser) -> String {
     text
 }
 
+/// What is wrong with the page `name`, which `enter` goes to: as axe sees it, light and dark, and on a small screen.
+async fn wrong_with(browser: &Browser, name: &str, enter: impl AsyncFn()) -> String {
+    let mut wrong = String::new();
+    for theme in ["light", "dark"] {
+        gallery::dress(browser, theme, 1280).await;
+        enter().await;
+        let found = violations(browser).await;
+        if !found.is_empty() {
+            let _ = write!(wrong, "\n== {name}, {theme}{found}");
+        }
+    }
+    gallery::dress(browser, "light", 360).await;
+    let width = browser.script("return document.documentElement.scrollWidth").await;
+    if width.as_u64().is_none_or(|width| width > 360) {
+        let _ = write!(wrong, "\n== {name} is {width} wide on a screen of 360");
+    }
+    let hidden =
+        "return [...document.querySelectorAll('.nav a')].filter(a => a.getBoundingClientRect().right > 360).length";
+    if browser.script(hidden).await != 0 {
+        let _ = write!(wrong, "\n== {name} hides a part of its navigation on a screen of 360");
+    }
+    let text = browser.script("return document.documentElement.outerHTML").await;
+    if text.as_str().is_none_or(|text| text.contains('\u{27e6}')) {
+        let _ = write!(wrong, "\n== {name} lacks a message");
+    }
+    wrong
+}
+
 #[test]
 fn axe_finds_nothing_wrong_with_any_page_and_no_page_is_wider_than_a_telephone() {
     let gateway = gateway();
@@ -41,31 +69,43 @@ fn axe_finds_nothing_wrong_with_any_page_and_no_page_is_wider_than_a_telephone()
                 sign_in(browser, &gateway).await;
                 signed_in = true;
             }
-            for theme in ["light", "dark"] {
-                gallery::dress(browser, theme, 1280).await;
-                gallery::enter(browser, path, steps).await;
-                let found = violations(browser).await;
-                if !found.is_empty() {
-                    let _ = write!(wrong, "\n== {name}, {theme}{found}");
-                }
-            }
-            gallery::dress(browser, "light", 360).await;
-            let width = browser.script("return document.documentElement.scrollWidth").await;
-            if width.as_u64().is_none_or(|width| width > 360) {
-                let _ = write!(wrong, "\n== {name} is {width} wide on a screen of 360");
-            }
-            let hidden = "return [...document.querySelectorAll('.nav a')].filter(a => a.getBoundingClientRect().right > 360).length";
-            if browser.script(hidden).await != 0 {
-                let _ = write!(wrong, "\n== {name} hides a part of its navigation on a screen of 360");
-            }
-            let text = browser.script("return document.documentElement.outerHTML").await;
-            if text.as_str().is_none_or(|text| text.contains('\u{27e6}')) {
-                let _ = write!(wrong, "\n== {name} lacks a message");
-            }
+            wrong += &wrong_with(browser, name, async || gallery::enter(browser, path, steps).await).await;
         }
         assert!(wrong.is_empty(), "{wrong}");
         let faults = browser.faults().await;
         assert!(faults.is_empty(), "{faults:?}");
+    });
+}
+
+#[test]
+fn axe_finds_nothing_wrong_with_what_somebody_sees_who_may_do_little_or_comes_too_late() {
+    let gateway = gateway();
+    let old = gateway.create_key("ci").done();
+    gateway.renew(&old).done();
+    let body = serde_json::json!({"name": "auditor", "permissions": ["audit:read"]});
+    let auditor = gateway.admin("POST", "/v1/admins", Some(&body)).json;
+    Browser::run(gateway.admin_address(), ENGLISH, async |browser| {
+        browser.go("/console/sign-in").await;
+        browser.fill("#token", auditor["token"].as_str().expect("a token")).await;
+        browser.click("main form button").await;
+        browser.see(".account-name").await;
+        let mut wrong = String::new();
+        let key = format!("/console/keys/{}", old.id);
+        for path in ["/console/", "/console/keys", &key, "/console/settings", "/console/admins", "/console/audit"] {
+            wrong += &wrong_with(browser, path, async || browser.go(path).await).await;
+        }
+        browser.click(".account summary").await;
+        browser.click(".menu-foot button").await;
+        browser.see("#token").await;
+        sign_in(browser, &gateway).await;
+        browser.go(&format!("/console/keys/{}/delete-old", old.id)).await;
+        assert_eq!(gateway.delete_old(&old).status, 200);
+        browser.press("Delete").await;
+        browser.wait_for_text(".trouble h1", "has changed meanwhile").await;
+        wrong += &wrong_with(browser, "too late", async || ()).await;
+        assert!(wrong.is_empty(), "{wrong}");
+        browser.press("Go to the key").await;
+        browser.wait_for_text("h1", "ci").await;
     });
 }
 

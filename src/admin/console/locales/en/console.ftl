@@ -18,6 +18,7 @@ stale = This page is not up to date: the gateway does not answer, or what is sho
 pages = Pages
 previous = Previous
 next = Next
+to-key = Go to the key
 to-keys = Go to the keys
 
 # Signing in
@@ -434,6 +435,7 @@ admins-done-deactivated = The administrator is inactive.
 admins-done-deleted = The administrator is deleted.
 admins-active = Active
 admins-inactive = Inactive
+admins-to-key = Go to the administrator
 admins-to-keys = Go to the administrators
 admins-trouble-version-mismatch-title = The administrator has changed meanwhile
 admins-trouble-version-mismatch-advice = Somebody else was faster. Nothing was done. Look again, then decide.

@@ -18,6 +18,7 @@ stale = Esta página no está al día: la pasarela no responde, o lo que se mues
 pages = Páginas
 previous = Anterior
 next = Siguiente
+to-key = Ir a la clave
 to-keys = Ir a las claves
 
 # Signing in
@@ -434,6 +435,7 @@ admins-done-deactivated = El administrador está inactivo.
 admins-done-deleted = El administrador se ha eliminado.
 admins-active = Activo
 admins-inactive = Inactivo
+admins-to-key = Ir al administrador
 admins-to-keys = Ir a los administradores
 admins-trouble-version-mismatch-title = El administrador ha cambiado entretanto
 admins-trouble-version-mismatch-advice = Alguien fue más rápido. No se ha hecho nada. Mírelo de nuevo y decida.

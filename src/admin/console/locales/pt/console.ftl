@@ -18,6 +18,7 @@ stale = Esta página não está em dia: o gateway não responde, ou o que ela mo
 pages = Páginas
 previous = Anterior
 next = Próxima
+to-key = Ir para a chave
 to-keys = Ir para as chaves
 
 # Signing in
@@ -434,6 +435,7 @@ admins-done-deactivated = O administrador está inativo.
 admins-done-deleted = O administrador foi excluído.
 admins-active = Ativo
 admins-inactive = Inativo
+admins-to-key = Ir para o administrador
 admins-to-keys = Ir para os administradores
 admins-trouble-version-mismatch-title = O administrador mudou nesse meio-tempo
 admins-trouble-version-mismatch-advice = Alguém foi mais rápido. Nada foi feito. Olhe de novo e decida.

@@ -29,7 +29,23 @@ pub(super) async fn run(session: &mut Session, command: Settings) -> Result<(), 
 /// `relevo status`
 pub(super) async fn status(session: &mut Session) -> Result<(), Failure> {
     let reply = session.send(Call::read(&["v1", "status"])).await?;
-    show(session, &reply)
+    let document: Value = reply.read()?;
+    session.tell(&reply, |_| Ok(lines(&with_conditions(document))))
+}
+
+/// Each condition of `health` in a word, or with what is wrong.
+fn with_conditions(mut document: Value) -> Value {
+    let told = |condition: &Value| {
+        let (name, detail) = (condition["name"].as_str()?, condition["detail"].as_str().unwrap_or_default());
+        let told = if condition["ok"].as_bool()? { "ok".to_owned() } else { format!("NOT OK: {detail}") };
+        Some((name.to_owned(), Value::String(told)))
+    };
+    let conditions =
+        document["health"].as_array().and_then(|health| health.iter().map(told).collect::<Option<Map<_, _>>>());
+    if let Some(conditions) = conditions {
+        document["health"] = Value::Object(conditions);
+    }
+    document
 }
 
 /// How a change that would end or revive tokens can be made all the same.
@@ -104,6 +120,19 @@ fn word(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_condition_is_a_word_or_what_is_wrong() {
+        let document = json!({"keys": 1, "health": [{"name": "keys loaded", "ok": true, "detail": "ok"},
+            {"name": "store", "ok": false, "detail": "the disk is full"}]});
+        let told = lines(&with_conditions(document));
+        assert_eq!(
+            told.lines().collect::<Vec<_>>(),
+            ["health keys loaded  ok", "health store        NOT OK: the disk is full", "keys                1"]
+        );
+        let unknown = json!({"health": [{"name": "store", "state": "well"}]});
+        assert_eq!(with_conditions(unknown.clone()), unknown);
+    }
 
     #[test]
     fn every_field_is_shown_under_its_path() {

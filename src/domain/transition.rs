@@ -305,8 +305,13 @@ fn apply_edit(
 
 /// What time alone has done to `key` by `now`: deadlines passed and durations ended, in the order in which they fell due.
 pub fn settle(key: &ApiKey, now: Timestamp, settings: &Settings) -> Outcome {
+    settle_since(key, Timestamp::EPOCH, now, settings)
+}
+
+/// The same under `settings` that hold since `durations_since` only: no duration ended before.
+pub fn settle_since(key: &ApiKey, durations_since: Timestamp, now: Timestamp, settings: &Settings) -> Outcome {
     let mut outcome = Outcome::unchanged(key);
-    while settle_next(&mut outcome, Timestamp::EPOCH, now, settings) {}
+    while settle_next(&mut outcome, durations_since, now, settings) {}
     outcome
 }
 
@@ -334,6 +339,9 @@ fn settle_next(outcome: &mut Outcome, durations_since: Timestamp, now: Timestamp
             // Durations that were made shorter end nothing in the past; an end during the renewal is told from one
             // before it by being later than its opening (`lost_its_old_token_to_time`).
             let after_opening = renewal.opened_at.plus(Span::millis(1));
+            if durations_since > now {
+                return false; // by then it had not ended
+            }
             let at = expired_at.max(after_opening).max(durations_since);
             complete(outcome, &old, new, EndReason::Expired, at);
         }

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use crate::domain::{ApiKey, KeyId, Realm, Revision, Tokens};
 use crate::index::IndexWriter;
-use crate::store::{Feed, Notice, Stored};
+use crate::store::{Feed, Notice};
 
 use super::Keyring;
 
@@ -39,7 +39,8 @@ pub async fn follow(keyring: Keyring, mut follower: Follower, mut feed: Box<dyn 
             Notice::Settings(revision, settings) => {
                 follower.keys.settings(settings.clone());
                 follower.admins.settings(settings.clone());
-                keyring.0.settings.store(Stored { value: settings, revision }.into());
+                let after = keyring.0.settings.load().followed_by(settings, revision, keyring.0.parts.clock.now());
+                keyring.0.settings.store(after.into());
             }
             Notice::Synced(revision) => {
                 if let Some(returned) = returned.take() {

@@ -31,7 +31,7 @@ use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::domain::{
     Action, Actor, ApiKey, Authority, Command, Digest, Edit, EventDraft, EventId, Facts, KeyId, KeyName, Origin,
-    Outcome, Prefix, Realm, Revision, Secret, Settings, Span, Status, Step, Timestamp, Token, TokenId, Tokens, Version,
+    Outcome, Prefix, Realm, Revision, Secret, Span, Status, Step, Timestamp, Token, TokenId, Tokens, Version,
     audit::KeyFacts, transition,
 };
 use crate::index::Index;
@@ -47,6 +47,7 @@ pub use order::{Caller, Denied, Done, Material, NewKey, Order, SettingsChange, S
 pub use refused::RefusedCommand;
 pub use renewals::{RenewalRow, Renewals};
 pub use restore::{Administrators, Backup, Newer, Restoration, Restored};
+use settings::InForce;
 pub use settle::Settler;
 pub use unused::InUse;
 
@@ -82,7 +83,7 @@ pub struct Parts {
 struct Shared {
     parts: Parts,
     renewals: Renewals,
-    settings: ArcSwap<Stored<Arc<Settings>>>,
+    settings: ArcSwap<InForce>,
     /// The last revision in force here; `None` until every key has been told once.
     in_force: watch::Sender<Option<Revision>>,
     /// What is known of the audit log's chain.
@@ -94,11 +95,10 @@ struct Shared {
 impl Keyring {
     /// A keyring of `parts`, knowing nothing until it [follows](follow) the store.
     pub fn new(parts: Parts) -> Self {
-        let settings = Stored { value: Arc::new(Settings::default()), revision: Revision::default() };
         Self(Arc::new(Shared {
             parts,
             renewals: Renewals::default(),
-            settings: ArcSwap::from_pointee(settings),
+            settings: ArcSwap::from_pointee(InForce::at_first()),
             in_force: watch::Sender::new(None),
             examined: ArcSwap::default(),
             refusals: refused::Refusals::default(),
@@ -316,7 +316,7 @@ impl Keyring {
         let stored = self.0.parts.store.load(realm, key.clone()).await?.ok_or(Denied::NotFound(realm))?;
         let mut used = self.with_known_first_use(realm, &stored.value);
         let now = self.0.parts.clock.now();
-        let settled = transition::settle(&used.key, now, &self.0.settings.load().value);
+        let settled = self.0.settings.load().settle(&used.key, now);
         used.steps.extend(settled.steps);
         Ok((stored, Outcome { key: settled.key, steps: used.steps }))
     }

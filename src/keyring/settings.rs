@@ -4,12 +4,39 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::domain::{
-    Action, Affected, EventDraft, Facts, KeyId, KeyName, Prefix, Realm, Revision, Settings, Version,
-    audit::SettingsFacts, transition,
+    Action, Affected, ApiKey, EventDraft, Facts, KeyId, KeyName, Outcome, Prefix, Realm, Revision, Settings, Timestamp,
+    Version, audit::SettingsFacts, transition,
 };
 use crate::store::{Conflict, StoreError, Stored, What, Write};
 
 use super::{ATTEMPTS, Caller, Denied, Keyring, SettingsChange, SettingsDone};
+
+/// The settings in force.
+pub(super) struct InForce {
+    pub(super) value: Arc<Settings>,
+    pub(super) revision: Revision,
+    /// Since when, as far as is known here: no duration of theirs ended a token before.
+    since: Timestamp,
+}
+
+impl InForce {
+    /// What holds before anything is known.
+    pub(super) fn at_first() -> Self {
+        Self { value: Arc::default(), revision: Revision::default(), since: Timestamp::EPOCH }
+    }
+
+    /// What holds after these came at `now`. The first that come have held before; others hold from now on.
+    pub(super) fn followed_by(&self, value: Arc<Settings>, revision: Revision, now: Timestamp) -> Self {
+        let is_known = self.revision > Revision::default();
+        let since = if is_known && self.value != value { now } else { self.since };
+        Self { value, revision, since }
+    }
+
+    /// What time alone has done to `key` by `now`.
+    pub(super) fn settle(&self, key: &ApiKey, now: Timestamp) -> Outcome {
+        transition::settle_since(key, self.since, now, &self.value)
+    }
+}
 
 /// How many of the affected keys a refusal names.
 const NAMED: usize = 20;

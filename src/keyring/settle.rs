@@ -76,11 +76,11 @@ impl Settler {
             return Ok(()); // what is settled stays settled: not by a clock in doubt
         }
         let now = self.keyring.0.parts.clock.now();
-        let settings = Arc::clone(&self.keyring.0.settings.load().value);
-        for (realm, key) in self.keyring.0.renewals.due(now, &settings) {
-            self.settle(realm, key, &|key| transition::settle(key, now, &settings)).await?;
+        let settings = self.keyring.0.settings.load_full();
+        for (realm, key) in self.keyring.0.renewals.due(now, &settings.value) {
+            self.settle(realm, key, &|key| settings.settle(key, now)).await?;
         }
-        self.look_for_quiet(now, &settings).await?;
+        self.look_for_quiet(now, &settings.value).await?;
         if self.forgot_at.is_due_again(Span::hours(1), now) {
             self.forgot_at = now;
             self.forget(now).await;
@@ -228,10 +228,10 @@ impl Settler {
 
     async fn first_use(&self, first: FirstUse) -> Result<Option<Write>, StoreError> {
         let stored = self.keyring.0.parts.store.load(first.realm, KeyRef::Id(first.key)).await?;
-        let settings = Arc::clone(&self.keyring.0.settings.load().value);
+        let settings = self.keyring.0.settings.load_full();
         let used = stored.and_then(|stored| {
             // What fell due before it comes before it: a renewal that is over is not adopted.
-            let mut outcome = transition::settle(&stored.value, first.at, &settings);
+            let mut outcome = settings.settle(&stored.value, first.at);
             let (key, step) = transition::first_use(&outcome.key, first.token, first.at)?;
             outcome.steps.extend(step);
             Some((stored, Outcome { key, ..outcome }))

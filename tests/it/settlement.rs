@@ -404,6 +404,21 @@ fn a_keys_own_duration_that_ends_both_its_tokens_is_confirmed_and_settles_its_re
 
 // Rule 7.
 #[test]
+fn settings_that_end_an_old_token_end_it_when_they_are_made_and_not_before() {
+    let backend = Backend::answering("hello");
+    let gateway = TestGateway::in_front_of(&backend).start();
+    let old = gateway.create_key("ci").done();
+    gateway.clock.advance(Span::days(20));
+    let new = gateway.renew(&old).done();
+    gateway.clock.advance(Span::days(10));
+    assert_eq!(statuses(&gateway, &old, &new), (200, 200));
+    needs(&gateway, &json!({ "duration": "25d" }), 1, 0, &old);
+    assert_eq!((refusal(&gateway, &old), gateway.status_with(&new)), ("token_expired".into(), 200));
+    assert_eq!(settled(&gateway, &old, "renewal.completed"), by_itself(gateway.clock.now()));
+}
+
+// Rule 7.
+#[test]
 fn in_warn_mode_an_outdated_token_works_on_and_renews_like_any_other() {
     let backend = Backend::answering("hello");
     let gateway = TestGateway::in_front_of(&backend).settings("[tokens]\non_expiry = \"warn\"").start();

@@ -1,11 +1,12 @@
 //! What passes between client and backend in headers and trailers, and what the gateway adds.
 //!
-//! Promises: no protected name passes in any spelling, whether or not it is then set; hop-by-hop headers and framing
-//! never pass; the order of the others is kept.
+//! Promises: no protected name passes in any spelling, whether or not it is then set; hop-by-hop headers, framing and the
+//! console's cookies never pass; the order of the others is kept.
 //! Deliberately does not: write framing (`Content-Length`, `Transfer-Encoding`) or the backend's `Host`, which the
 //! forwarder knows; look at credentials beyond dropping the lines that were taken.
 
 mod connection;
+pub(super) mod cookie;
 mod forwarded;
 mod host;
 mod identity;
@@ -56,10 +57,13 @@ pub fn sanitise_request(
             Kind::Trace if told.continues_trace() => {
                 kept.append(&name, value);
             }
+            Kind::Cookie if !is_taken(&value) => {
+                cookie::without_consoles(value).map(|value| kept.append(&name, value));
+            }
             Kind::Plain if !is_taken(&value) && !options.list(&name) => {
                 kept.append(&name, value);
             }
-            Kind::Plain | Kind::Te | Kind::Trace | Kind::Dropped => {}
+            Kind::Plain | Kind::Cookie | Kind::Te | Kind::Trace | Kind::Dropped => {}
         }
         last = Some(name);
     }

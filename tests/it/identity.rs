@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use crate::support::backend::Backend;
+use crate::support::client::RawClient;
 use crate::support::gateway::TestGateway;
 use crate::support::request::{Request, request};
 use crate::support::trial::{
-    Outcome, anonymous, assert_passed, assert_refused, echo, try_all, try_everywhere, try_over_http2,
+    OPEN, Outcome, anonymous, assert_passed, assert_refused, echo, try_all, try_everywhere, try_over_http2,
 };
 use crate::support::wire::Header;
 
@@ -370,5 +371,36 @@ fn a_token_in_the_query_or_a_cookie_is_never_one() {
     ];
     for asked in asked {
         try_everywhere((&gateway, &backend), &asked.bytes(), |outcome| assert_refused(outcome, &[401], "/"));
+    }
+}
+
+#[test]
+fn a_session_of_the_console_reaches_no_backend_although_browsers_send_it_to_every_port() {
+    let backend = echo();
+    let gateway = TestGateway::in_front_of(&backend).routes(OPEN).secured().start();
+    let address = gateway.admin_address();
+    let mut console = RawClient::connect(address);
+    let form = request("POST", "/console/sign-in").host(&address.to_string()).header("Sec-Fetch-Site", "same-origin");
+    let form = form.header("Content-Type", "application/x-www-form-urlencoded");
+    console.send(&form.body(format!("token={}", gateway.root_token())).bytes());
+    let answer = console.read_response();
+    let session =
+        answer.header("set-cookie").and_then(|cookie| cookie.split(';').next()).expect("a session").to_owned();
+    for (number, way) in gateway.ways().iter().enumerate() {
+        for (place, (sent, arrives)) in [
+            (format!("a=b; {session}; c=d"), vec!["a=b; c=d"]),
+            (session.clone(), vec![]),
+            ("__Host-relevo=secret;relevo-language=es".to_owned(), vec!["relevo-language=es"]),
+            ("a=b;c=d".to_owned(), vec!["a=b;c=d"]),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let target = format!("/{number}/{place}");
+            let answer = way.ask(&anonymous(&target).header("Cookie", &sent)).expect("an answer");
+            assert_eq!(answer.text(), target);
+            let arrived = backend.requests().pop().expect("a request");
+            assert_eq!((&*arrived.target, arrived.all("cookie")), (&*target, arrives), "{way:?}");
+        }
     }
 }

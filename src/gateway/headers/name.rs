@@ -12,6 +12,8 @@ pub(in crate::gateway) enum Kind {
     Plain,
     /// `TE`, of which only `trailers` passes.
     Te,
+    /// `Cookie`, which passes without those of the console.
+    Cookie,
     /// `traceparent` and `tracestate`, which pass together if they are sound.
     Trace,
     /// Hop-by-hop, framing, protected, or spelled with `_`.
@@ -33,6 +35,7 @@ impl Kind {
             2 if is("te") => Self::Te,
             10 if is("tracestate") => Self::Trace,
             11 if is("traceparent") => Self::Trace,
+            6 if is("cookie") => Self::Cookie,
             6 if is("expect") => Self::Dropped,
             12 if is("x-request-id") => Self::Dropped,
             14 if is("content-length") => Self::Dropped,

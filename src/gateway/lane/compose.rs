@@ -50,7 +50,7 @@ impl Composed {
     /// Passes on the client's lines, but for those that must not pass and those that `is_taken`.
     pub(super) fn pass(&mut self, head: &Head<'_, '_>, is_taken: impl Fn(&str, &[u8]) -> bool) {
         let passes = |name: &str, value: &[u8]| match Kind::of(name) {
-            Kind::Plain => !is(name, "host") && !is_taken(name, value),
+            Kind::Plain | Kind::Cookie => !is(name, "host") && !is_taken(name, value),
             Kind::Trace => head.is_traced,
             Kind::Te | Kind::Dropped | Kind::Foreign => false, // the lane takes neither of the last two
         };

@@ -9,6 +9,7 @@ use std::mem::MaybeUninit;
 use http::{HeaderName, Method};
 use httparse::{Header, Request, Status};
 
+use crate::gateway::headers::cookie::may_be_of_console;
 use crate::gateway::headers::{self, Lines};
 use crate::net::guard::{HeadBounds, length_in};
 
@@ -122,6 +123,7 @@ impl<'b> Usual<'b> {
             let unusual = match field.name.len() {
                 2 => is("te"),
                 4 if is("host") => usual.host.replace(std::str::from_utf8(field.value).ok()?).is_some(),
+                6 if is("cookie") => may_be_of_console(field.value),
                 6 => is("expect"),
                 7 => is("upgrade") || is("trailer"),
                 10 if is("connection") => !usual.connection(field.value),

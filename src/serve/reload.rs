@@ -3,7 +3,7 @@
 //! Promises: it is read and checked whole, then in force whole, or the one before stays.
 //! Deliberately does not: close a listener or a store. What needs a restart is refused by name.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -22,7 +22,7 @@ use super::watch::Watch;
 /// Where a configuration comes from, to be read again.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// The file; `None`: `./config/relevo.toml` if it is there, else the defaults.
+    /// The file; `None`: `./config/relevo.toml` if it is there by the next time it is looked for, else the defaults.
     pub path: Option<PathBuf>,
     /// The environment, as it was at the start.
     pub variables: Vec<(String, String)>,
@@ -34,7 +34,14 @@ impl Source {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
-        Self { path, variables: std::env::vars_os().filter_map(text).collect() }
+        Self { path, variables: std::env::vars_os().filter_map(text).collect() }.found()
+    }
+
+    /// The same, with the file that nobody named by its name if it is there: once it counts, it is missed when it is gone.
+    fn found(self) -> Self {
+        let is_there = |path: &Path| path.try_exists().unwrap_or(true); // whoever reads it says what is wrong with it
+        let path = self.path.or_else(|| Some(PathBuf::from(config::DEFAULT_PATH)).filter(|path| is_there(path)));
+        Self { path, ..self }
     }
 
     /// Reads and checks it.
@@ -45,7 +52,7 @@ impl Source {
 
 /// The process, as the admin plane and signals may act on it.
 pub(super) struct Process {
-    source: Option<Source>,
+    source: Mutex<Option<Source>>,
     plane: Arc<Plane>,
     /// Those of the listeners with TLS, in their order, and then the admin port's if it has TLS.
     certificates: Vec<Certificates>,
@@ -62,13 +69,12 @@ impl Process {
         (config, webhooks): (Arc<Config>, Control),
         started_at: Timestamp,
     ) -> Self {
-        Self { source, plane, certificates, in_force: Mutex::new(config), webhooks, started_at }
+        Self { source: Mutex::new(source), plane, certificates, in_force: Mutex::new(config), webhooks, started_at }
     }
 
     /// A watch over the file, if there is one.
     pub(super) fn watch(&self) -> Option<Watch> {
-        let source = self.source.as_ref()?;
-        let path = source.path.clone().unwrap_or_else(|| config::DEFAULT_PATH.into());
+        let path = self.source()?.path.unwrap_or_else(|| config::DEFAULT_PATH.into());
         Some(Watch::over(path, Instant::now()))
     }
 
@@ -80,13 +86,18 @@ impl Process {
             return;
         }
         let says_the_same = |config: Config| config.hash == in_force.hash;
-        if !self.source.as_ref().is_some_and(|source| source.load().is_ok_and(says_the_same)) {
+        if !self.source().is_some_and(|source| source.load().is_ok_and(says_the_same)) {
             drop(self.reload()); // which has logged what came of it
         }
     }
 
+    fn source(&self) -> Option<Source> {
+        self.source.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn try_reload(&self) -> Result<String, ReloadRefused> {
-        let source = self.source.as_ref().ok_or(ReloadRefused::NoFile)?;
+        let mut known = self.source.lock().unwrap_or_else(PoisonError::into_inner); // one at a time, read and swapped
+        let source = known.clone().ok_or(ReloadRefused::NoFile)?.found();
         let config = Arc::new(source.load().map_err(|mistakes| refused(&mistakes))?);
         let mut in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
         let fixed = needs_restart(&in_force, &config);
@@ -98,6 +109,7 @@ impl Process {
         self.plane.reload(Arc::clone(&config));
         self.webhooks.reload(&config.webhooks);
         in_force.clone_from(&config);
+        *known = Some(source);
         Ok(config.hash.clone())
     }
 }

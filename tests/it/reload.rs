@@ -82,6 +82,19 @@ fn a_new_configuration_is_in_force_once_the_call_is_answered() {
     assert_eq!(ask(&process, "/b").body, b"first");
 }
 
+#[test]
+fn a_file_that_nobody_named_and_that_is_gone_is_a_mistake_and_what_is_in_force_stays() {
+    let backend = Backend::answering("first");
+    let (folder, _) = folder();
+    let process = Process::serve_by_default(folder.path(), &configuration(&backend, "/"));
+    let (before, file) = (hash(folder.path(), &process), folder.path().join("config/relevo.toml"));
+    fs::remove_file(file).expect("removed");
+    let (status, reply) = call(folder.path(), &process, "POST", "/v1/reload");
+    assert_eq!((status, reply["code"].as_str()), (400, Some("invalid_request")), "{reply}");
+    assert_eq!(hash(folder.path(), &process), before);
+    assert_eq!(ask(&process, "/a").body, b"first");
+}
+
 /// Clients on every way ask for `/a` without a pause while `work` is done. How often each was answered by `first` and by
 /// `second`; nothing else may come.
 fn under_requests(ways: &[Way; 4], work: impl FnOnce()) -> [[usize; 2]; 4] {

@@ -61,6 +61,16 @@ impl Process {
         Self::begin(folder, configuration, &[], program())
     }
 
+    /// The same with the configuration at its default place, which no argument names.
+    pub(crate) fn serve_by_default(folder: &Path, configuration: &str) -> Self {
+        let file = folder.join("config/relevo.toml");
+        std::fs::create_dir_all(folder.join("config")).expect("made");
+        std::fs::write(file, configuration).expect("written");
+        let mut command = program();
+        command.arg("serve");
+        Self::launch(folder, &[], command)
+    }
+
     /// The same; it inherits `socket` under the name `door`, as from a manager of services.
     pub(crate) fn serve_inheriting(folder: &Path, configuration: &str, socket: TcpListener) -> Self {
         let mut shell = Command::new("sh");
@@ -89,9 +99,15 @@ impl Process {
     fn begin(folder: &Path, configuration: &str, variables: &[(&str, &str)], mut command: Command) -> Self {
         let file = folder.join("relevo.toml");
         std::fs::write(&file, configuration).expect("written");
+        command.arg("serve").arg("--config").arg(&file);
+        Self::launch(folder, variables, command)
+    }
+
+    /// Starts what `command` says in `folder`, and waits until it listens.
+    fn launch(folder: &Path, variables: &[(&str, &str)], mut command: Command) -> Self {
         let log = std::fs::File::options().create(true).append(true).open(folder.join("stderr.log")).expect("opened");
         settle_in(&mut command, folder);
-        command.arg("serve").arg("--config").arg(&file).env("RELEVO_LOG", "info").envs(variables.iter().copied());
+        command.env("RELEVO_LOG", "info").envs(variables.iter().copied());
         command.stdout(Stdio::piped()).stderr(log);
         let mut child = command.spawn().expect("started");
         let lines = lines_of(&mut child);

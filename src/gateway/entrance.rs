@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -21,7 +20,7 @@ use ipnet::IpNet;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::config::Limits;
 use crate::net::connection::{self, End};
@@ -95,8 +94,9 @@ impl Worker {
             self.admit(stream, from, &door, &tasks, &drain);
         }
         // Closing a listener would reset the connections that wait in its queue.
-        while let Some((stream, from)) = listener.accept().now_or_never() {
-            self.admit(stream, from, &door, &tasks, &drain);
+        match listener.into_queued() {
+            Ok(queued) => queued.for_each(|(stream, from)| self.admit(stream, from, &door, &tasks, &drain)),
+            Err(error) => warn!(%error, "what waits in the queue is lost"),
         }
     }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use listenfd::ListenFd;
 use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tracing::warn;
 
 use crate::config::ListenAddress;
@@ -165,6 +165,9 @@ fn bind_unix(path: &Path) -> io::Result<Socket> {
     StdUnixListener::bind(path).map(Socket::Unix)
 }
 
+/// A connection, and from where it comes; `None`: from this machine, through the file system.
+pub type Accepted = (Stream, Option<SocketAddr>);
+
 /// A listening socket in a worker's runtime.
 pub enum Listener {
     /// Of TCP.
@@ -188,15 +191,11 @@ impl Listener {
         }
     }
 
-    /// The next connection, and from where it comes; `None`: from this machine, through the file system. Errors of a
-    /// single connection are passed over; a lack of descriptors is waited out.
-    pub async fn accept(&self) -> (Stream, Option<SocketAddr>) {
+    /// The next connection. Errors of a single connection are passed over; a lack of descriptors is waited out.
+    pub async fn accept(&self) -> Accepted {
         loop {
             let accepted = match self {
-                Self::Tcp(listener) => listener.accept().await.map(|(stream, from)| {
-                    stream.set_nodelay(true).ok(); // best effort: only latency is at stake
-                    (Stream::Tcp(stream), Some(from))
-                }),
+                Self::Tcp(listener) => listener.accept().await.map(|(stream, from)| of_tcp(stream, from)),
                 Self::Unix(listener) => listener.accept().await.map(|(stream, _)| (Stream::Unix(stream), None)),
             };
             match accepted {
@@ -209,6 +208,49 @@ impl Listener {
             }
         }
     }
+
+    /// Every connection that waits in the queue now; then the listener closes, which resets what comes later. The system
+    /// itself is asked: a runtime answers "none" where it has not looked yet, or where a task has had its share of a turn.
+    pub fn into_queued(self) -> io::Result<impl Iterator<Item = Accepted>> {
+        let socket = match self {
+            Self::Tcp(listener) => Socket::Tcp(listener.into_std()?),
+            Self::Unix(listener) => Socket::Unix(listener.into_std()?),
+        };
+        Ok(std::iter::from_fn(move || {
+            loop {
+                match accept_now(&socket) {
+                    Ok(accepted) => return Some(accepted),
+                    Err(error) if is_of_one_connection(&error) => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+                    Err(error) => {
+                        warn!(%error, "what waits in the queue cannot be accepted");
+                        return None;
+                    }
+                }
+            }
+        }))
+    }
+}
+
+/// The connection that waits longest; an error of [`io::ErrorKind::WouldBlock`] if none does.
+fn accept_now(socket: &Socket) -> io::Result<Accepted> {
+    match socket {
+        Socket::Tcp(socket) => {
+            let (stream, from) = socket.accept()?;
+            stream.set_nonblocking(true)?;
+            Ok(of_tcp(TcpStream::from_std(stream)?, from))
+        }
+        Socket::Unix(socket) => {
+            let (stream, _) = socket.accept()?;
+            stream.set_nonblocking(true)?;
+            Ok((Stream::Unix(UnixStream::from_std(stream)?), None))
+        }
+    }
+}
+
+fn of_tcp(stream: TcpStream, from: SocketAddr) -> Accepted {
+    stream.set_nodelay(true).ok(); // best effort: only latency is at stake
+    (Stream::Tcp(stream), Some(from))
 }
 
 fn is_of_one_connection(error: &io::Error) -> bool {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
+use crate::support::allow_files;
 use crate::support::backend::{Backend, Gate, Reply};
 use crate::support::client::RawClient;
 use crate::support::frames::{DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, RST_STREAM, frame, get};
@@ -133,6 +134,27 @@ fn during_the_delay_requests_are_served_while_readiness_says_no() {
     let mut client = RawClient::connect(process.doors[0]);
     client.send(&request("GET", "/").bytes());
     assert_eq!(client.read_response().status, 200);
+    assert_eq!(process.terminate(PATIENCE).code(), Some(0));
+}
+
+#[test]
+fn every_client_in_the_queue_when_the_end_begins_is_answered() {
+    const QUEUED: usize = 600; // to two workers: by far more than a runtime grants one task in a turn
+    allow_files();
+    let backend = Backend::answering("hello");
+    let (folder, pair) = (tempfile::tempdir().expect("a folder"), Pair::of(&["localhost"]));
+    let process = serve(folder.path(), &pair, &backend, "delay = \"0s\"\ntimeout = \"20s\"");
+    process.signal(Signal::SIGSTOP);
+    let mut clients: Vec<_> = (0..QUEUED).map(|_| RawClient::connect(process.doors[0])).collect();
+    for client in &mut clients {
+        client.send(&request("GET", "/").header("Connection", "close").bytes());
+    }
+    process.signal(Signal::SIGTERM);
+    process.signal(Signal::SIGCONT);
+    for client in &mut clients {
+        let answer = client.read_response();
+        assert_eq!((answer.status, &*answer.body), (200, &b"hello"[..]));
+    }
     assert_eq!(process.terminate(PATIENCE).code(), Some(0));
 }
 

@@ -8,7 +8,6 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
 
 use super::{ROUTES, late_in};
@@ -19,7 +18,7 @@ use crate::support::process::{Process, with_two_doors};
 use crate::support::request::request;
 use crate::support::trial::{OPEN, anonymous};
 use crate::support::ways::{Caller, Way};
-use crate::support::{DEADLINE, in_short_or_soak};
+use crate::support::{DEADLINE, allow_files, in_short_or_soak};
 
 /// How much more memory the process may have after the attack than before it: what an allocator keeps.
 const SLACK_KIB: usize = 24 * 1024;
@@ -173,8 +172,7 @@ fn attack(process: &Process, good: &mut Good, each: usize, patience: Duration) {
 fn slow_attackers_lose_their_connections_and_a_good_client_notices_nothing() {
     let each = in_short_or_soak(50, 800);
     let patience = in_short_or_soak(Duration::from_secs(3), Duration::from_secs(10));
-    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
-    setrlimit(Resource::RLIMIT_NOFILE, most, most).expect("set");
+    allow_files();
     let backend = Backend::replying(|request| match &*request.target {
         "/long" => Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 33554432\r\n\r\n")
             .then_repeatedly(vec![b'x'; 64 * 1024], 512),

@@ -30,3 +30,10 @@ pub(crate) const DEADLINE: std::time::Duration = std::time::Duration::from_secs(
 pub(crate) fn in_short_or_soak<T>(short: T, soak: T) -> T {
     if std::env::var_os("SOAK").is_some() { soak } else { short }
 }
+
+/// Lets this process, and those that it starts, have as many files open as the system gives.
+pub(crate) fn allow_files() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).expect("set");
+}

@@ -134,6 +134,7 @@ fn row(at: usize, denied: &Denied) -> Mistake {
         | Denied::TokenInUse(_)
         | Denied::UsageUnknown { .. }
         | Denied::LastAdministrator
+        | Denied::ShutsOut
         | Denied::VersionMismatch { .. }
         | Denied::Store(_) => "",
     };

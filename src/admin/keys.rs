@@ -123,7 +123,7 @@ const fn plural(realm: Realm) -> &'static str {
 /// The name, if it is there. An administrator is not called like those whom the audit log knows as the gateway itself.
 fn take_name(realm: Realm, fields: &mut Fields) -> Option<KeyName> {
     let name = fields.take::<KeyName>("name", text)?;
-    if realm == Realm::Admin && Actor::RESERVED.contains(&name.folded().as_str()) {
+    if realm == Realm::Admin && Actor::RESERVED.iter().any(|reserved| name.reads_like(reserved)) {
         fields.mistake("name", "is a name under which the gateway itself acts");
         return None;
     }

@@ -27,6 +27,11 @@ impl Actor {
     /// The names that no administrator can have.
     pub const RESERVED: [&'static str; 2] = [Self::RELEVO, Self::RESCUE];
 
+    /// Whether it is the administrator with this name.
+    pub fn is_called(&self, name: &KeyName) -> bool {
+        *self.0 == *name.as_str()
+    }
+
     /// The actor with this name.
     pub fn named(name: impl Into<Box<str>>) -> Self {
         Self(name.into())

@@ -35,6 +35,11 @@ impl KeyName {
     pub fn folded(&self) -> String {
         fold(&self.0)
     }
+
+    /// Whether it reads like `other`, which is in lower case: in letters of another width or form too (Unicode NFKC).
+    pub fn reads_like(&self, other: &str) -> bool {
+        fold(&self.0.nfkc().collect::<String>()) == other
+    }
 }
 
 /// The form under which names are compared: full case folding, then NFC again (Unicode §3.13, D145).
@@ -62,7 +67,7 @@ impl FromStr for KeyName {
         if text.trim() != text {
             return Err(Invalid::new("begins or ends with a space"));
         }
-        if text.starts_with("key_") {
+        if fold(text).starts_with("key_") {
             return Err(Invalid::new("begins with key_, as only ids do"));
         }
         if text == "." || text == ".." {
@@ -238,6 +243,8 @@ mod tests {
             "a#b",
             "a%b",
             "key_1",
+            "KEY_1",
+            "\u{212a}ey_1",
             ".",
             "..",
             "a\nb",

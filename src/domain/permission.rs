@@ -132,6 +132,14 @@ impl Authority {
         self.sees(realm, key) && (realm == Realm::Gateway || grants())
     }
 
+    /// Whether he may give `after` the roles that it has beyond those of `before`: whoever is limited to a role, that one only.
+    pub fn gives(&self, realm: Realm, before: Option<&ApiKey>, after: &ApiKey) -> bool {
+        let had = |role| before.is_some_and(|before| before.roles.contains(role));
+        self.limited_to
+            .as_ref()
+            .is_none_or(|own| realm == Realm::Admin || after.roles.iter().all(|role| role == own || had(role)))
+    }
+
     /// Whether a key with these roles, or an administrator limited to this role, lies within his own limit.
     pub fn is_within(&self, realm: Realm, roles: &BTreeSet<Role>, limited_to_role: Option<&Role>) -> bool {
         self.limited_to.as_ref().is_none_or(|own| match realm {

@@ -214,7 +214,7 @@ impl Keyring {
         let status = wanted.attributes.status.unwrap_or(Status::Active);
         let (name, attributes) = (wanted.name.clone(), wanted.attributes.clone());
         let (key, event) = self.newborn(name, attributes, status, first, caller)?;
-        caller.grant(Realm::Gateway, &key)?;
+        caller.grant(Realm::Gateway, None, &key)?;
         let (name, actions, after) = (key.name.clone(), vec![Action::Created], KeyFacts::of(&key));
         let change = Change { name, id: Some(key.id), actions, before: None, after };
         let tokens = material(&key.tokens);
@@ -244,7 +244,7 @@ impl Keyring {
             let applied = transition::apply(&outcome.key, command, &caller.actor, now, &settings.value)?;
             outcome = Outcome { key: applied.key, steps: [outcome.steps, applied.steps].concat() };
         }
-        caller.grant(Realm::Gateway, &outcome.key)?;
+        caller.grant(Realm::Gateway, Some(&stored.value), &outcome.key)?;
         let Some(steps) = outcome.steps.get(first..).filter(|steps| !steps.is_empty()) else { return Ok(None) };
         let change = Change {
             name: outcome.key.name.clone(),

@@ -112,7 +112,7 @@ impl Keyring {
         let digest = material.digest();
         let (token, secret) = self.token(realm, material, Origin::Created)?;
         let (key, event) = self.newborn(name, attributes, status, token, caller)?;
-        caller.grant(realm, &key)?;
+        caller.grant(realm, None, &key)?;
         let name = KeyRef::Name(key.name.clone());
         match self.commit(Write { realm, what: What::Create(key.clone()), events: vec![event] }).await {
             Ok(revision) => Ok(Done { key: Arc::new(key), revision: Some(revision), secret }),
@@ -195,7 +195,7 @@ impl Keyring {
             let renewed = applied.steps.iter().any(|step| step.before.tokens != step.after.tokens);
             outcome.key = applied.key;
             outcome.steps.extend(applied.steps);
-            caller.grant(realm, &outcome.key)?;
+            caller.grant(realm, Some(&stored.value), &outcome.key)?;
             let besides = self.somebody_left(realm, &stored.value, Some(&outcome.key)).await?;
             match self.write_steps(realm, &stored, &outcome, (caller, besides)).await {
                 Ok(revision) => {

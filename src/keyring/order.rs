@@ -53,9 +53,18 @@ impl Caller {
         })
     }
 
-    /// Refuses what he may not leave behind.
-    pub(super) fn grant(&self, realm: Realm, key: &ApiKey) -> Result<(), Denied> {
-        if self.authority.commands(realm, key) { Ok(()) } else { Err(Denied::OutOfReach) }
+    /// Refuses what he may not make of a key, or give it: the key as it was, if it was there, and as it would be. Nor does
+    /// anybody shut himself out.
+    pub(super) fn grant(&self, realm: Realm, before: Option<&ApiKey>, after: &ApiKey) -> Result<(), Denied> {
+        if !self.authority.commands(realm, after) || !self.authority.gives(realm, before, after) {
+            return Err(Denied::OutOfReach);
+        }
+        let is_himself = realm == Realm::Admin && before.is_some_and(|before| self.actor.is_called(&before.name));
+        let comes_in = |address| {
+            after.allowed_addresses.is_empty()
+                || after.allowed_addresses.iter().any(|network| network.contains(&address))
+        };
+        if is_himself && !self.address.is_none_or(comes_in) { Err(Denied::ShutsOut) } else { Ok(()) }
     }
 }
 
@@ -153,6 +162,9 @@ pub enum Denied {
     /// It lies beyond what the caller may grant or change.
     #[error("it goes beyond what you may do yourself, or beyond the role that you are limited to")]
     OutOfReach,
+    /// An administrator would be let in no longer from where he says so.
+    #[error("it does not hold the address that you come from")]
+    ShutsOut,
     /// Nobody would be left who can write all administrators.
     #[error("nobody would be left who can write all administrators: give another one admins:write first")]
     LastAdministrator,

@@ -214,7 +214,7 @@ impl Keyring {
                 continue;
             }
             let key = ApiKey { version: was.version.next(), ..was.clone() };
-            caller.grant(Realm::Admin, &key)?;
+            caller.grant(Realm::Admin, None, &key)?;
             plan.compare(None, Some(&key));
             plan.told.restored.push((Realm::Admin, key.id, key.name.clone()));
             let event = event(self.0.parts.clock.now(), key.id, (Action::Restored, None, Some(&key)), caller)?;

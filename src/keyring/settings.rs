@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::domain::{
-    Action, Affected, ApiKey, EventDraft, Facts, KeyId, KeyName, Outcome, Prefix, Realm, Revision, Settings, Timestamp,
-    Version, audit::SettingsFacts, transition,
+    Action, Affected, ApiKey, Authority, EventDraft, Facts, KeyId, KeyName, Outcome, Prefix, Realm, Revision, Settings,
+    Timestamp, Version, audit::SettingsFacts, transition,
 };
 use crate::store::{Conflict, StoreError, Stored, What, Write};
 
@@ -69,7 +69,7 @@ impl Keyring {
             if after == stored.value {
                 return Ok(SettingsDone { settings: Arc::new(after), version: stored.revision, revision: None });
             }
-            self.confirm(&stored.value, &after, change.confirm).await?;
+            self.confirm(&stored.value, &after, change.confirm, caller).await?;
             let besides = self.somebody_left_under(&stored.value, &after).await?;
             if let Some(done) = self.write_settings(&stored, after, (caller, besides)).await? {
                 return Ok(done);
@@ -127,37 +127,51 @@ impl Keyring {
         }
     }
 
-    /// Refuses a change that touches tokens, unless the caller has named exactly how many.
-    async fn confirm(&self, before: &Settings, after: &Settings, confirm: Option<Affected>) -> Result<(), Denied> {
-        let (affected, keys) = self.affected(before.clone(), after.clone()).await?;
+    /// Refuses a change that touches tokens, unless the caller has named exactly how many; and one that touches those of an
+    /// administrator who may do more than the caller, whatever he has named.
+    async fn confirm(
+        &self,
+        before: &Settings,
+        after: &Settings,
+        confirm: Option<Affected>,
+        caller: &Caller,
+    ) -> Result<(), Denied> {
+        let (affected, keys) =
+            self.affected(before.clone(), after.clone(), caller.authority.clone()).await?.ok_or(Denied::OutOfReach)?;
         if affected.is_none() || confirm == Some(affected) {
             return Ok(());
         }
         Err(Denied::TokensAffected { affected, keys })
     }
 
-    /// How many tokens a change touches, and the first keys of them. Reads every key, off this thread.
+    /// How many tokens a change touches, and the first keys of them; `None` if one of these is an administrator beyond
+    /// `authority`. Reads every key, off this thread.
     async fn affected(
         &self,
         before: Settings,
         after: Settings,
-    ) -> Result<(Affected, Vec<(KeyId, KeyName)>), StoreError> {
+        authority: Authority,
+    ) -> Result<Option<(Affected, Vec<(KeyId, KeyName)>)>, StoreError> {
         let catalog = self.0.parts.catalog.clone();
         let now = self.0.parts.clock.now();
         let count = move || {
-            let (mut sum, mut keys) = (Affected::default(), Vec::new());
+            let (mut sum, mut keys, mut is_within) = (Affected::default(), Vec::new(), true);
             for realm in [Realm::Gateway, Realm::Admin] {
                 catalog.newest_first(realm, None, &mut |key| {
                     let key = transition::settle(&key, now, &before).key;
                     let affected = Affected::by(&key, (key.duration, key.duration), (&before, &after), now);
-                    if !affected.is_none() && keys.len() < NAMED {
+                    if affected.is_none() {
+                        return ControlFlow::Continue(());
+                    }
+                    is_within &= realm == Realm::Gateway || authority.commands(realm, &key);
+                    sum = sum.plus(affected);
+                    if keys.len() < NAMED {
                         keys.push((key.id, key.name));
                     }
-                    sum = sum.plus(affected);
                     ControlFlow::Continue(())
                 });
             }
-            (sum, keys)
+            is_within.then_some((sum, keys))
         };
         let counted = tokio::task::spawn_blocking(count).await;
         counted.map_err(|error| StoreError::Unavailable(format!("the keys could not be counted: {error}")))

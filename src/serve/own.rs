@@ -169,6 +169,7 @@ fn denied(not_done: NotDone) -> Denied {
         | NotDone::Refused(Refusal::TokensAffected { .. })
         | NotDone::TokensAffected { .. }
         | NotDone::OutOfReach
+        | NotDone::ShutsOut
         | NotDone::LastAdministrator
         | NotDone::NameTaken
         | NotDone::NoToken

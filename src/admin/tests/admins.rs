@@ -144,6 +144,8 @@ async fn administrators_are_listed_found_and_changed_at_the_version_that_was_see
         (json!({"name": "cy", "roles": ["a"], "limits": null}), &["limits", "roles"]),
         (json!({"name": "relevo"}), &["name"]),
         (json!({"name": "Rescue"}), &["name"]),
+        (json!({"name": "\u{ff52}\u{ff45}\u{ff4c}\u{ff45}\u{ff56}\u{ff4f}"}), &["name"]),
+        (json!({"name": "KEY_0"}), &["name"]),
         (json!({"permissions": []}), &["name"]),
     ] {
         let refused = plane.ask(Method::POST, "/v1/admins", body.clone()).await;
@@ -179,6 +181,21 @@ async fn the_last_who_can_write_administrators_stays() {
 
     plane.ask(Method::PATCH, "/v1/admins/asleep", json!({"status": "active"})).await;
     assert_eq!(plane.ask(Method::PATCH, "/v1/admins/root", confirmed).await.status, 200);
+}
+
+#[tokio::test]
+async fn nobody_shuts_himself_out_by_his_own_addresses() {
+    let plane = Plane::new().await;
+    let edit =
+        |addresses: &[&str]| plane.ask(Method::PATCH, "/v1/admins/root", json!({"allowed_addresses": addresses}));
+    let refused = edit(&["203.0.113.9"]).await;
+    assert_eq!((refused.code(), refused.paths()), ((400, "invalid_request"), vec!["allowed_addresses"]));
+    assert_eq!(plane.read("/v1/admins/root").await.body["allowed_addresses"], json!([]));
+    assert_eq!(edit(&["203.0.113.9", "127.0.0.0/8"]).await.status, 200);
+    assert_eq!(plane.read("/v1/admins/root").await.status, 200);
+    plane.appoint(json!({"name": "ana", "permissions": []})).await;
+    let others = plane.ask(Method::PATCH, "/v1/admins/ana", json!({"allowed_addresses": ["203.0.113.9"]})).await;
+    assert_eq!(others.status, 200, "{}", others.body);
 }
 
 #[tokio::test]
@@ -232,6 +249,35 @@ async fn of_two_who_remove_each_other_at_the_same_instant_one_is_left() {
 
 fn all() -> Vec<&'static str> {
     Permission::ALL.iter().map(|permission| permission.as_str()).collect()
+}
+
+#[tokio::test]
+async fn nobody_ends_or_revives_an_administrator_beyond_himself_by_changing_the_settings() {
+    let plane = Plane::new().await;
+    let boss = plane
+        .appoint(json!({"name": "boss", "permissions": Permission::ALL.map(Permission::as_str),
+        "duration": "10d"}))
+        .await;
+    let clerk = plane.appoint(json!({"name": "clerk", "permissions": ["settings:write"]})).await;
+    let peer = plane.appoint(json!({"name": "peer", "permissions": ["settings:write"], "duration": "20d"})).await;
+    plane.admin.clock.advance(Span::days(11));
+    assert_eq!(plane.ask_as(&boss, Method::GET, "/v1/keys", Value::Null).await.status, 401);
+    let change = |body: Value| plane.ask_as(&clerk, Method::PATCH, "/v1/settings", body);
+    for body in [json!({"on_expiry": "warn"}), json!({"on_expiry": "warn", "confirm": {"ends": 0, "revives": 1}})] {
+        let refused = change(body).await;
+        assert_eq!(refused.code(), (403, "forbidden"));
+        assert!(!refused.body.to_string().contains("boss"), "{}", refused.body);
+    }
+    assert_eq!(plane.ask_as(&boss, Method::GET, "/v1/keys", Value::Null).await.status, 401);
+
+    let renewed = plane.ask(Method::POST, "/v1/admins/boss/renew", Value::Null).await;
+    assert_eq!(renewed.status, 201, "{}", renewed.body);
+    plane.admin.clock.advance(Span::days(9)); // now the peer's has ended, and no other
+    let told = change(json!({"on_expiry": "warn"})).await;
+    assert_eq!(told.code(), (409, "tokens_affected"), "{}", told.body);
+    let done = change(json!({"on_expiry": "warn", "confirm": {"ends": 0, "revives": 1}})).await;
+    assert_eq!(done.status, 200, "{}", done.body);
+    assert_eq!(plane.ask_as(&peer, Method::PATCH, "/v1/settings", json!({"on_expiry": "warn"})).await.status, 200);
 }
 
 #[tokio::test]
@@ -300,7 +346,7 @@ async fn whoever_is_limited_to_a_role_changes_nothing_beyond_it() {
     let ana = limited_to_a(&plane).await;
     let before =
         [plane.read("/v1/keys").await.body["keys"].clone(), plane.read("/v1/admins").await.body["admins"].clone()];
-    let import = json!({"keys": [{"name": "new", "roles": ["b"], "digest": format!("sha256:{}", "1".repeat(64))}]});
+    let import_of = |roles: &[&str]| json!({"keys": [{"name": "new", "roles": roles, "digest": format!("sha256:{}", "1".repeat(64))}]});
     for (method, path, body, code) in [
         (Method::GET, "/v1/keys/theirs", Value::Null, (404, "key_not_found")),
         (Method::PATCH, "/v1/keys/theirs", json!({"note": "x"}), (404, "key_not_found")),
@@ -311,7 +357,11 @@ async fn whoever_is_limited_to_a_role_changes_nothing_beyond_it() {
         (Method::PATCH, "/v1/keys/mine", json!({"roles": ["b"]}), (403, "forbidden")),
         (Method::POST, "/v1/keys", json!({"name": "new", "roles": ["b"]}), (403, "forbidden")),
         (Method::POST, "/v1/keys", json!({"name": "new"}), (403, "forbidden")),
-        (Method::POST, "/v1/import", import, (400, "invalid_request")),
+        (Method::POST, "/v1/keys", json!({"name": "new", "roles": ["a", "c"]}), (403, "forbidden")),
+        (Method::PATCH, "/v1/keys/mine", json!({"roles": ["a", "b", "c"]}), (403, "forbidden")),
+        (Method::POST, "/v1/import", import_of(&["a", "c"]), (400, "invalid_request")),
+        (Method::POST, "/v1/apply", json!({"keys": [{"name": "mine", "roles": ["a", "c"]}]}), (400, "invalid_request")),
+        (Method::POST, "/v1/import", import_of(&["b"]), (400, "invalid_request")),
         (Method::POST, "/v1/apply", json!({"keys": [{"name": "mine", "roles": []}]}), (400, "invalid_request")),
         (Method::POST, "/v1/apply", json!({"keys": [{"name": "theirs", "roles": ["a"]}]}), (400, "invalid_request")),
         (Method::GET, "/v1/admins/root", Value::Null, (404, "admin_not_found")),
@@ -340,7 +390,7 @@ async fn whoever_is_limited_to_a_role_does_within_it_what_others_do() {
     let ana = limited_to_a(&plane).await;
     let ben = json!({"name": "ben", "limited_to_role": "a", "permissions": ["keys:read"]});
     for (method, path, body, status) in [
-        (Method::PATCH, "/v1/keys/mine", json!({"roles": ["a", "c"]}), 200),
+        (Method::PATCH, "/v1/keys/mine", json!({"roles": ["a", "b"], "note": "as before"}), 200),
         (Method::POST, "/v1/keys", json!({"name": "new", "roles": ["a"]}), 201),
         (Method::POST, "/v1/keys/new/renew", Value::Null, 201),
         (Method::POST, "/v1/apply", json!({"keys": [{"name": "mine", "roles": ["a"]}]}), 200),

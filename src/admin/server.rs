@@ -1,10 +1,16 @@
 //! The listener of a router: accepts, bounds, times, and drains.
 //!
-//! Promises: at most [`Limits::connections`] connections at once; a head that does not arrive in time ends its
-//! connection; over TLS, so does a handshake; after the shutdown no connection is accepted and open calls have until the
-//! drain's deadline.
+//! Promises: at most [`Limits::connections`] connections at once, and none of them is kept at the cost of a new one while
+//! it only waits for its client; a head that does not arrive in time ends its connection; over TLS, so does a handshake;
+//! so does a reply of which nothing is taken; after the shutdown no connection is accepted and open calls have until
+//! the drain's deadline.
 //! Deliberately does not: speak HTTP/2.
 
+mod bodies;
+mod places;
+mod stall;
+
+use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -12,11 +18,12 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
+use http::{Request, Response};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
@@ -24,6 +31,10 @@ use tower::Service;
 use crate::net::opening::Unopened;
 use crate::net::stream::Stream;
 use crate::net::tls::Terminator;
+
+use bodies::{Asked, Told};
+use places::{InCall, Place, Places};
+use stall::Paced;
 
 /// How long a request's head may take, and how long an idle connection is kept.
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
@@ -35,17 +46,25 @@ const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
 /// What one listener may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections at once; further ones wait in the kernel's queue.
+    /// Connections at once. Beyond that the one that has waited longest for its client is closed for a new one; while
+    /// all are in a call, new ones wait.
     pub connections: usize,
     /// How long a TLS handshake may take.
     pub handshake: Duration,
+    /// How long a client may take nothing of a reply. Over TLS it has as long for the last 64 KiB together.
+    pub write_stall: Duration,
     /// How long open calls have to end after the shutdown.
     pub drain: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 256, handshake: Duration::from_secs(10), drain: Duration::from_secs(10) }
+        Self {
+            connections: 256,
+            handshake: Duration::from_secs(10),
+            write_stall: Duration::from_secs(30),
+            drain: Duration::from_secs(10),
+        }
     }
 }
 
@@ -70,17 +89,17 @@ pub async fn serve(
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let room = Arc::new(Semaphore::new(limits.connections));
+    let places = Places::new(limits.connections);
     let connections = TaskTracker::new();
-    while let Some((stream, peer, slot)) = shutdown.run_until_cancelled(accept(&listener, &room)).await {
-        let (router, shutdown, tls) = (router.clone(), shutdown.clone(), tls.clone());
+    let port = Port { router, limits, tls, shutdown: shutdown.clone() };
+    while let Some((stream, peer, place)) = shutdown.run_until_cancelled(accept(&listener, &places)).await {
+        let port = port.clone();
         connections.spawn(async move {
-            match shutdown.run_until_cancelled(open(stream, tls.as_ref(), limits.handshake)).await {
-                Some(Ok(stream)) => converse(stream, peer, router, shutdown, tls.map(|_| Secured)).await,
-                Some(Err(error)) => tracing::debug!(%error, %peer, "no conversation began on the admin port"),
-                None => {}
+            tokio::select! {
+                biased;
+                () = place.told_to_leave() => tracing::debug!(%peer, "an admin connection made room for another"),
+                () = port.host(stream, peer, &place) => {}
             }
-            drop(slot);
         });
     }
     drop(listener);
@@ -91,13 +110,11 @@ pub async fn serve(
     Ok(())
 }
 
-/// The next connection, when there is room for it. Never fails: what cannot be accepted now is tried again.
-async fn accept(listener: &tokio::net::TcpListener, room: &Arc<Semaphore>) -> (TcpStream, SocketAddr, Slot) {
+/// The next connection, once there is a place for it. Never fails: what cannot be accepted now is tried again.
+async fn accept(listener: &tokio::net::TcpListener, places: &Places) -> (TcpStream, SocketAddr, Arc<Place>) {
     loop {
-        // The semaphore is never closed, so a slot is what comes.
-        let Ok(slot) = Arc::clone(room).acquire_owned().await else { continue };
         match listener.accept().await {
-            Ok((stream, peer)) => return (stream, canonical(peer), slot),
+            Ok((stream, peer)) => return (stream, canonical(peer), places.take().await),
             Err(error) => {
                 tracing::warn!(%error, "admin port cannot accept");
                 tokio::time::sleep(PAUSE_AFTER_ERROR).await;
@@ -111,8 +128,53 @@ fn canonical(peer: SocketAddr) -> SocketAddr {
     SocketAddr::new(peer.ip().to_canonical(), peer.port())
 }
 
-/// Room for one connection, until it is dropped.
-type Slot = OwnedSemaphorePermit;
+/// What all connections of one listener have in common.
+#[derive(Clone)]
+struct Port {
+    router: Router,
+    limits: Limits,
+    tls: Option<Terminator>,
+    shutdown: CancellationToken,
+}
+
+impl Port {
+    /// One connection, from its handshake to its end.
+    async fn host(self, stream: TcpStream, peer: SocketAddr, place: &Arc<Place>) {
+        let opened = open(stream, self.tls.as_ref(), self.limits.handshake);
+        match self.shutdown.run_until_cancelled(opened).await {
+            Some(Ok(stream)) => self.converse(stream, peer, place).await,
+            Some(Err(error)) => tracing::debug!(%error, %peer, "no conversation began on the admin port"),
+            None => {}
+        }
+    }
+
+    /// From its first request on.
+    async fn converse(&self, stream: Stream, peer: SocketAddr, place: &Arc<Place>) {
+        let secured = self.tls.as_ref().map(|_| Secured);
+        let service = service_fn(|mut request: Request<Incoming>| {
+            let call = InCall::begin(place);
+            request.extensions_mut().insert(ConnectInfo(peer));
+            secured.map(|secured| request.extensions_mut().insert(secured));
+            answer(self.router.clone(), request.map(|body| Asked { body, place: Arc::clone(place) }), call)
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_DEADLINE)
+            .max_buf_size(HEAD_LIMIT_BYTES)
+            .serve_connection(TokioIo::new(Paced::new(stream, self.limits.write_stall)), service);
+        let mut connection = std::pin::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = self.shutdown.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, %peer, "admin connection broke off");
+        }
+    }
+}
 
 /// Ends TLS, if there is any.
 async fn open(stream: TcpStream, tls: Option<&Terminator>, deadline: Duration) -> Result<Stream, Unopened> {
@@ -123,35 +185,11 @@ async fn open(stream: TcpStream, tls: Option<&Terminator>, deadline: Duration) -
     }
 }
 
-/// One connection, from its first request to its end.
-async fn converse(
-    stream: Stream,
-    peer: SocketAddr,
-    router: Router,
-    shutdown: CancellationToken,
-    secured: Option<Secured>,
-) {
-    let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(peer));
-        secured.map(|secured| request.extensions_mut().insert(secured));
-        router.clone().call(request)
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_DEADLINE)
-        .max_buf_size(HEAD_LIMIT_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = shutdown.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, %peer, "admin connection broke off");
-    }
+/// One call, which is in progress until its reply has been handed over.
+async fn answer(mut router: Router, request: Request<Asked>, call: InCall) -> Result<Response<Told>, Infallible> {
+    let response = router.call(request).await?;
+    call.goes_on();
+    Ok(response.map(|body| Told { body, _call: call }))
 }
 
 #[cfg(test)]
@@ -273,15 +311,94 @@ mod tests {
         }
     }
 
+    /// Whether the other end has closed, once it has.
+    async fn ended(mut stream: TcpStream) -> bool {
+        let mut rest = Vec::new();
+        let end = tokio::time::timeout(DEADLINE, stream.read_to_end(&mut rest)).await;
+        end.is_ok() && !rest.starts_with(b"HTTP")
+    }
+
     #[tokio::test]
-    async fn a_connection_beyond_the_bound_waits_for_room() {
+    async fn a_connection_beyond_the_bound_takes_the_place_of_one_that_only_waits_for_its_client() {
         let limits = Limits { connections: 1, ..Limits::default() };
+        let routes = Router::new().route("/", get(|| async { "here" }).post(|body: String| async { body }));
+        let served = served(routes, limits);
+        for waiting in
+            ["", "GET / HTTP/1.1\r\nhost: x\r\n", "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf"]
+        {
+            let mut first = TcpStream::connect(served.address).await.expect("a connection");
+            first.write_all(waiting.as_bytes()).await.expect("sent");
+            assert!(answered(connected(served.address, "/").await).await.ends_with("here"), "{waiting:?}");
+            assert!(ended(first).await, "{waiting:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_had_its_reply_makes_room_and_one_that_came_later_stays() {
+        let limits = Limits { connections: 2, ..Limits::default() };
         let served = served(Router::new().route("/", get(|| async { "here" })), limits);
-        let idle = TcpStream::connect(served.address).await.expect("a connection");
-        let mut waiting = connected(served.address, "/").await;
-        let early = tokio::time::timeout(Duration::from_millis(100), waiting.read_u8()).await;
-        assert!(early.is_err(), "the second connection was answered while the first was open");
-        drop(idle);
-        assert!(answered(waiting).await.ends_with("here"));
+        let mut kept = [(); 2].map(|()| None);
+        for kept in &mut kept {
+            let mut stream = TcpStream::connect(served.address).await.expect("a connection");
+            stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("sent");
+            let mut reply = Vec::new();
+            while !reply.ends_with(b"here") {
+                assert!(stream.read_buf(&mut reply).await.expect("read") > 0);
+            }
+            *kept = Some(stream);
+        }
+        let [Some(first), Some(mut second)] = kept else { unreachable!() };
+        assert!(answered(connected(served.address, "/").await).await.ends_with("here"));
+        assert!(ended(first).await);
+        second.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.expect("sent");
+        assert!(answered(second).await.ends_with("here"));
+    }
+
+    #[tokio::test]
+    async fn a_connection_beyond_the_bound_waits_while_every_place_is_in_a_call() {
+        let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (begins, goes_on) = (Arc::clone(&begun), Arc::clone(&go_on));
+        let slow = move || async move {
+            begins.notify_one();
+            goes_on.notified().await;
+            "done"
+        };
+        let limits = Limits { connections: 1, ..Limits::default() };
+        let served = served(Router::new().route("/", get(|| async { "here" })).route("/slow", get(slow)), limits);
+        let first = connected(served.address, "/slow").await;
+        begun.notified().await;
+        let mut second = connected(served.address, "/").await;
+        let early = tokio::time::timeout(Duration::from_millis(100), second.read_u8()).await;
+        assert!(early.is_err(), "the second connection was answered while the first was in a call");
+        go_on.notify_one();
+        assert!(answered(first).await.ends_with("done"));
+        assert!(answered(second).await.ends_with("here"));
+    }
+
+    /// Tells when it is dropped.
+    struct Dropped(Arc<Notify>);
+
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.notify_one();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reply_of_which_nothing_is_taken_ends_with_its_connection() {
+        let gone = Arc::new(Notify::new());
+        let goes = Arc::clone(&gone);
+        let endless = move || async move {
+            let dropped = Dropped(goes);
+            let pieces = futures_util::stream::repeat_with(move || {
+                let _kept = &dropped;
+                Ok::<_, Infallible>(bytes::Bytes::from_static(&[b'x'; 4096]))
+            });
+            axum::body::Body::from_stream(pieces)
+        };
+        let limits = Limits { write_stall: Duration::from_millis(50), ..Limits::default() };
+        let served = served(Router::new().route("/", get(endless)), limits);
+        let _unread = connected(served.address, "/").await;
+        tokio::time::timeout(DEADLINE, gone.notified()).await.expect("the reply was given up");
     }
 }

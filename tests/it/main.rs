@@ -40,6 +40,7 @@ mod rfc9113;
 mod rivals;
 mod seeds;
 mod settlement;
+mod siege;
 mod streams;
 mod support;
 mod time;

@@ -2,6 +2,7 @@
 //!
 //! Promises: an address holds the file's hash, so that what is kept for ever never changes.
 
+use axum::body::Body;
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -35,18 +36,28 @@ pub(super) async fn serve(Path((wanted, name)): Path<(String, String)>) -> Respo
         Some(_) | None => "text/plain; charset=utf-8",
     };
     let headers = [(CONTENT_TYPE, media_type), (CACHE_CONTROL, "public, max-age=31536000, immutable")];
-    (headers, file.data.into_owned()).into_response()
+    (headers, Body::from(file.data)).into_response()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http_body_util::BodyExt;
 
     #[test]
     fn htmx_is_the_file_that_was_published() {
         let file = Assets::get("htmx.min.js").expect("there");
         assert_eq!(hex::encode(file.metadata.sha256_hash()), include_str!("assets/htmx.sha256").trim());
         assert!(Assets::get("htmx.LICENSE").is_some());
+    }
+
+    #[tokio::test]
+    async fn an_asset_is_not_copied_for_whoever_asks() {
+        let address = address("htmx.min.js");
+        let version = address.split('/').nth(3).expect("a version").to_owned();
+        let body = serve(Path((version, "htmx.min.js".into()))).await.into_body();
+        let body = body.collect().await.expect("a body").to_bytes();
+        assert_eq!(body.as_ptr(), Assets::get("htmx.min.js").expect("there").data.as_ptr());
     }
 
     #[tokio::test]

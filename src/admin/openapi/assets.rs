@@ -2,6 +2,7 @@
 //!
 //! Promises: an address holds the file's hash, so that what is kept for ever never changes.
 
+use axum::body::Body;
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -42,12 +43,13 @@ pub(in crate::admin) async fn serve(Path((wanted, name)): Path<(String, String)>
     };
     let kept = "public, max-age=31536000, immutable";
     let headers = [(CONTENT_TYPE, media_type), (CACHE_CONTROL, kept), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
-    (headers, file.data.into_owned()).into_response()
+    (headers, Body::from(file.data)).into_response()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http_body_util::BodyExt;
 
     #[test]
     fn the_files_are_those_that_were_published() {
@@ -65,7 +67,10 @@ mod tests {
         for address in addresses {
             let mut segments = address.rsplit('/').map(str::to_owned);
             let (name, version) = (segments.next().expect("a name"), segments.next().expect("a version"));
-            assert_eq!(serve(Path((version, name.clone()))).await.status(), 200, "{address}");
+            let answer = serve(Path((version, name.clone()))).await;
+            assert_eq!(answer.status(), 200, "{address}");
+            let body = answer.into_body().collect().await.expect("a body").to_bytes();
+            assert_eq!(body.as_ptr(), Files::get(&name).expect("there").data.as_ptr(), "{address} is not copied");
             assert_eq!(serve(Path(("0".into(), name))).await.status(), 404);
         }
         assert!(!page.contains("http"), "nothing is loaded from elsewhere");

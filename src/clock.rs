@@ -51,6 +51,10 @@ struct Step {
     since: Span,
 }
 
+/// An instant of this boot: it stays as long ago as it is, however the wall clock is set meanwhile.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Mark(Span);
+
 /// What a look at the wall clock has found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Look {
@@ -84,8 +88,17 @@ impl Clock {
 
     /// The time.
     pub fn now(&self) -> Timestamp {
-        let carried =
-            self.0.offset_millis.load(Ordering::Relaxed).saturating_add_unsigned(self.0.source.boot().as_millis());
+        self.time_of(self.mark())
+    }
+
+    /// Now, to be told later what time it was.
+    pub fn mark(&self) -> Mark {
+        Mark(self.0.source.boot())
+    }
+
+    /// What time it was at `mark`, by the time as it is known now: one that was told before a step was adopted is not that time.
+    pub fn time_of(&self, mark: Mark) -> Timestamp {
+        let carried = self.0.offset_millis.load(Ordering::Relaxed).saturating_add_unsigned(mark.0.as_millis());
         Timestamp::from_millis(u64::try_from(carried).unwrap_or_default())
     }
 
@@ -230,6 +243,17 @@ mod tests {
         assert!(matches!(watch_for(&clock, 1), Look::Adopted(_)));
         assert!(clock.is_trusted());
         assert_eq!(clock.now(), START.plus(HOUR).plus(Span::seconds(61)));
+    }
+
+    #[test]
+    fn a_mark_is_as_long_ago_after_a_step_as_before() {
+        for stepped in [START.plus(HOUR), START.minus(HOUR)] {
+            let clock = Clock::manual(START);
+            let mark = clock.mark();
+            clock.set_wall(stepped);
+            assert!(matches!(watch_for(&clock, 62), Look::Adopted(_) | Look::Steady));
+            assert_eq!(clock.now().since(clock.time_of(mark)), Span::seconds(62));
+        }
     }
 
     #[test]

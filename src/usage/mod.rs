@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Mark};
 use crate::domain::{KeyId, Realm, Span, Timestamp, TokenId};
 
 pub use callers::TokenCaller;
@@ -55,7 +55,7 @@ struct Shared {
     known: Mutex<Known>,
     file: UsageFile,
     first_uses: mpsc::Sender<FirstUse>,
-    opened_at: Timestamp,
+    opened_at: Mark,
     /// How often the workers were asked to tell.
     asked: watch::Sender<u64>,
     /// For each worker, the last time of those that it has answered.
@@ -66,8 +66,8 @@ impl Usage {
     /// What `path` remembers, and the other end of the queue of first uses.
     pub fn open(path: PathBuf, clock: Clock) -> (Self, mpsc::Receiver<FirstUse>) {
         let (first_uses, receiver) = mpsc::channel(FIRST_USES);
-        let opened_at = clock.now();
-        let (file, observed) = UsageFile::open(path, opened_at);
+        let opened_at = clock.mark();
+        let (file, observed) = UsageFile::open(path, clock.time_of(opened_at));
         let known = Mutex::new(Known::new(&clock, observed, file.callers()));
         let (asked, workers) = (watch::Sender::new(0), Mutex::default());
         (Self(Arc::new(Shared { clock, known, file, first_uses, opened_at, asked, workers })), receiver)
@@ -104,9 +104,9 @@ impl Usage {
         self.known().callers(token).map(|callers| callers.heaviest(since)).unwrap_or_default()
     }
 
-    /// Since when every use has been noted: the start of this process.
+    /// Since when every use has been noted: the start of this process, by the time as it is known now.
     pub fn observed_since(&self) -> Timestamp {
-        self.0.opened_at
+        self.0.clock.time_of(self.0.opened_at)
     }
 
     /// Has every worker tell what it has noted. `false` if one did not within two seconds.

@@ -57,6 +57,22 @@ fn quiet_is_counted_also_while_a_clock_that_was_set_back_is_before_the_renewal()
 }
 
 #[test]
+fn what_was_observed_is_as_long_as_the_process_has_run_however_wrong_the_clock_was_at_its_start() {
+    for wrong in [START.plus(Span::days(300)), START.minus(Span::days(300))] {
+        let dir = tempfile::tempdir().expect("dir");
+        let clock = Clock::manual(wrong);
+        let (usage, _first_uses) = Usage::open(dir.path().join("usage.redb"), clock.clone());
+        clock.set_wall(START);
+        for _ in 0..62 {
+            clock.advance(Span::seconds(1));
+            clock.watch();
+        }
+        assert!(clock.is_trusted(), "the step is adopted");
+        assert_eq!(clock.now().since(usage.observed_since()), Span::seconds(62));
+    }
+}
+
+#[test]
 fn quiet_counts_observed_time_only_and_starts_anew_with_each_use() {
     let dir = tempfile::tempdir().expect("dir");
     let path = dir.path().join("usage.redb");

@@ -21,16 +21,11 @@ pub(super) struct Announcement {
 /// runtime directory if there is one. Over TLS it names the certificate that will be shown, whatever names are in that.
 pub(super) fn write(admin: SocketAddr, tls: Option<&AdminTls>, store: &Path) -> Option<Announcement> {
     let folder = fs::canonicalize(store).ok()?.parent()?.to_owned();
-    let token_file = folder.join(TOKEN_FILE);
-    let scheme = if tls.is_some() { "https" } else { "http" };
-    let url = format!("{scheme}://{}", reachable(admin));
-    let mut text = json!({"url": url, "token_file": token_file, "pid": std::process::id()});
-    if let Some(tls) = tls {
-        // Whoever reads it may stand in another directory.
-        let certificate = &tls.certificate.certificate;
-        text["certificate"] = json!(fs::canonicalize(certificate).unwrap_or_else(|_| certificate.clone()));
-    }
-    let mut announcement = Announcement { files: Vec::new(), text: format!("{text}\n") };
+    let Some(text) = text(admin, tls, &folder) else {
+        warn!(folder = %folder.display(), "this gateway is not announced: a path to be told is not UTF-8");
+        return None;
+    };
+    let mut announcement = Announcement { files: Vec::new(), text };
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").filter(|folder| Path::new(folder).is_absolute());
     let runtime = runtime.map(|folder| PathBuf::from(folder).join("relevo"));
     for folder in [Some(folder), runtime].into_iter().flatten() {
@@ -41,6 +36,21 @@ pub(super) fn write(admin: SocketAddr, tls: Option<&AdminTls>, store: &Path) -> 
         }
     }
     Some(announcement)
+}
+
+/// What is announced of the gateway whose store is in `folder`; `None` where a path in it is no text.
+fn text(admin: SocketAddr, tls: Option<&AdminTls>, folder: &Path) -> Option<String> {
+    let token_file = folder.join(TOKEN_FILE).into_os_string().into_string().ok()?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{}", reachable(admin));
+    let mut text = json!({"url": url, "token_file": token_file, "pid": std::process::id()});
+    if let Some(tls) = tls {
+        // Whoever reads it may stand in another directory.
+        let certificate = &tls.certificate.certificate;
+        let certificate = fs::canonicalize(certificate).unwrap_or_else(|_| certificate.clone());
+        text["certificate"] = certificate.into_os_string().into_string().ok()?.into();
+    }
+    Some(format!("{text}\n"))
 }
 
 /// Where a client of this machine reaches what listens on `address`.

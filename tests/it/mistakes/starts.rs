@@ -1,13 +1,17 @@
 //! Starts of `relevo serve`: what keeps one from happening, and what the first one leaves behind.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use super::ground::{Ground, SERVED};
 use super::is_wrong;
+use crate::support::client::RawClient;
 use crate::support::process::Process;
+use crate::support::request::request;
 
 /// A token that is long enough to be an administrator's.
 const GIVEN: &str = "given-at-the-first-start-0123456789";
@@ -165,6 +169,21 @@ fn a_gateway_is_announced_while_it_runs() {
     for file in ["relevo-data/admin.json", "relevo/admin.json"] {
         assert!(!ground.path().join(file).exists(), "{file}");
     }
+}
+
+#[test]
+fn where_a_path_is_not_text_a_gateway_runs_unannounced() {
+    let ground = Ground::new();
+    let folder = ground.path().join(OsStr::from_bytes(b"caf\xe9"));
+    fs::create_dir(&folder).expect("made");
+    let process = Process::serve(&folder, SERVED);
+    let mut client = RawClient::connect(process.admin);
+    client.send(&request("GET", "/livez").bytes());
+    assert_eq!(client.read_response().status, 200);
+    assert!(!folder.join("relevo-data/admin.json").exists());
+    let log = fs::read_to_string(folder.join("stderr.log")).expect("a log");
+    assert!(log.contains("not announced"), "{log}");
+    assert!(process.terminate(PATIENCE).success());
 }
 
 #[test]

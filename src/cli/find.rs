@@ -1,13 +1,13 @@
 //! Finding a gateway to talk to: the one that is named, or the one of this machine and user.
 //!
-//! Promises: a gateway that is not named is on this machine, its `admin.json` is the caller's own, and it answers;
-//! an error names everything that was tried.
+//! Promises: a gateway that is not named is on this machine, its `admin.json` is the caller's own and held by a process that
+//! lives, and it answers; an error names everything that was tried.
 //! Deliberately does not: look for a token anywhere but where it is told to.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -151,18 +151,29 @@ async fn living(place: &Path, trust: &Trust) -> Result<Living, String> {
     Ok(Living { url, token_file: beside.join(announcement.token_file), trust })
 }
 
-/// Reads an `admin.json` that belongs to this user.
+/// Reads an `admin.json` that belongs to this user and is held by a gateway that lives.
 fn announcement(place: &Path) -> Result<Announcement, String> {
-    let metadata = match fs::metadata(place) {
-        Ok(metadata) => metadata,
+    let without_waiting = nix::fcntl::OFlag::O_NONBLOCK.bits(); // for a pipe's other end
+    let file = match fs::File::options().read(true).custom_flags(without_waiting).open(place) {
+        Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err("not there".to_owned()),
         Err(error) => return Err(error.to_string()),
     };
+    let metadata = file.metadata().map_err(|error| error.to_string())?;
     // Otherwise whoever may write here would be handed the token.
     if metadata.uid() != nix::unistd::geteuid().as_raw() {
         return Err("belongs to another user".to_owned());
     }
-    let text = read(place).map_err(|error| error.to_string())?;
+    if !metadata.is_file() {
+        return Err("is not a file".to_owned());
+    }
+    // Else whoever has taken the port since would be handed it. Shared: two commands that look do not mislead each other.
+    match file.try_lock_shared() {
+        Err(fs::TryLockError::WouldBlock) => {}
+        Ok(()) => return Err("is stale: its gateway has ended, or is of a version that does not hold it".to_owned()),
+        Err(fs::TryLockError::Error(error)) => return Err(format!("may be stale ({error})")),
+    }
+    let text = text_of(file).map_err(|error| error.to_string())?;
     serde_json::from_str(&text).map_err(|error| format!("is damaged ({error})"))
 }
 
@@ -176,9 +187,13 @@ async fn answers(url: &AdminUrl, trust: &Trust) -> Result<(), String> {
 
 /// A small file's text.
 fn read(path: &Path) -> io::Result<String> {
+    text_of(fs::File::open(path)?)
+}
+
+fn text_of(file: fs::File) -> io::Result<String> {
     use io::Read;
     let mut text = String::new();
-    let length = fs::File::open(path)?.take(FILE_LIMIT_BYTES + 1).read_to_string(&mut text)?;
+    let length = file.take(FILE_LIMIT_BYTES + 1).read_to_string(&mut text)?;
     if length as u64 > FILE_LIMIT_BYTES {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 64 KiB"));
     }
@@ -187,16 +202,18 @@ fn read(path: &Path) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::super::client::Call;
     use super::super::double::{Answer, Double, ROOT, locally};
     use super::*;
 
-    /// A directory to start in, with places in it where gateways may have announced themselves.
-    struct Ground(tempfile::TempDir);
+    /// A directory to start in, with places in it where gateways may have announced themselves, and what these hold.
+    struct Ground(tempfile::TempDir, RefCell<Vec<fs::File>>);
 
     impl Ground {
         fn new() -> Self {
-            Self(tempfile::tempdir().expect("a directory"))
+            Self(tempfile::tempdir().expect("a directory"), RefCell::default())
         }
 
         fn surroundings(&self, variables: &[(&str, &str)]) -> Surroundings {
@@ -211,6 +228,19 @@ mod tests {
             self.write(&format!("{place}/admin.token"), &format!("{token}\n"));
             let document = serde_json::json!({"url": url, "token_file": "admin.token", "pid": 1});
             self.write(&format!("{place}/admin.json"), &document.to_string());
+            self.hold(place);
+        }
+
+        /// Locks what is announced there, as a gateway does that lives.
+        fn hold(&self, place: &str) {
+            let file = fs::File::open(self.0.path().join(place).join("admin.json")).expect("there");
+            file.try_lock().expect("nobody holds it");
+            self.1.borrow_mut().push(file);
+        }
+
+        /// Ends every gateway, as kill -9 does.
+        fn end(&self) {
+            self.1.borrow_mut().clear();
         }
 
         fn write(&self, path: &str, text: &str) {
@@ -264,9 +294,25 @@ mod tests {
             let (double, ground) = (double().await, Ground::new());
             ground.announce("run/relevo", &nobody());
             ground.write("relevo-demo/admin.json", "{ damaged");
+            ground.hold("relevo-demo");
             ground.announce("relevo-data", &double.url);
             let client = gateway(&Reach::default(), &ground.surroundings(&[])).await.expect("found");
             assert_eq!(token_at(&double, &client).await, format!("Bearer {ROOT}-relevo-data"));
+        });
+    }
+
+    #[test]
+    fn whoever_has_taken_the_port_of_a_gateway_that_was_killed_is_not_asked() {
+        locally(async {
+            let (taker, double, ground) = (double().await, double().await, Ground::new());
+            ground.announce("run/relevo", &taker.url);
+            ground.end();
+            let failure = refused(&Reach::default(), &ground.surroundings(&[])).await.to_string();
+            assert!(failure.contains("run/relevo/admin.json: is stale"), "{failure}");
+            ground.announce("relevo-data", &double.url);
+            let client = gateway(&Reach::default(), &ground.surroundings(&[])).await.expect("found");
+            assert_eq!(token_at(&double, &client).await, format!("Bearer {ROOT}-relevo-data"));
+            assert!(taker.lines().is_empty(), "the token went to whoever took the port");
         });
     }
 

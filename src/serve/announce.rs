@@ -1,4 +1,8 @@
 //! `admin.json`: how the command line of this user finds this gateway.
+//!
+//! Promises: each is locked for as long as this gateway lives and no longer, whatever ends it: one that nobody holds leads
+//! to nobody, or to whoever has taken the port since.
+//! Deliberately does not: keep a gateway from running where it cannot be announced.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,9 +15,9 @@ use super::first::TOKEN_FILE;
 use crate::config::AdminTls;
 use crate::store::private;
 
-/// The files written; those that are still this process's are removed when it is dropped.
+/// The files written, each with its lock; those that are still this process's are removed when it is dropped.
 pub(super) struct Announcement {
-    files: Vec<PathBuf>,
+    files: Vec<(PathBuf, fs::File)>,
     text: String,
 }
 
@@ -30,8 +34,8 @@ pub(super) fn write(admin: SocketAddr, tls: Option<&AdminTls>, store: &Path) -> 
     let runtime = runtime.map(|folder| PathBuf::from(folder).join("relevo"));
     for folder in [Some(folder), runtime].into_iter().flatten() {
         let file = folder.join("admin.json");
-        match private::write(&file, &announcement.text) {
-            Ok(()) => announcement.files.push(file),
+        match private::write_held(&file, &announcement.text) {
+            Ok(held) => announcement.files.push((file, held)),
             Err(error) => warn!(file = %file.display(), %error, "this gateway is not announced there"),
         }
     }
@@ -65,7 +69,7 @@ pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
 
 impl Drop for Announcement {
     fn drop(&mut self) {
-        for file in &self.files {
+        for (file, _held) in &self.files {
             if fs::read_to_string(file).is_ok_and(|text| text == self.text) {
                 fs::remove_file(file).ok();
             }

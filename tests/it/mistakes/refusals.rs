@@ -11,7 +11,7 @@ fn if_no_gateway_is_found_every_place_is_named() {
     ground.write("relevo-demo/admin.json", "{ damaged");
     let before = ground.files();
     let places =
-        ["relevo/admin.json: not there", "relevo-demo/admin.json: is damaged", "relevo-data/admin.json: not there"];
+        ["relevo/admin.json: not there", "relevo-demo/admin.json: is stale", "relevo-data/admin.json: not there"];
     for words in ["status", "renew ci", "keys list", "undo ci --yes", "audit", "settings show"] {
         ground.run(words).refuses(1, &places);
     }

@@ -172,6 +172,23 @@ fn a_gateway_is_announced_while_it_runs() {
 }
 
 #[test]
+fn what_a_gateway_announced_that_was_killed_is_stale_and_nobody_else_gets_the_token() {
+    let ground = Ground::new();
+    let process = ground.serve(SERVED);
+    assert_eq!(ground.run("status").code, 0);
+    let port = process.admin;
+    process.kill();
+    let taken = TcpListener::bind(port).expect("the port is free again");
+    taken.set_nonblocking(true).expect("set");
+    let said = ground.run("status");
+    said.refuses(1, &["relevo/admin.json: is stale", "relevo-data/admin.json: is stale"]);
+    assert!(taken.accept().is_err(), "whoever took the port was asked");
+    let again = ground.serve(SERVED);
+    assert_eq!(ground.run("status").code, 0);
+    assert!(again.terminate(PATIENCE).success());
+}
+
+#[test]
 fn where_a_path_is_not_text_a_gateway_runs_unannounced() {
     let ground = Ground::new();
     let folder = ground.path().join(OsStr::from_bytes(b"caf\xe9"));

@@ -190,7 +190,6 @@ fn start(beginning: Beginning) -> Result<Running, StartError> {
         admin_host: admin_host(&ground.config),
         probes,
         accepting,
-        drain_delay: ground.config.drain.delay,
         drain,
         stop,
         workers,

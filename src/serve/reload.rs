@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
@@ -89,6 +89,11 @@ impl Process {
         if !self.source().is_some_and(|source| source.load().is_ok_and(says_the_same)) {
             drop(self.reload()); // which has logged what came of it
         }
+    }
+
+    /// `drain.delay` as it is in force.
+    pub(super) fn drain_delay(&self) -> Duration {
+        self.in_force.lock().unwrap_or_else(PoisonError::into_inner).drain.delay
     }
 
     fn source(&self) -> Option<Source> {

@@ -62,7 +62,6 @@ pub struct Running {
     pub(super) admin_host: Option<String>,
     pub(super) probes: Option<SocketAddr>,
     pub(super) accepting: Condition,
-    pub(super) drain_delay: Duration,
     pub(super) drain: CancellationToken,
     pub(super) stop: CancellationToken,
     pub(super) workers: gateway::Workers,
@@ -147,7 +146,7 @@ impl Running {
     /// `/readyz` 503, then `drain.delay`, then an end of accepting, then the requests in flight, then the rest.
     pub fn shutdown(self) {
         self.accepting.fail("shutting down");
-        std::thread::sleep(self.drain_delay);
+        std::thread::sleep(self.process.drain_delay());
         self.drain.cancel();
         self.workers.join();
         self.stop.cancel();

@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::support::DEADLINE;
 use crate::support::backend::Backend;
 use crate::support::client::{RawClient, RawResponse};
 use crate::support::gateway::wait_until;
@@ -93,6 +94,17 @@ fn a_file_that_nobody_named_and_that_is_gone_is_a_mistake_and_what_is_in_force_s
     assert_eq!((status, reply["code"].as_str()), (400, Some("invalid_request")), "{reply}");
     assert_eq!(hash(folder.path(), &process), before);
     assert_eq!(ask(&process, "/a").body, b"first");
+}
+
+#[test]
+fn a_drain_takes_the_delay_that_is_in_force_when_it_begins() {
+    let backend = Backend::answering("first");
+    let (folder, _) = folder();
+    let short = configuration(&backend, "/");
+    let process = Process::serve(folder.path(), &short.replace("delay = \"0s\"", "delay = \"10m\""));
+    fs::write(folder.path().join("relevo.toml"), short).expect("written");
+    assert_eq!(call(folder.path(), &process, "POST", "/v1/reload").0, 200);
+    assert!(process.terminate(DEADLINE).success());
 }
 
 /// Clients on every way ask for `/a` without a pause while `work` is done. How often each was answered by `first` and by

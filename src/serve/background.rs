@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use crate::catalog::Catalog;
 use crate::clock::{Clock, Look};
 use crate::config::Config;
-use crate::domain::{Realm, Secret, Span, Timestamp};
+use crate::domain::{Realm, Span, Timestamp};
 use crate::keyring::{Examiner, Follower, Keyring, Settler, Teller, follow};
 use crate::limiter::Limiter;
 use crate::net::tls::Certificates;
@@ -23,7 +23,8 @@ use crate::observe::{Condition, Health, Metrics};
 use crate::store::Store;
 use crate::usage::Usage;
 
-use super::{StartError, first};
+use super::StartError;
+use super::first::{self, Given};
 
 /// How often the wall clock is looked at.
 const TIME: Duration = Duration::from_secs(1);
@@ -67,7 +68,7 @@ pub(super) struct Work {
     pub(super) health: Health,
     pub(super) config: Arc<Config>,
     pub(super) certificates: Vec<Certificates>,
-    pub(super) given: Option<Secret>,
+    pub(super) given: Option<Given>,
 }
 
 impl Background {

@@ -21,23 +21,36 @@ const TOKEN_VARIABLE: &str = "RELEVO_ADMIN_TOKEN";
 /// The first administrator's name.
 pub(super) const ROOT: &str = "root";
 
-/// The token that the environment gives for the first administrator.
-pub(super) fn given_token() -> Result<Option<Secret>, StartError> {
-    let Some(text) = std::env::var_os(TOKEN_VARIABLE) else { return Ok(None) };
-    let wrong = |why: &str| StartError::token(format!("{TOKEN_VARIABLE} {why}"));
-    let text = text.into_string().map_err(|_| wrong("is not text"))?;
+/// What the environment gives as the first administrator's token; the error is what is wrong with it.
+pub(super) type Given = Result<Secret, &'static str>;
+
+/// The token that the environment gives for the first administrator. An empty one is none.
+pub(super) fn given_token() -> Option<Given> {
+    let text = std::env::var_os(TOKEN_VARIABLE).filter(|text| !text.is_empty())?;
+    let Ok(text) = text.into_string() else { return Some(Err("is not text")) };
     // An administrator's token is held to more than a key's: one sentence for both bounds, so that nobody mends it twice.
     let strong = Secret::import(text).ok().filter(|secret| !secret.is_weak());
-    strong.map(Some).ok_or_else(|| wrong("is not 32 to 512 visible ASCII characters"))
+    Some(strong.ok_or("is not 32 to 512 visible ASCII characters"))
 }
 
-/// Makes what an empty store lacks. On another it changes nothing but the list of prefixes.
+/// The token that was given, where it is needed.
+pub(super) fn needed(given: Option<Given>) -> Result<Option<Secret>, StartError> {
+    given.transpose().map_err(|why| StartError::token(format!("{TOKEN_VARIABLE} {why}")))
+}
+
+/// Makes what an empty store lacks. On another it changes nothing but the list of prefixes. A token that was given and
+/// cannot be used is an error only where there is no administrator yet; nothing has changed then.
 pub(super) async fn establish(
     keyring: &Keyring,
     store: &dyn Store,
     config: &Config,
-    given: Option<Secret>,
+    given: Option<Given>,
 ) -> Result<(), StartError> {
+    let has_administrators = store.count(Realm::Admin).await? > 0;
+    if has_administrators && given.is_some() {
+        warn!("{TOKEN_VARIABLE} is ignored: this store has its administrators already");
+    }
+    let given = if has_administrators { None } else { needed(given)? };
     let tokens = &config.tokens;
     let first = Settings {
         duration: tokens.duration,
@@ -45,10 +58,7 @@ pub(super) async fn establish(
         prefixes: vec![tokens.prefix.clone(), Prefix::administrators()],
     };
     keyring.establish_settings(first, &Caller::relevo()).await?;
-    if store.count(Realm::Admin).await? > 0 {
-        if given.is_some() {
-            warn!("{TOKEN_VARIABLE} is ignored: this store has its administrators already");
-        }
+    if has_administrators {
         return Ok(());
     }
     create_root(keyring, &config.store.path, given).await

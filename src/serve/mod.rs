@@ -26,7 +26,6 @@ use crate::admin::{self, Admin, server};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::domain::Secret;
 use crate::gateway;
 use crate::index::Index;
 use crate::keyring::{self, Follower, Keyring, Settler};
@@ -88,8 +87,10 @@ impl Relevo {
     /// announced to this user's command line.
     pub fn start_as_process(config: Config, source: Source) -> Result<Running, StartError> {
         prepare_process();
-        let given = first::given_token()?;
         let path = config.store.path.clone();
+        let given = first::given_token();
+        // Where there is no store, there is no administrator: what is wrong is told before one is made.
+        let given = if path.exists() { given } else { first::needed(given)?.map(Ok) };
         let clock = Clock::system();
         let mut running = start(Beginning { config, clock, store: None, given, source: Some(source) })?;
         running.announcement = announce::write(running.admin, running.admin_tls.as_ref(), &path);
@@ -155,7 +156,7 @@ struct Beginning {
     clock: Clock,
     store: Option<Arc<dyn Store>>,
     /// The first administrator's token, if somebody else has made it.
-    given: Option<Secret>,
+    given: Option<first::Given>,
     source: Option<Source>,
 }
 
@@ -296,7 +297,7 @@ impl Keys {
         ground: &Ground,
         store: Arc<dyn Store>,
         certificates: Vec<Certificates>,
-        given: Option<Secret>,
+        given: Option<first::Given>,
     ) -> Result<Self, StartError> {
         let Ground { config, clock, metrics, health, .. } = ground;
         let prepared = Background::prepare(&store)?;

@@ -113,8 +113,7 @@ fn an_access_log_that_cannot_be_written_leaves_no_store_behind() {
 fn a_token_for_root_that_is_weak_is_refused_with_both_bounds() {
     let ground = Ground::new();
     ground.write("relevo.toml", SERVED);
-    for weak in
-        ["short", "sixteen-chars-00", "thirty-one-characters-000000000", "with a blank in its thirty-two chars", ""]
+    for weak in ["short", "sixteen-chars-00", "thirty-one-characters-000000000", "with a blank in its thirty-two chars"]
     {
         let parts = ["RELEVO_ADMIN_TOKEN is not 32 to 512 visible"];
         is_wrong(&ground, "serve --config relevo.toml", &with_token(weak), &parts);
@@ -151,6 +150,22 @@ fn a_token_given_at_the_first_start_is_used_and_later_ignored() {
     ground.run_with("status", &with_token(later)).refuses(1, &["unauthenticated"]);
     assert_eq!(ground.run_with("status", &with_token(GIVEN)).code, 0);
     assert!(process.terminate(PATIENCE).success());
+}
+
+#[test]
+fn a_token_that_is_empty_is_none_and_one_that_is_wrong_stops_no_later_start() {
+    let ground = Ground::new();
+    let process = Process::serve_told(ground.path(), SERVED, &with_token(""));
+    assert!(ground.path().join("relevo-data/admin.token").exists());
+    assert_eq!(ground.run_with("status", &with_token("")).code, 0);
+    assert!(process.terminate(PATIENCE).success());
+    assert!(!ground.log().contains("ignored"), "{}", ground.log());
+    for (start, wrong) in ["short", "with a blank in its thirty-two chars"].into_iter().enumerate() {
+        let process = Process::serve_told(ground.path(), SERVED, &with_token(wrong));
+        assert_eq!(ground.log().matches("RELEVO_ADMIN_TOKEN is ignored").count(), start + 1, "{}", ground.log());
+        assert_eq!(ground.run("status").code, 0);
+        assert!(process.terminate(PATIENCE).success());
+    }
 }
 
 #[test]

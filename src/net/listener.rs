@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
 use std::path::{Path, PathBuf};
@@ -25,24 +25,25 @@ const BACKLOG: i32 = 4_096;
 /// How long accepting pauses when the system is out of descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// One socket bound to `address`, listening, shared with nobody.
-pub fn bind(address: SocketAddr) -> io::Result<StdListener> {
-    let socket = socket(address)?;
+/// One socket bound to `address`, listening, shared with nobody. `all` are the addresses at which this process listens, as
+/// far as they are known: any address of IPv6 (`[::]`) serves IPv4 too, but where any of IPv4 is among them at its port.
+pub fn bind(address: SocketAddr, all: &[SocketAddr]) -> io::Result<StdListener> {
+    let socket = socket(address, all)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
 
-/// `count` sockets bound to `address`, all listening, between which the system spreads connections.
+/// `count` sockets bound to `address`, all listening, between which the system spreads connections; `all` as for [`bind`].
 ///
 /// Two processes could share a port so without noticing: the first of them is bound without sharing, and shares from then on
 /// with those of this process. It also chooses the port where `address` leaves it open.
-pub fn bind_shared(address: SocketAddr, count: usize) -> io::Result<Vec<StdListener>> {
-    let first = bind(address)?;
+pub fn bind_shared(address: SocketAddr, count: usize, all: &[SocketAddr]) -> io::Result<Vec<StdListener>> {
+    let first = bind(address, all)?;
     let address = first.local_addr()?;
     SockRef::from(&first).set_reuse_port(true)?;
     let bind_one = |_| {
-        let socket = socket(address)?;
+        let socket = socket(address, all)?;
         socket.set_reuse_port(true)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
@@ -51,11 +52,14 @@ pub fn bind_shared(address: SocketAddr, count: usize) -> io::Result<Vec<StdListe
     std::iter::once(Ok(first)).chain((1..count).map(bind_one)).collect()
 }
 
-fn socket(address: SocketAddr) -> io::Result<RawSocket> {
+fn socket(address: SocketAddr, all: &[SocketAddr]) -> io::Result<RawSocket> {
     let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?; // a restart need not wait for connections that are closing
     socket.set_nonblocking(true)?;
-    if address.is_ipv6() {
+    let other = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+    if address.is_ipv6() && address.port() != 0 && all.contains(&other) {
+        socket.set_only_v6(true)?; // else the two would be in each other's way
+    } else if address.is_ipv6() {
         socket.set_only_v6(false).ok(); // where the system allows it, one address serves both families
     }
     Ok(socket)
@@ -142,10 +146,17 @@ impl Inherited {
     }
 }
 
-/// `count` sockets for each place where `address` listens: an inherited name may stand for several.
-pub fn open(address: &ListenAddress, count: usize, inherited: Option<&mut Inherited>) -> io::Result<Vec<Vec<Socket>>> {
+/// `count` sockets for each place where `address` listens: an inherited name may stand for several. `all` as for [`bind`].
+pub fn open(
+    address: &ListenAddress,
+    count: usize,
+    all: &[SocketAddr],
+    inherited: Option<&mut Inherited>,
+) -> io::Result<Vec<Vec<Socket>>> {
     match address {
-        ListenAddress::Tcp(address) => Ok(vec![bind_shared(*address, count)?.into_iter().map(Socket::Tcp).collect()]),
+        ListenAddress::Tcp(address) => {
+            Ok(vec![bind_shared(*address, count, all)?.into_iter().map(Socket::Tcp).collect()])
+        }
         ListenAddress::Unix(path) => Ok(vec![bind_unix(path)?.shared(count)?]),
         ListenAddress::Inherited(name) => {
             let taken = inherited.ok_or(io::ErrorKind::NotFound)?.take(name)?;
@@ -268,16 +279,16 @@ mod tests {
 
     #[test]
     fn workers_share_one_address_and_a_second_process_is_told_that_it_is_taken() {
-        let shared = bind_shared(ANY.parse().expect("address"), 3).expect("bind");
+        let shared = bind_shared(ANY.parse().expect("address"), 3, &[]).expect("bind");
         let address = shared[0].local_addr().expect("address");
         assert!(shared.iter().all(|listener| listener.local_addr().expect("address") == address));
-        let error = bind_shared(address, 1).expect_err("taken");
+        let error = bind_shared(address, 1, &[]).expect_err("taken");
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     }
 
     #[test]
     fn connections_are_spread_over_all_workers() {
-        let shared = bind_shared(ANY.parse().expect("address"), 3).expect("bind");
+        let shared = bind_shared(ANY.parse().expect("address"), 3, &[]).expect("bind");
         let address = shared[0].local_addr().expect("address");
         let clients: Vec<_> = (0..100).map(|_| std::net::TcpStream::connect(address).expect("connected")).collect();
         let taken = |listener: &StdListener| std::iter::from_fn(|| listener.accept().ok()).count();
@@ -289,11 +300,11 @@ mod tests {
     #[test]
     fn of_several_processes_that_begin_at_once_one_has_the_address() {
         for _ in 0..1_000 {
-            let address = bind(ANY.parse().expect("address")).expect("bind").local_addr().expect("address");
+            let address = bind(ANY.parse().expect("address"), &[]).expect("bind").local_addr().expect("address");
             let (begin, end) = (std::sync::Barrier::new(8), std::sync::Barrier::new(8));
             let race = || {
                 begin.wait();
-                let bound = bind_shared(address, 2);
+                let bound = bind_shared(address, 2, &[]);
                 end.wait();
                 usize::from(bound.is_ok())
             };
@@ -302,6 +313,29 @@ mod tests {
                 all.map(|racer| racer.join().expect("no panic")).iter().sum::<usize>()
             });
             assert!(winners <= 1, "{winners} have {address}");
+        }
+    }
+
+    #[test]
+    fn any_address_of_both_families_may_have_one_port_and_a_second_process_is_told_of_either() {
+        // What the system chooses for one family may be taken in the other.
+        let pair = || {
+            let first = bind("0.0.0.0:0".parse().expect("address"), &[]).expect("bind");
+            let v4 = first.local_addr().expect("address");
+            drop(first);
+            [v4, SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, v4.port()))]
+        };
+        for order in [[0, 1], [1, 0]] {
+            let bound = (0..20).find_map(|_| {
+                let all = pair();
+                let bound = order.map(|place| bind_shared(all[place], 2, &all).ok());
+                bound.iter().all(Option::is_some).then_some((all, bound))
+            });
+            let (all, bound) = bound.expect("both are free of each other");
+            for address in all {
+                assert!(bind(address, &[]).is_err() && bind_shared(address, 2, &all).is_err(), "{address} is shared");
+            }
+            drop(bound);
         }
     }
 

@@ -113,6 +113,7 @@ impl Sockets {
         let (mut gateway, mut certificates) = (Vec::new(), Vec::new());
         let inherits = |listener: &config::Listener| matches!(listener.address, config::ListenAddress::Inherited(_));
         let mut inherited = config.gateway.listeners.iter().any(inherits).then(Inherited::from_environment);
+        let all = addresses(config);
         for listener in &config.gateway.listeners {
             let config::Listener { address, tls, proxy_protocol, .. } = listener;
             let purpose = purpose(listener);
@@ -121,20 +122,30 @@ impl Sockets {
             certificates.extend(tls.as_ref().map(|tls| tls.certificates().clone()));
             let key = if tls.is_some() { "gateway.listeners" } else { "gateway.listen" };
             let failed = |error| StartError::bind(key, address, &error);
-            for sockets in listener::open(address, workers.len(), inherited.as_mut()).map_err(failed)? {
+            for sockets in listener::open(address, workers.len(), &all, inherited.as_mut()).map_err(failed)? {
                 gateway.extend(sockets.first().and_then(|socket| socket.bound().ok()));
                 let door = || gateway::Door { tls: tls.clone(), proxied: *proxy_protocol, purpose };
                 let entrances = sockets.into_iter().map(|socket| gateway::Entrance { socket, door: door() });
                 workers.iter_mut().zip(entrances).for_each(|(worker, entrance)| worker.push(entrance));
             }
         }
-        let bind = |key, address| listener::bind(address).map_err(|error| StartError::bind(key, &address, &error));
+        let bind =
+            |key, address| listener::bind(address, &all).map_err(|error| StartError::bind(key, &address, &error));
         let admin = server::Door { socket: bind("admin.listen", config.admin.listen)?, tls: admin_tls(config)? };
         // The last: a reload leaves it alone.
         certificates.extend(admin.tls.as_ref().map(|tls| tls.certificates().clone()));
         let probes = config.probes.as_ref().map(|probes| bind("probes.listen", probes.listen)).transpose()?;
         Ok(Self { workers, gateway, certificates, admin, probes })
     }
+}
+
+/// Every address and port that the configuration names to listen on.
+fn addresses(config: &Config) -> Vec<SocketAddr> {
+    let gateway = config.gateway.listeners.iter().filter_map(|listener| match &listener.address {
+        config::ListenAddress::Tcp(address) => Some(*address),
+        config::ListenAddress::Unix(_) | config::ListenAddress::Inherited(_) => None,
+    });
+    gateway.chain([config.admin.listen]).chain(config.probes.as_ref().map(|probes| probes.listen)).collect()
 }
 
 fn admin_tls(config: &Config) -> Result<Option<Terminator>, StartError> {

@@ -1,8 +1,12 @@
 //! Doors that are no port of their own: sockets in the file system, sockets that are inherited.
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
+
+use relevo::clock::Clock;
+use relevo::config::Config;
+use relevo::serve::Relevo;
 
 use crate::support::DEADLINE;
 use crate::support::backend::Backend;
@@ -34,6 +38,32 @@ fn a_listener_in_the_file_system_serves_both_protocols_and_counts_as_this_machin
     let mut head = [0; 9];
     stream.read_exact(&mut head).expect("settings");
     assert_eq!(head[3], 4, "the first frame is SETTINGS");
+}
+
+#[test]
+fn one_port_of_any_address_of_both_families_is_two_listeners() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // The port may be taken between the look and the start.
+    let start = |_| {
+        let port = TcpListener::bind("[::]:0").expect("bound").local_addr().expect("an address").port();
+        let text = format!(
+            "[gateway]\nlisten = [\"0.0.0.0:{port}\"]\nworkers = 2\n[[gateway.listeners]]\naddress = \"[::]:{port}\"\n\
+             [admin]\nlisten = \"127.0.0.1:0\"\n[store]\npath = '{}'\n[drain]\ndelay = \"0s\"\n[log]\naccess = false\n",
+            folder.path().join("relevo.redb").display()
+        );
+        let config = Config::parse(&text, "test", []).expect("legal");
+        match Relevo::start(config, Clock::system(), None) {
+            Err(error) if error.is_for_an_address() => None,
+            started => Some((port, started.expect("started"))),
+        }
+    };
+    let (port, running) = (0..10).find_map(start).expect("both families at one port");
+    for address in [SocketAddr::from((Ipv4Addr::LOCALHOST, port)), SocketAddr::from((Ipv6Addr::LOCALHOST, port))] {
+        let mut client = RawClient::connect(address);
+        client.send(&request("GET", "/").bytes());
+        assert_eq!(client.read_response().status, 421, "{address}");
+    }
+    running.shutdown();
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! What time does to keys: first uses become durable, deadlines fall due, old tokens go quiet, the dead are forgotten.
 //!
-//! Promises: a first use is written within a second; a deadline is settled by an ordinary committed change; a look
-//! that fails is made again.
+//! Promises: a first use is written within a second, however much falls due at once; a deadline is settled by an ordinary
+//! committed change, many in one transaction, and one that cannot be written holds up no other; a look that fails is made
+//! again.
 //! Deliberately does not: guard the gate. A grant carries its own ends, and a late settlement lets nothing in.
 
 use std::collections::HashSet;
@@ -15,7 +16,8 @@ use crate::domain::{ApiKey, KeyId, Outcome, Realm, Settings, Span, Timestamp, To
 use crate::store::{Conflict, KeyRef, StoreError, Stored, Write};
 use crate::usage::FirstUse;
 
-use super::{ATTEMPTS, Caller, Denied, Keyring, Parts, RenewalRow};
+use super::settings::InForce;
+use super::{ATTEMPTS, Caller, Keyring, Parts, RenewalRow};
 
 /// How often time is looked at.
 const LOOK: Duration = Duration::from_millis(250);
@@ -25,6 +27,28 @@ const PAUSE: Duration = Duration::from_secs(1);
 const TOLD: u32 = 8;
 /// How many first uses become durable in one write.
 const BATCH: usize = 1_024;
+/// How many renewals are settled in one write: first uses wait for one such write at most.
+const SETTLED_AT_ONCE: usize = 256;
+
+/// What time may have done to a key.
+#[derive(Clone, Copy)]
+enum Passing<'s> {
+    /// Something has fallen due by this instant.
+    Due(&'s InForce, Timestamp),
+    /// Its old token has been quiet long enough.
+    Quiet(&'s Settings),
+}
+
+impl Passing<'_> {
+    /// How many keys are settled in one write. An old token may be used at any moment: its quiet is looked at right before
+    /// the write that ends it, and not before those of others.
+    fn at_once(self) -> usize {
+        match self {
+            Self::Due(..) => SETTLED_AT_ONCE,
+            Self::Quiet(_) => 1,
+        }
+    }
+}
 
 /// The store does not answer: whatever else is due waits for the next look.
 struct Away;
@@ -77,9 +101,8 @@ impl Settler {
         }
         let now = self.keyring.0.parts.clock.now();
         let settings = self.keyring.0.settings.load_full();
-        for (realm, key) in self.keyring.0.renewals.due(now, &settings.value) {
-            self.settle(realm, key, &|key| settings.settle(key, now)).await?;
-        }
+        let due = self.keyring.0.renewals.due(now, &settings.value);
+        self.settle(&due, Passing::Due(&settings, now)).await?;
         self.look_for_quiet(now, &settings.value).await?;
         if self.forgot_at.is_due_again(Span::hours(1), now) {
             self.forgot_at = now;
@@ -102,12 +125,9 @@ impl Settler {
             return Ok(());
         }
         let seen_before = std::mem::take(&mut self.quiet);
-        for (realm, key) in self.long_quiet() {
-            if seen_before.contains(&(realm, key)) {
-                self.settle(realm, key, &|key| self.end_quiet(key, settings)).await?;
-            }
-        }
-        Ok(())
+        let mut quiet = self.long_quiet();
+        quiet.retain(|place| seen_before.contains(place));
+        self.settle(&quiet, Passing::Quiet(settings)).await
     }
 
     /// The renewals whose old token has been quiet as long as was asked for.
@@ -138,38 +158,74 @@ impl Settler {
         }
     }
 
-    /// Commits what `passing` has made of the key; a race lost is run again.
-    async fn settle(&self, realm: Realm, id: KeyId, passing: &(dyn Fn(&ApiKey) -> Outcome + Sync)) -> Result<(), Away> {
-        for _ in 0..ATTEMPTS {
-            let error = match self.try_settle(realm, id, passing).await {
-                Err(Denied::Store(StoreError::Conflict(Conflict::Revision))) => continue,
-                Ok(()) | Err(Denied::NotFound(_)) => return Ok(()),
-                Err(error) => error,
-            };
-            warn!(key = %id, %error, "a renewal could not be settled; trying again");
-            let is_away = matches!(error, Denied::Store(StoreError::Unavailable(_)));
-            return if is_away { Err(Away) } else { Ok(()) };
+    /// Commits what has passed for the keys at `places`, and first uses between two writes. Where one write cannot be, by
+    /// halves, until what is in its way is by itself.
+    async fn settle(&mut self, places: &[(Realm, KeyId)], passing: Passing<'_>) -> Result<(), Away> {
+        let mut batches: Vec<_> = places.chunks(passing.at_once()).rev().collect();
+        while let Some(batch) = batches.pop() {
+            match (self.settle_batch(batch, passing).await, batch) {
+                (Ok(()), _) => {}
+                (Err(error @ StoreError::Unavailable(_)), _) => {
+                    warn!(%error, count = batch.len(), "renewals could not be settled; trying again");
+                    return Err(Away);
+                }
+                (Err(error), [(_, key)]) => warn!(%key, %error, "a renewal could not be settled; trying again"),
+                (Err(StoreError::Conflict(_) | StoreError::Corrupt(_)), _) => {
+                    let (first, second) = batch.split_at(batch.len() / 2);
+                    batches.extend([second, first]);
+                }
+            }
+            let told: Vec<_> = std::iter::from_fn(|| self.first_uses.try_recv().ok()).take(BATCH).collect();
+            self.write_first_uses(told).await;
         }
         Ok(())
     }
 
-    async fn try_settle(
-        &self,
-        realm: Realm,
-        id: KeyId,
-        passing: &(dyn Fn(&ApiKey) -> Outcome + Sync),
-    ) -> Result<(), Denied> {
+    /// Settles `batch` in one write. A race lost for one key is run again; of several, it is for the caller to part them.
+    async fn settle_batch(&self, batch: &[(Realm, KeyId)], passing: Passing<'_>) -> Result<(), StoreError> {
+        let attempts = if batch.len() == 1 { ATTEMPTS } else { 1 };
+        let mut lost = Ok(());
+        for _ in 0..attempts {
+            match self.try_settle(batch, passing).await {
+                Err(error @ StoreError::Conflict(_)) => lost = Err(error),
+                done => return done,
+            }
+        }
+        lost
+    }
+
+    async fn try_settle(&self, batch: &[(Realm, KeyId)], passing: Passing<'_>) -> Result<(), StoreError> {
         let keyring = &self.keyring;
-        let stored = keyring.0.parts.store.load(realm, KeyRef::Id(id)).await?.ok_or(Denied::NotFound(realm))?;
-        let mut outcome = keyring.with_known_first_use(realm, &stored.value);
-        let passed = passing(&outcome.key);
-        outcome.steps.extend(passed.steps);
-        outcome.key = passed.key;
-        keyring.write_steps(realm, &stored, &outcome, (&Caller::relevo(), None)).await?;
-        for step in &outcome.steps {
-            info!(key = %id, action = step.action.name(realm), at = %step.at, "renewal settled");
+        let (mut writes, mut settled) = (Vec::with_capacity(batch.len()), Vec::new());
+        for &(realm, id) in batch {
+            let Some(stored) = keyring.0.parts.store.load(realm, KeyRef::Id(id)).await? else { continue };
+            let outcome = self.passed(realm, &stored.value, passing);
+            if outcome.key != *stored.value {
+                writes.push(keyring.write(realm, &stored, &outcome, &Caller::relevo())?);
+                settled.push((realm, outcome));
+            }
+        }
+        if !writes.is_empty() {
+            keyring.commit_all(writes).await?;
+        }
+        for (realm, outcome) in settled {
+            for step in &outcome.steps {
+                info!(key = %outcome.key.id, action = step.action.name(realm), at = %step.at, "renewal settled");
+            }
         }
         Ok(())
+    }
+
+    /// The key after what is known of its first use, and after what has passed.
+    fn passed(&self, realm: Realm, key: &ApiKey, passing: Passing<'_>) -> Outcome {
+        let mut outcome = self.keyring.with_known_first_use(realm, key);
+        let passed = match passing {
+            Passing::Due(settings, now) => settings.settle(&outcome.key, now),
+            Passing::Quiet(settings) => self.end_quiet(&outcome.key, settings),
+        };
+        outcome.steps.extend(passed.steps);
+        outcome.key = passed.key;
+        outcome
     }
 
     /// Makes first uses durable. What the store does not take now is told again by the next request with the token.

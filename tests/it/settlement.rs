@@ -3,12 +3,13 @@
 //! Promises: time passes only when a test says so. That nothing was settled is judged after something was: a canary's
 //! renewal, which is looked at after every other.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use relevo::clock::Clock;
 use relevo::domain::{Action, Span, Timestamp};
-use relevo::store::{StoreError, Write};
+use relevo::store::{Conflict, StoreError, What, Write};
 use serde_json::{Value, json};
 
 use crate::support::backend::{Backend, Gate};
@@ -469,4 +470,79 @@ fn a_store_that_is_away_is_not_asked_by_every_request_with_a_token_of_which_no_u
         assert_eq!(gateway.status_with(&key), 200);
         shown(&gateway, &key)["tokens"][0]["usage"]["first_used_at"].is_string()
     });
+}
+
+/// A store that holds the first settlement back, remembers which keys each commit writes after that, and lets the key
+/// `contended` be written with no other.
+#[derive(Default)]
+struct Busy {
+    gate: Gate,
+    commits: Mutex<Vec<Vec<String>>>,
+}
+
+impl Busy {
+    fn commits(&self) -> Vec<Vec<String>> {
+        self.commits.lock().expect("no panic").clone()
+    }
+}
+
+fn is_settlement(write: &Write) -> bool {
+    write.events.iter().any(|event| event.action == Action::RenewalHeld)
+}
+
+fn names(writes: &[Write]) -> Vec<String> {
+    let replaced =
+        writes.iter().filter_map(|write| if let What::Replace(key, _) = &write.what { Some(key) } else { None });
+    replaced.map(|key| key.name.to_string()).collect()
+}
+
+impl Conduct for Busy {
+    fn before_commit(&self, writes: &[Write]) {
+        let is_first = self.commits().is_empty();
+        if !is_first || writes.iter().any(is_settlement) {
+            self.commits.lock().expect("no panic").push(names(writes));
+        }
+        if is_first && writes.iter().any(is_settlement) {
+            self.gate.wait();
+        }
+    }
+
+    fn refusal(&self, writes: &[Write]) -> Option<StoreError> {
+        let is_contended = writes.len() > 1 && names(writes).iter().any(|name| name == "contended");
+        is_contended.then_some(StoreError::Conflict(Conflict::Revision))
+    }
+}
+
+// Rule 4.
+#[test]
+fn a_first_use_waits_for_one_write_of_all_the_renewals_that_fall_due_at_once() {
+    const RENEWALS: usize = 300;
+    let backend = Backend::answering("hello");
+    let store = Arc::new(Busy::default());
+    let conduct = Arc::clone(&store);
+    let gateway = TestGateway::in_front_of(&backend).store(move |inner| Misbehaving::store(inner, &conduct)).start();
+    let due_at = gateway.clock.now().plus(Span::hours(1));
+    let renewing = |number: usize| {
+        let name = if number == 100 { "contended".to_owned() } else { format!("key {number}") };
+        let key = gateway.create_key(&name).done();
+        gateway.renew(&key).deleting_old_after(Span::hours(1)).done()
+    };
+    let renewing: Vec<Holder> = (0..RENEWALS).map(renewing).collect();
+    let other = gateway.create_key("other").done();
+    gateway.clock.advance(Span::hours(2));
+    wait_until("the first are being settled", || !store.commits().is_empty());
+    assert_eq!(gateway.status_with(&other), 200);
+    store.gate.open();
+    wait_until("all are settled", || {
+        let written: HashSet<String> = store.commits().into_iter().flatten().collect();
+        written.len() == RENEWALS + 1
+    });
+    let commits = store.commits();
+    let first_use = commits.iter().position(|names| names.contains(&"other".to_owned()));
+    assert_eq!(first_use, Some(1), "{commits:?}");
+    assert!(commits.len() < 30, "{} commits for {RENEWALS} renewals", commits.len());
+    for holder in &renewing {
+        assert_eq!(settled(&gateway, holder, "renewal.held"), by_itself(due_at));
+        assert_eq!(shown(&gateway, holder)["renewal"]["held"], json!(true));
+    }
 }

@@ -30,6 +30,11 @@ pub(crate) trait Conduct: Send + Sync + 'static {
 
     /// These are about to be written; until it returns, they are not.
     fn before_commit(&self, _writes: &[Write]) {}
+
+    /// Why these cannot be written together.
+    fn refusal(&self, _writes: &[Write]) -> Option<StoreError> {
+        None
+    }
 }
 
 /// The store.
@@ -70,6 +75,7 @@ impl<C: Conduct> Store for Misbehaving<C> {
 
     async fn commit(&self, writes: Vec<Write>) -> Result<Revision, StoreError> {
         self.conduct.before_commit(&writes);
+        self.conduct.refusal(&writes).map_or(Ok(()), Err)?;
         self.answering()?.commit(writes).await
     }
 

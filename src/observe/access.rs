@@ -1,7 +1,7 @@
 //! Access records: one JSON line for each request.
 //!
-//! Promises: recording never blocks; what does not fit the queue is dropped and counted; tokens are masked; of a query
-//! only the parameters' names are written. Deliberately does not: rotate files.
+//! Promises: recording never blocks; what does not fit the queue, 8 MiB at most, is dropped and counted; tokens are masked;
+//! of a query only the parameters' names are written. Deliberately does not: rotate files.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -9,22 +9,15 @@ use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
-use ::metrics::Counter;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use super::Metrics;
+use super::queue::{Queue, Room, Stderr};
 use crate::domain::{KeyId, Slot, Timestamp, TokenId, token};
 
-/// How many lines may wait for the writer.
-const QUEUE_LINES: usize = 8_192;
-/// How many bytes are written at once, about.
-const BATCH_BYTES: usize = 64 * 1024;
-/// How long the writer lets lines gather after a write: woken for each of them, it would cost more than the lines.
-const GATHERING: Duration = Duration::from_millis(10);
 /// How long the last one waits for the lines still queued.
 const LAST_WAIT: Duration = Duration::from_secs(2);
 
@@ -126,43 +119,30 @@ pub enum Sink<'a> {
 
 /// Takes access records. Cheap to clone: each worker has its own. When the last one goes, what is queued is written.
 #[derive(Clone, Debug)]
-pub struct AccessLog(Option<Arc<Queue>>);
+pub struct AccessLog(Option<Arc<Lines>>);
 
 #[derive(Debug)]
-struct Queue {
-    sender: SyncSender<Message>,
-    dropped: Counter,
-}
-
-enum Message {
-    Line(Vec<u8>),
-    /// Asks to be told when everything before it is written.
-    Flush(SyncSender<()>),
-}
+struct Lines(Queue);
 
 impl AccessLog {
     /// Opens `sink` and starts its writer. Errors are the file's, with its path.
     pub fn open(sink: Sink<'_>, metrics: &Metrics) -> io::Result<Self> {
         match sink {
             Sink::Off => Ok(Self(None)),
-            Sink::Stderr => Self::to(io::stderr(), metrics, QUEUE_LINES),
+            Sink::Stderr => Self::to(Stderr::open()?, metrics),
             Sink::File(path) => {
                 let file = OpenOptions::new().append(true).create(true).mode(0o640).open(path);
                 let named = |error: io::Error| {
                     io::Error::new(error.kind(), format!("the access log {} cannot be opened: {error}", path.display()))
                 };
-                Self::to(file.map_err(named)?, metrics, QUEUE_LINES)
+                Self::to(file.map_err(named)?, metrics)
             }
         }
     }
 
-    /// Writes to `out` from a thread of its own, through a queue of so many lines.
-    fn to(out: impl Write + Send + 'static, metrics: &Metrics, lines: usize) -> io::Result<Self> {
-        let (sender, receiver) = sync_channel(lines);
-        let dropped = metrics.access_log_dropped.clone();
-        let writer = Writer { out, receiver, dropped: dropped.clone(), batch: Vec::new(), lines: 0 };
-        std::thread::Builder::new().name("access-log".to_owned()).spawn(move || writer.run())?;
-        Ok(Self(Some(Arc::new(Queue { sender, dropped }))))
+    fn to(out: impl Write + Send + 'static, metrics: &Metrics) -> io::Result<Self> {
+        let queue = Queue::start("access-log", out, Room::USUAL, metrics.access_log_dropped.clone())?;
+        Ok(Self(Some(Arc::new(Lines(queue)))))
     }
 
     /// Whether records go anywhere: where not, none need be made.
@@ -172,30 +152,22 @@ impl AccessLog {
 
     /// Queues a record, or drops and counts it.
     pub fn record(&self, record: &Record<'_>) {
-        let Some(queue) = &self.0 else { return };
-        let sent = line(record).and_then(|line| queue.sender.try_send(Message::Line(line)).ok());
-        if sent.is_none() {
-            queue.dropped.increment(1);
+        let Some(lines) = &self.0 else { return };
+        match line(record) {
+            Some(line) => lines.0.push(line),
+            None => lines.0.lost(),
         }
     }
 
     /// Waits until everything recorded before is written, `patience` at most. Tells whether it is.
     pub fn flush(&self, patience: Duration) -> bool {
-        self.0.as_ref().is_none_or(|queue| queue.flush(patience))
+        self.0.as_ref().is_none_or(|lines| lines.0.flush(patience))
     }
 }
 
-impl Queue {
-    fn flush(&self, patience: Duration) -> bool {
-        let (done, written) = sync_channel(1);
-        // A full queue is one whose writer is stuck or busy: there is no use in waiting for a place in it.
-        self.sender.try_send(Message::Flush(done)).is_ok() && written.recv_timeout(patience).is_ok()
-    }
-}
-
-impl Drop for Queue {
+impl Drop for Lines {
     fn drop(&mut self) {
-        self.flush(LAST_WAIT);
+        self.0.flush(LAST_WAIT);
     }
 }
 
@@ -210,56 +182,6 @@ fn line(record: &Record<'_>) -> Option<Vec<u8>> {
         std::borrow::Cow::Owned(masked) => Some(masked),
     };
     Some(masked.unwrap_or(text).into_bytes())
-}
-
-/// The thread's side of the queue.
-struct Writer<W> {
-    out: W,
-    receiver: Receiver<Message>,
-    dropped: Counter,
-    batch: Vec<u8>,
-    lines: u64,
-}
-
-impl<W: Write> Writer<W> {
-    /// Runs until every sender is gone: waits for a message, takes those that have gathered, writes them at once. Whoever
-    /// sends while more are gathering wakes nobody.
-    fn run(mut self) {
-        while let Ok(message) = self.receiver.recv() {
-            self.take(message);
-            while self.batch.len() < BATCH_BYTES
-                && let Ok(message) = self.receiver.try_recv()
-            {
-                self.take(message);
-            }
-            let is_full = self.batch.len() >= BATCH_BYTES;
-            self.write();
-            if !is_full {
-                std::thread::sleep(GATHERING);
-            }
-        }
-    }
-
-    fn take(&mut self, message: Message) {
-        match message {
-            Message::Line(line) => {
-                self.batch.extend_from_slice(&line);
-                self.lines += 1;
-            }
-            Message::Flush(done) => {
-                self.write();
-                let _ = done.try_send(()); // who asked may have lost patience
-            }
-        }
-    }
-
-    fn write(&mut self) {
-        if self.lines > 0 && self.out.write_all(&self.batch).and_then(|()| self.out.flush()).is_err() {
-            self.dropped.increment(self.lines);
-        }
-        self.batch.clear();
-        self.lines = 0;
-    }
 }
 
 #[cfg(test)]
@@ -288,20 +210,6 @@ mod tests {
             duration: Duration::from_micros(1_500),
             upstream_duration: Some(Duration::from_millis(1)),
             user_agent: Some("curl/8"),
-        }
-    }
-
-    /// A writer that waits for leave before each write.
-    struct Held(Receiver<()>);
-
-    impl Write for Held {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.recv().map_err(|_| io::Error::other("let go"))?;
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
         }
     }
 
@@ -358,21 +266,25 @@ mod tests {
         assert_eq!(line["user_agent"], "a\trlv_***\t_");
     }
 
+    /// A disk that is full.
+    struct Full;
+
+    impl Write for Full {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+    }
+
     #[test]
-    fn what_a_stuck_writer_cannot_take_is_dropped_and_counted() {
+    fn what_cannot_be_written_is_counted() {
         let metrics = Metrics::install();
-        let (leave, held) = sync_channel(100);
-        let log = AccessLog::to(Held(held), &metrics, 2).expect("started");
-        for _ in 0..50 {
-            log.record(&record()); // the writer may take some of the first into one batch; the queue holds two more
-        }
-        assert!(!log.flush(Duration::ZERO));
-        drop(leave); // every write fails now
-        let deadline = std::time::Instant::now() + Duration::from_secs(20);
-        while !log.flush(Duration::from_secs(5)) {
-            assert!(std::time::Instant::now() < deadline, "the writer never came back");
-            std::thread::yield_now();
-        }
+        let log = AccessLog::to(Full, &metrics).expect("started");
+        (0..50).for_each(|_| log.record(&record()));
+        assert!(log.flush(Duration::from_secs(20)));
         assert!(metrics.render().contains("relevo_access_log_dropped_total 50\n"), "{}", metrics.render());
     }
 

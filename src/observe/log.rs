@@ -1,43 +1,72 @@
 //! The log: to stderr, for people on a terminal, as JSON lines elsewhere.
 //!
-//! Promises: whatever has the shape of a token is masked, in every line, whoever wrote it; a panic is such a line too. A line
-//! that cannot be written, as on a full disk, is counted and stops nobody.
+//! Promises: whatever has the shape of a token is masked, in every line, whoever wrote it; a panic is such a line too. Lines go
+//! through a queue of their own: a line that cannot be written, as on a full disk or to a reader that has stopped, is counted
+//! and stops nobody.
 //! Deliberately does not: hold access records, which have a file and a queue of their own.
 
 use std::io::{self, IsTerminal, Write};
 use std::panic::{self, PanicHookInfo};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
+use ::metrics::Counter;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
+use super::queue::{Queue, Room, Stderr};
 use crate::domain::token;
 
 /// The variable that says what is logged, such as `debug` or `relevo::gateway=trace,info`.
 pub const FILTER_VARIABLE: &str = "RELEVO_LOG";
 
-/// Lines that could not be written.
-static DROPPED: AtomicU64 = AtomicU64::new(0);
+/// How long the end of the process waits for the last lines.
+const LAST_LINES: Duration = Duration::from_secs(2);
+/// How long a thread that panics waits for that to be written: the process may end with it.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
-/// How many lines of this process's log could not be written.
+/// Lines that were lost.
+static DROPPED: LazyLock<Arc<AtomicU64>> = LazyLock::new(Arc::default);
+
+/// How many lines of this process's log could not be written, or had no room in the queue.
 pub fn dropped() -> u64 {
     DROPPED.load(Ordering::Relaxed)
 }
 
-/// Starts the log of this process; a second call changes nothing.
+/// A log that has been started. Dropped, it waits until the lines that are queued are written, or a little while.
+#[must_use = "without it the last lines are lost"]
+#[derive(Debug)]
+pub struct Log(Arc<Queue>);
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.0.flush(LAST_LINES);
+    }
+}
+
+/// Starts the log of this process; a second call changes nothing. Errors are those of a thread that cannot be started.
 ///
 /// The filter is [`FILTER_VARIABLE`]'s; an illegal part of it is passed over, and without it `info` holds.
-pub fn start() {
+pub fn start() -> io::Result<Log> {
     let filter = EnvFilter::builder()
         .with_default_directive(tracing::level_filters::LevelFilter::INFO.into())
         .with_env_var(FILTER_VARIABLE)
         .from_env_lossy();
     let form = if io::stderr().is_terminal() { Form::People } else { Form::Machines };
-    let subscriber = subscriber(filter, form, BoxMakeWriter::new(io::stderr));
+    let queue = queue(Stderr::open()?)?;
     // Only a second call can fail, and then the first one's log goes on.
-    let _ = tracing::subscriber::set_global_default(subscriber);
-    panic::set_hook(Box::new(tell_panic));
+    let _ = tracing::subscriber::set_global_default(subscriber(filter, form, Lines(Arc::clone(&queue))));
+    let last = Arc::clone(&queue);
+    panic::set_hook(Box::new(move |panic| {
+        tell_panic(panic);
+        last.flush(LAST_WORDS);
+    }));
+    Ok(Log(queue))
+}
+
+fn queue(out: impl Write + Send + 'static) -> io::Result<Arc<Queue>> {
+    Queue::start("log", out, Room::USUAL, Counter::from_arc(Arc::clone(&DROPPED))).map(Arc::new)
 }
 
 /// A panic's own text could hold anything, so it goes where everything is masked.
@@ -54,45 +83,43 @@ enum Form {
     Machines,
 }
 
-fn subscriber(filter: EnvFilter, form: Form, to: BoxMakeWriter) -> Box<dyn tracing::Subscriber + Send + Sync> {
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Masked(to));
+fn subscriber(filter: EnvFilter, form: Form, to: Lines) -> Box<dyn tracing::Subscriber + Send + Sync> {
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(to);
     match form {
         Form::People => Box::new(builder.compact().with_ansi(false).finish()),
         Form::Machines => Box::new(builder.json().flatten_event(true).with_ansi(false).finish()),
     }
 }
 
-/// Writes lines with every token masked.
+/// Queues lines with every token masked.
 #[derive(Clone, Debug)]
-struct Masked<W>(W);
+struct Lines(Arc<Queue>);
 
-impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for Masked<W> {
-    type Writer = Masked<W::Writer>;
+impl MakeWriter<'_> for Lines {
+    type Writer = Self;
 
-    fn make_writer(&'a self) -> Self::Writer {
-        Masked(self.0.make_writer())
+    fn make_writer(&self) -> Self {
+        self.clone()
     }
 }
 
-impl<W: Write> Write for Masked<W> {
-    /// The subscriber hands over one whole line at a time, so no token is cut in two. Of a failure it would write to the same
-    /// stderr, and panic when that fails too: so it hears of none.
+impl Write for Lines {
+    /// The subscriber hands over one whole line at a time, so no token is cut in two. Of a failure it would write to stderr
+    /// itself, and panic when that fails too: so it hears of none.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
-        if self.0.write_all(token::mask(&text).as_bytes()).is_err() {
-            DROPPED.fetch_add(1, Ordering::Relaxed);
-        }
+        self.0.push(token::mask(&text).into_owned().into_bytes());
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use super::*;
     use crate::domain::{Prefix, Secret};
@@ -113,9 +140,10 @@ mod tests {
 
     fn logged(form: Form, event: impl FnOnce()) -> String {
         let buffer = Buffer::default();
-        let to = buffer.clone();
-        let subscriber = subscriber(EnvFilter::new("info"), form, BoxMakeWriter::new(move || to.clone()));
+        let queue = queue(buffer.clone()).expect("started");
+        let subscriber = subscriber(EnvFilter::new("info"), form, Lines(Arc::clone(&queue)));
         tracing::subscriber::with_default(subscriber, event);
+        drop(Log(queue));
         let bytes = buffer.0.lock().expect("unpoisoned").clone();
         String::from_utf8(bytes).expect("text")
     }
@@ -163,8 +191,10 @@ mod tests {
     fn a_line_that_cannot_be_written_is_counted_and_stops_nobody() {
         let before = dropped();
         for form in [Form::People, Form::Machines] {
-            let subscriber = subscriber(EnvFilter::new("info"), form, BoxMakeWriter::new(|| Full));
+            let queue = queue(Full).expect("started");
+            let subscriber = subscriber(EnvFilter::new("info"), form, Lines(Arc::clone(&queue)));
             tracing::subscriber::with_default(subscriber, || tracing::info!("listening"));
+            drop(Log(queue));
         }
         assert!(dropped() >= before + 2);
     }

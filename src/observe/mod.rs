@@ -8,6 +8,7 @@ pub mod health;
 pub mod histogram;
 pub mod log;
 pub mod metrics;
+mod queue;
 
 pub use access::{AccessLog, Record, Sink};
 pub use health::{Condition, Health};

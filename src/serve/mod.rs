@@ -46,7 +46,7 @@ pub use running::{Running, Signals};
 
 /// `relevo serve`: runs until SIGTERM or SIGINT. The exit code is that of a failed start, or success.
 pub fn serve(config: Config, source: Source) -> Result<ExitCode, StartError> {
-    log::start();
+    let _log = log::start().map_err(|error| StartError::thread(&error))?; // to the end: the last lines are written
     let is_first = !config.store.path.exists();
     let running = Relevo::start_as_process(config, source)?;
     let signals = Signals::catch()?;

@@ -46,6 +46,7 @@ mod support;
 mod time;
 mod tls;
 mod tunnels;
+mod unheard;
 mod upstream;
 mod usage;
 mod volume;

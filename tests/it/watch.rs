@@ -53,6 +53,6 @@ fn a_file_that_changes_is_in_force_without_being_asked_for_and_one_with_mistakes
     fs::rename(&link, &file).expect("renamed");
     wait_until("the third configuration is in force", || ask(&process) == "third");
     // What was there at the start was looked at, and said nothing new.
-    assert_eq!(logged(folder.path(), "configuration reloaded"), 2);
+    wait_until("both are told", || logged(folder.path(), "configuration reloaded") == 2);
     assert_eq!(logged(folder.path(), "configuration not reloaded"), 1);
 }

@@ -356,7 +356,9 @@ fn events_that_were_removed_before_they_were_sent_are_told_and_the_first_that_is
     receiver.always(None);
     let process = Process::serve(folder.path(), &configuration(&backend, &toml));
     wait_until("what is left comes", || !receiver.taken().is_empty());
-    let warned = told(folder.path(), "events were removed for their age (audit.retain) before they were sent");
+    let warned = || told(folder.path(), "events were removed for their age (audit.retain) before they were sent");
+    wait_until("that is told", || !warned().is_empty());
+    let warned = warned();
     let [warned] = &warned[..] else { panic!("{warned:?}") };
     assert_eq!(
         (&warned["level"], &warned["webhook"], &warned["first"], &warned["last"], &warned["events"]),

@@ -75,8 +75,11 @@ pub(super) const ACCESS_LOG_DROPPED: Metric = counter(
     &[],
     "Access records lost, because the queue was full or could not be written.",
 );
-pub(super) const LOG_DROPPED: Metric =
-    counter("relevo_log_dropped_total", &[], "Lines of the process's log that could not be written to stderr.");
+pub(super) const LOG_DROPPED: Metric = counter(
+    "relevo_log_dropped_total",
+    &[],
+    "Lines of the process's log lost, because the queue was full or stderr could not be written.",
+);
 pub(super) const CONNECTIONS: Metric = gauge("relevo_connections", &[], "Client connections open now.");
 pub(super) const CLOCK_STEPS: Metric =
     counter("relevo_clock_steps_total", &[], "Steps of the machine's clock by more than 5 s, adopted or not.");

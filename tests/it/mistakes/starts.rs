@@ -84,10 +84,10 @@ fn a_damaged_file_of_last_uses_stops_nothing_and_is_put_aside() {
     ground.write("relevo-data/usage.redb", "no store at all\n".repeat(1000));
     let process = ground.serve(SERVED);
     assert_eq!(ground.run("keys show ci").code, 0);
-    assert!(ground.log().contains("last uses cannot be read"), "{}", ground.log());
     let aside = fs::read(ground.path().join("relevo-data/usage.redb.damaged")).expect("put aside");
     assert!(aside.starts_with(b"no store at all"));
     assert!(process.terminate(PATIENCE).success());
+    assert!(ground.log().contains("last uses cannot be read"), "{}", ground.log());
 }
 
 #[test]
@@ -126,10 +126,10 @@ fn the_first_start_leaves_the_token_of_root_to_its_user_alone() {
     let process = ground.serve(SERVED);
     assert_eq!(mode(&ground, "relevo-data/admin.token"), 0o600);
     assert_eq!(mode(&ground, "relevo-data/relevo.redb"), 0o600);
+    assert!(process.terminate(PATIENCE).success());
     let (log, token) = (ground.log(), fs::read_to_string(ground.path().join("relevo-data/admin.token")).expect("read"));
     assert!(log.contains("root was created") && log.contains("relevo-data/admin.token"), "{log}");
     assert!(!log.contains(token.trim()), "{log}");
-    assert!(process.terminate(PATIENCE).success());
     let again = ground.serve(SERVED);
     assert_eq!(ground.log().matches("root was created").count(), 1);
     assert_eq!(ground.run("status").code, 0);
@@ -142,14 +142,14 @@ fn a_token_given_at_the_first_start_is_used_and_later_ignored() {
     let process = Process::serve_told(ground.path(), SERVED, &with_token(GIVEN));
     assert!(!ground.path().join("relevo-data/admin.token").exists());
     assert_eq!(ground.run_with("status", &with_token(GIVEN)).code, 0);
-    assert!(!ground.log().contains(GIVEN) && !ground.log().contains("ignored"), "{}", ground.log());
     assert!(process.terminate(PATIENCE).success());
+    assert!(!ground.log().contains(GIVEN) && !ground.log().contains("ignored"), "{}", ground.log());
     let later = "another-that-comes-too-late-0123456789";
     let process = Process::serve_told(ground.path(), SERVED, &with_token(later));
-    assert!(ground.log().contains("RELEVO_ADMIN_TOKEN is ignored"), "{}", ground.log());
     ground.run_with("status", &with_token(later)).refuses(1, &["unauthenticated"]);
     assert_eq!(ground.run_with("status", &with_token(GIVEN)).code, 0);
     assert!(process.terminate(PATIENCE).success());
+    assert!(ground.log().contains("RELEVO_ADMIN_TOKEN is ignored"), "{}", ground.log());
 }
 
 #[test]

@@ -1,18 +1,19 @@
 //! `relevo backup` and `relevo restore`.
 //!
-//! Promises: a backup is in its file when it is whole, and only its owner reads it; a person sees which tokens a restoration
+//! Promises: a backup is in its file when it is whole, and only its owner reads it; no other file is touched; a person sees which tokens a restoration
 //! revives and ends before he answers, and exactly that is done.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use reqwest::Method;
 use serde::Deserialize;
 
 use super::arguments::{Backup, Restore};
-use super::client::Call;
+use super::client::{Call, Stream};
 use super::failure::Failure;
 use super::session::{Reader, Session};
 use super::terminal::Consent;
@@ -24,12 +25,10 @@ pub(super) async fn backup(session: &mut Session, backup: &Backup) -> Result<(),
     if file.exists() {
         return Err(Failure::Usage(format!("{} is there already", file.display())));
     }
-    let draft = file.with_extension("draft");
-    let outcome = write(session, &draft).await.and_then(|()| Ok(fs::rename(&draft, file)?));
-    if outcome.is_err() {
-        fs::remove_file(&draft).ok();
-    }
-    outcome?;
+    let mut stream = session.client.download(&["v1", "backup"]).await?;
+    let mut draft = Draft::beside(file)?;
+    write(&mut stream, &mut draft.out).await?;
+    draft.become_file(file)?;
     if session.reader == Reader::Person {
         session
             .terminal
@@ -38,9 +37,38 @@ pub(super) async fn backup(session: &mut Session, backup: &Backup) -> Result<(),
     Ok(())
 }
 
-async fn write(session: &mut Session, draft: &Path) -> Result<(), Failure> {
-    let mut stream = session.client.download(&["v1", "backup"]).await?;
-    let mut out = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(draft)?;
+/// A file of this process's own, which is gone again unless it has become another.
+struct Draft {
+    path: PathBuf,
+    out: fs::File,
+}
+
+impl Draft {
+    /// A new one, hidden beside `file`.
+    fn beside(file: &Path) -> Result<Self, Failure> {
+        let name = file.file_name().ok_or_else(|| Failure::Usage(format!("{} names no file", file.display())))?;
+        let mut hidden = OsString::from(".");
+        hidden.push(name);
+        hidden.push(format!(".{}.draft", std::process::id()));
+        let path = file.with_file_name(hidden);
+        let out = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        let out = out.map_err(|error| Failure::failed(format!("{} cannot be made: {error}", path.display())))?;
+        Ok(Self { path, out })
+    }
+
+    fn become_file(self, file: &Path) -> Result<(), Failure> {
+        let moved = fs::rename(&self.path, file);
+        moved.map_err(|error| Failure::failed(format!("{} cannot be made: {error}", file.display())))
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        fs::remove_file(&self.path).ok(); // not there where it has become another
+    }
+}
+
+async fn write(stream: &mut Stream, out: &mut fs::File) -> Result<(), Failure> {
     let mut tail = Vec::new();
     while let Some(bytes) = stream.chunk().await? {
         out.write_all(&bytes)?;
@@ -131,4 +159,47 @@ fn told(restored: &Outcome) -> String {
     }
     lines.push(format!("{} are as they were.", restored.unchanged));
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::super::double::{Answer, Double, locally};
+    use super::*;
+
+    /// What became of a backup to `before.jsonl` in a folder where `before.draft` is somebody else's, and the folder.
+    async fn backed_up(answer: Answer) -> (Result<(), Failure>, tempfile::TempDir) {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("theirs"), "theirs").expect("written");
+        std::os::unix::fs::symlink("theirs", folder.path().join("before.draft")).expect("linked");
+        let double = Double::saying([answer]).await;
+        let asked = Backup { file: folder.path().join("before.jsonl") };
+        let outcome = backup(&mut double.session(Reader::Person), &asked).await;
+        assert_eq!(fs::read_to_string(folder.path().join("before.draft")).expect("there"), "theirs");
+        (outcome, folder)
+    }
+
+    fn names(folder: &Path) -> Vec<OsString> {
+        let mut names: Vec<_> =
+            fs::read_dir(folder).expect("listed").map(|entry| entry.expect("an entry").file_name()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_backup_touches_no_file_but_its_own_and_leaves_none_that_is_not_whole() {
+        locally(async {
+            let (outcome, folder) = backed_up(Answer::Foreign(200, "{\"backup\":1}\n{\"end\":{}}\n")).await;
+            outcome.expect("whole");
+            let file = fs::metadata(folder.path().join("before.jsonl")).expect("there");
+            assert_eq!(file.permissions().mode() & 0o777, 0o600);
+            assert_eq!(names(folder.path()), ["before.draft", "before.jsonl", "theirs"]);
+            for answer in [Answer::Foreign(200, "{\"backup\":1}\n"), Answer::Foreign(500, "no"), Answer::Nothing] {
+                let (outcome, folder) = backed_up(answer).await;
+                assert_eq!(outcome.expect_err("not whole").code(), 1);
+                assert_eq!(names(folder.path()), ["before.draft", "theirs"]);
+            }
+        });
+    }
 }

@@ -21,8 +21,10 @@ use crate::domain::Secret;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a stream of events may go on before it is opened again.
+/// How long a reply may go on for which one call is not time enough; a stream of events is opened again then.
 const STREAM_TIMEOUT: Duration = Duration::from_hours(24);
+/// How long it may be silent meanwhile: a stream of events says something every 5 s.
+const SILENCE: Duration = Duration::from_secs(30);
 /// The largest reply that is read.
 const REPLY_LIMIT_BYTES: usize = 64 << 20;
 
@@ -142,17 +144,19 @@ impl Reply {
     }
 }
 
-/// A reply that goes on for ever.
+/// A reply that goes on for long.
 pub(super) struct Stream {
     response: reqwest::Response,
     from: AdminUrl,
+    silence: Duration,
 }
 
 impl Stream {
     /// What arrives next; `None` when it has ended.
     pub(super) async fn chunk(&mut self) -> Result<Option<bytes::Bytes>, Failure> {
         let lost = |error| Failure::Lost(format!("the connection to {} was lost: {}", self.from, chain(error)));
-        self.response.chunk().await.map_err(lost)
+        let chunk = tokio::time::timeout(self.silence, self.response.chunk()).await;
+        chunk.map_err(|_| silent(&self.from))?.map_err(lost)
     }
 }
 
@@ -161,6 +165,16 @@ pub(super) struct Client {
     http: reqwest::Client,
     url: AdminUrl,
     token: Secret,
+    waits: Waits,
+}
+
+/// How long a client waits where a reply goes on for long.
+#[derive(Clone, Copy)]
+struct Waits {
+    /// For its beginning.
+    head: Duration,
+    /// For more of it.
+    silence: Duration,
 }
 
 impl Client {
@@ -177,7 +191,7 @@ impl Client {
             builder = builder.no_proxy();
         }
         let http = builder.build().map_err(|error| Failure::failed(chain(error)))?;
-        Ok(Self { http, url, token })
+        Ok(Self { http, url, token, waits: Waits { head: CALL_TIMEOUT, silence: SILENCE } })
     }
 
     /// Sends one call and reads its reply.
@@ -223,13 +237,17 @@ impl Client {
 
     async fn open(&self, request: reqwest::RequestBuilder) -> Result<Stream, Failure> {
         let request = request.bearer_auth(self.token.reveal()).timeout(STREAM_TIMEOUT);
-        let response = request.send().await.map_err(|error| self.unanswered(error))?;
-        if response.status().is_success() {
-            return Ok(Stream { response, from: self.url.clone() });
-        }
-        let status = response.status();
-        let body = response.text().await.map_err(|error| self.unanswered(error))?;
-        Err(refused(status, body))
+        let Waits { head, silence } = self.waits;
+        let begun = async {
+            let response = request.send().await.map_err(|error| self.unanswered(error))?;
+            if response.status().is_success() {
+                return Ok(Stream { response, from: self.url.clone(), silence });
+            }
+            let status = response.status();
+            let body = response.text().await.map_err(|error| self.unanswered(error))?;
+            Err(refused(status, body))
+        };
+        tokio::time::timeout(head, begun).await.map_err(|_| silent(&self.url))?
     }
 
     /// Why there is no reply, and whether the request may have arrived.
@@ -239,6 +257,11 @@ impl Client {
         }
         Failure::Lost(format!("the connection to {} was lost before it answered: {}", self.url, chain(error)))
     }
+}
+
+/// Whoever is there has not said anything for too long.
+fn silent(url: &AdminUrl) -> Failure {
+    Failure::Lost(format!("{url} has fallen silent"))
 }
 
 /// A refusal, if the reply is one of ours.
@@ -267,7 +290,50 @@ pub(super) fn chain(error: reqwest::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::super::double::{locally, root};
     use super::*;
+
+    /// What comes of a download from a peer that says this to whoever asks, and nothing more.
+    async fn downloaded(said: &'static str) -> Result<(), Failure> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        let peer = tokio::task::spawn_local(async move {
+            let (mut stream, _) = listener.accept().await.expect("a client");
+            assert_ne!(stream.read(&mut [0; 4096]).await.expect("asked"), 0); // nobody is answered before he asks
+            stream.write_all(said.as_bytes()).await.expect("said");
+            std::future::pending::<()>().await;
+        });
+        let client = Client::new(AdminUrl::parse(&url).expect("legal"), root(), &Trust::default()).expect("a client");
+        let patience = Duration::from_millis(200);
+        let client = Client { waits: Waits { head: patience, silence: patience }, ..client };
+        let outcome = async {
+            let mut stream = client.download(&["v1", "backup"]).await?;
+            while stream.chunk().await?.is_some() {}
+            Ok(())
+        };
+        let outcome = outcome.await;
+        peer.abort();
+        outcome
+    }
+
+    #[test]
+    fn a_peer_that_falls_silent_in_a_long_reply_or_before_it_is_given_up() {
+        locally(async {
+            for said in [
+                "",
+                "HTTP/1.1 200 OK\r\nConte",
+                "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf",
+                "HTTP/1.1 403 Forbidden\r\ncontent-length: 9\r\n\r\nhalf",
+            ] {
+                let failure = downloaded(said).await.expect_err("never whole");
+                assert!(failure.to_string().contains("has fallen silent"), "{said:?}: {failure}");
+                assert_eq!(failure.code(), 1);
+            }
+            downloaded("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nfull").await.expect("whole");
+        });
+    }
 
     #[test]
     fn a_token_is_sent_over_tls_or_stays_on_this_machine() {

@@ -4,13 +4,10 @@
 //! Deliberately does not: connect again. Whoever reads knows after which event to go on.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use super::client::{Client, Stream};
 use super::failure::Failure;
 
-/// How long a gateway may be silent: it says something every 5 s.
-const SILENCE: Duration = Duration::from_secs(30);
 /// The longest event that is read.
 const EVENT_LIMIT_BYTES: usize = 4 << 20;
 
@@ -32,10 +29,7 @@ impl Events {
     /// The JSON of the next event; `None` when the stream has ended.
     pub(super) async fn next(&mut self) -> Result<Option<String>, Failure> {
         while self.ready.is_empty() {
-            let silent = |_| Failure::Lost("the gateway has fallen silent".to_owned());
-            let Some(bytes) = tokio::time::timeout(SILENCE, self.stream.chunk()).await.map_err(silent)?? else {
-                return Ok(None);
-            };
+            let Some(bytes) = self.stream.chunk().await? else { return Ok(None) };
             self.take(&bytes)?;
         }
         Ok(self.ready.pop_front())

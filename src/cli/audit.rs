@@ -57,7 +57,7 @@ async fn follow_once(session: &mut Session, key: Option<&str>, last: &mut u64) -
     let mut events = match Events::after(&session.client, *last, key).await {
         Err(Failure::Refused(problem)) => {
             if session.reader == Reader::Program {
-                session.terminal.answer(&problem.document)?;
+                drop(session.terminal.answer(&problem.document)); // heard or not, it is refused
             }
             return Err(Failure::Refused(problem));
         }

@@ -121,6 +121,7 @@ fn take_in_place(verifier: &mut Verifier, kept_under: Revision, line: &str) -> R
 
 /// Tells the outcome; a broken chain is a failure.
 fn judge(terminal: &mut Terminal, reader: Reader, outcome: Outcome) -> Result<(), Failure> {
+    let mut printed = Ok(());
     if reader == Reader::Program {
         let told = match &outcome {
             Ok(verified) => json!({
@@ -129,9 +130,11 @@ fn judge(terminal: &mut Terminal, reader: Reader, outcome: Outcome) -> Result<()
             }),
             Err(broken) => json!({"whole": false, "revision": broken.revision(), "detail": broken.to_string()}),
         };
-        terminal.answer(&told.to_string())?;
+        printed = terminal.answer(&told.to_string());
     }
+    // First: heard or not, a broken chain is broken.
     let verified = outcome.map_err(|broken| Failure::failed(format!("the audit log is broken: {broken}")))?;
+    printed?;
     if reader == Reader::Person {
         let Verified { records, first, head, removed } = verified;
         let from = first.map_or_else(String::new, |first| format!(", revisions {} to {}", first.0, head.revision.0));

@@ -65,11 +65,11 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Sends a call. A program reads a refusal's document too.
+    /// Sends a call. A program reads a refusal's document too; that it has gone does not undo the refusal.
     pub(super) async fn send(&mut self, call: Call<'_>) -> Result<Reply, Failure> {
         let outcome = self.client.send(call).await;
         if let (Err(Failure::Refused(problem)), Reader::Program) = (&outcome, self.reader) {
-            self.terminal.answer(&problem.document)?;
+            drop(self.terminal.answer(&problem.document));
         }
         outcome
     }

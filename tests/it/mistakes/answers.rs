@@ -54,6 +54,24 @@ fn an_output_that_is_closed_is_no_error() {
 }
 
 #[test]
+fn what_was_refused_or_is_broken_is_so_though_nobody_hears_it() {
+    let ground = Ground::new();
+    let process = ground.serve(SERVED);
+    ground.write("broken", "{}\n");
+    for words in ["audit verify --file broken", "keys show nobody", "renew nobody"] {
+        // The reader is gone before anything is said.
+        let told = format!("until [ -e gone ]; do sleep 0.01; done; \"$0\" {words} --json");
+        let script = format!("set -o pipefail; {{ {told}; }} | {{ exec 0<&-; touch gone; }}");
+        let mut shell = Command::new("bash");
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_relevo")]);
+        settle_in(&mut shell, ground.path());
+        assert_eq!(ground.ended(&mut shell).code, 1, "{words}");
+        std::fs::remove_file(ground.path().join("gone")).expect("made");
+    }
+    assert!(process.terminate(Duration::from_secs(20)).success());
+}
+
+#[test]
 fn with_json_every_answer_is_json() {
     let ground = Ground::new();
     let process = ground.serve(SERVED);

@@ -17,7 +17,8 @@ use super::problem::{Code, Mistake, Problem};
 use crate::domain::Permission::{KeysRenew, KeysWrite};
 use crate::domain::audit::KeyFacts;
 use crate::domain::{Digest, Edit, Hint, KeyId, KeyName, Realm, Refusal};
-use crate::keyring::{Batch, BatchPlan, Change, Denied, Existing, Given, Refused, Run, Wanted};
+use crate::keyring::{Batch, BatchPlan, Change, Collision, Denied, Existing, Given, Refused, Run, Wanted};
+use crate::store::Conflict;
 
 /// The longest body that is read.
 pub const BATCH_LIMIT_BYTES: usize = 16 * 1024 * 1024;
@@ -118,9 +119,31 @@ impl From<Refused> for Problem {
             Refused::PlanChanged => {
                 Self::new(Code::VersionMismatch, "keys have changed since the plan was made; look at another one")
             }
+            Refused::Collisions(collisions) => colliding(&collisions),
             Refused::All(denied) => denied.into(),
         }
     }
+}
+
+/// How many keys that are in each other's way are named.
+const NAMED: usize = 20;
+
+/// Keys that cannot all be as they would be: those of one kind, with their names.
+fn colliding(collisions: &[Collision]) -> Problem {
+    let is_name = |collision: &&Collision| collision.what == Conflict::NameTaken;
+    let names: Vec<_> = collisions.iter().filter(is_name).collect();
+    let (code, what, told) = match &names[..] {
+        [] => (Code::DigestInUse, "a token", collisions.iter().collect()),
+        _ => (Code::NameTaken, "the name", names),
+    };
+    let pair = |Collision { key, holder, .. }: &&Collision| {
+        format!("{} ({}) would have {what} of {} ({})", key.1, key.0, holder.1, holder.0)
+    };
+    let mut detail: Vec<_> = told.iter().take(NAMED).map(pair).collect();
+    if told.len() > NAMED {
+        detail.push(format!("and {} more", told.len() - NAMED));
+    }
+    Problem::new(code, detail.join("; "))
 }
 
 /// Why one key stands in the way, with the field that is to blame.

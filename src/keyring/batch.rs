@@ -14,7 +14,7 @@ use crate::domain::{
     Action, Command, Digest, Edit, Hint, KeyId, KeyName, Origin, Outcome, Plan as RenewalPlan, Realm, Refusal,
     Revision, Status, Token, TokenId, Tokens, transition,
 };
-use crate::store::{KeyRef, StoreError, What, Write};
+use crate::store::{Conflict, KeyRef, StoreError, What, Write};
 
 /// One key as it is to be.
 #[derive(Clone, Debug)]
@@ -102,8 +102,21 @@ pub enum Refused {
     Rows(Vec<(usize, Denied)>),
     /// The plan would be another now.
     PlanChanged,
+    /// These keys would have the same name or token.
+    Collisions(Vec<Collision>),
     /// All of it was refused.
     All(Denied),
+}
+
+/// Two keys that cannot both be as they would be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Collision {
+    /// What both would have: [`Conflict::NameTaken`] or [`Conflict::DigestInUse`].
+    pub what: Conflict,
+    /// The key, or administrator, that is to be written.
+    pub key: (KeyId, KeyName),
+    /// The one that would have it too.
+    pub holder: (KeyId, KeyName),
 }
 
 impl From<StoreError> for Refused {

@@ -39,7 +39,7 @@ use crate::store::{Conflict, EventPage, EventQuery, KeyRef, Store, StoreError, S
 use crate::usage::Usage;
 
 use administrators::meant;
-pub use batch::{Batch, Change, Existing, Given, Plan as BatchPlan, Refused, Run, Wanted};
+pub use batch::{Batch, Change, Collision, Existing, Given, Plan as BatchPlan, Refused, Run, Wanted};
 pub use examine::{Examined, Examiner};
 pub use follow::{Follower, follow};
 pub use notices::Teller;

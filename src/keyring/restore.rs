@@ -1,12 +1,13 @@
 //! A backup put back: keys as they were, beside those that came since.
 //!
 //! Promises: all of it in one transaction or none; revisions and versions go on upwards, past those of the backup; every
-//! token that is accepted again, and every one that is not any more, is told; a plan changes nothing.
+//! token that is accepted again, and every one that is not any more, is told; a plan changes nothing, and names the keys
+//! that could not both be as they would be.
 //! Deliberately does not: read a backup's text, or touch an administrator who is there.
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Caller, Denied, Keyring, facts};
+use super::{Caller, Collision, Denied, Keyring, Refused, facts};
 use crate::domain::{
     Action, ApiKey, Digest, EventDraft, Facts, KeyId, KeyName, Realm, Revision, Settings, Status, Timestamp, Token,
     Version, transition,
@@ -77,7 +78,7 @@ pub struct Restored {
     pub mark: String,
 }
 
-impl From<Denied> for super::Refused {
+impl From<Denied> for Refused {
     fn from(denied: Denied) -> Self {
         Self::All(denied)
     }
@@ -90,27 +91,17 @@ impl Keyring {
     }
 
     /// Puts `backup` back. A race that is lost, with a first use perhaps, is run again.
-    pub async fn restore(
-        &self,
-        backup: &Backup,
-        how: &Restoration,
-        caller: &Caller,
-    ) -> Result<Restored, super::Refused> {
+    pub async fn restore(&self, backup: &Backup, how: &Restoration, caller: &Caller) -> Result<Restored, Refused> {
         for _ in 0..super::ATTEMPTS {
             match self.try_restore(backup, how, caller).await {
-                Err(super::Refused::All(Denied::Store(StoreError::Conflict(Conflict::Revision)))) => {}
+                Err(Refused::All(Denied::Store(StoreError::Conflict(Conflict::Revision)))) => {}
                 done => return done,
             }
         }
-        Err(super::Refused::All(Denied::Store(StoreError::Conflict(Conflict::Revision))))
+        Err(Refused::All(Denied::Store(StoreError::Conflict(Conflict::Revision))))
     }
 
-    async fn try_restore(
-        &self,
-        backup: &Backup,
-        how: &Restoration,
-        caller: &Caller,
-    ) -> Result<Restored, super::Refused> {
+    async fn try_restore(&self, backup: &Backup, how: &Restoration, caller: &Caller) -> Result<Restored, Refused> {
         let is = self.stored_settings().await?;
         let after = settings_after(&is.value, backup.settings.as_ref());
         let mut plan = Planned::new(self.0.parts.clock.now(), (is.value.clone(), after));
@@ -124,16 +115,19 @@ impl Keyring {
             self.plan_key(key, caller, &mut plan).await?;
         }
         for administrator in self.living(Realm::Admin) {
-            plan.compare(Some(&administrator), Some(&administrator));
+            plan.compare(Realm::Admin, Some(&administrator), Some(&administrator));
         }
         if how.administrators == Administrators::Restore {
             self.plan_administrators(&backup.administrators, caller, &mut plan)?;
         }
         self.plan_settings(is.revision, caller, &mut plan).await?;
+        if !plan.collisions.is_empty() {
+            return Err(Refused::Collisions(plan.collisions));
+        }
         let (mut told, writes) = plan.finished();
         match &how.run {
             super::Run::Dry => return Ok(told),
-            super::Run::Real(Some(mark)) if *mark != told.mark => return Err(super::Refused::PlanChanged),
+            super::Run::Real(Some(mark)) if *mark != told.mark => return Err(Refused::PlanChanged),
             super::Run::Real(_) if writes.len() == 1 => return Ok(told), // nothing but the revision
             super::Run::Real(_) => {}
         }
@@ -150,17 +144,11 @@ impl Keyring {
         keys
     }
 
-    async fn plan_newer(
-        &self,
-        key: &ApiKey,
-        newer: Newer,
-        caller: &Caller,
-        plan: &mut Planned,
-    ) -> Result<(), super::Refused> {
+    async fn plan_newer(&self, key: &ApiKey, newer: Newer, caller: &Caller, plan: &mut Planned) -> Result<(), Refused> {
         let named = (key.id, key.name.clone());
         match newer {
             Newer::Keep => {
-                plan.compare(Some(key), Some(key));
+                plan.compare(Realm::Gateway, Some(key), Some(key));
                 plan.told.kept.push(named);
             }
             Newer::Delete => {
@@ -171,7 +159,7 @@ impl Keyring {
                 let told = (Action::Deleted, Some(&*stored.value), None);
                 let event = event(now, key.id, told, caller)?;
                 plan.push(Realm::Gateway, Some(key.id), What::Delete(key.id, stored.revision, now), vec![event]);
-                plan.compare(Some(&stored.value), None);
+                plan.compare(Realm::Gateway, Some(&stored.value), None);
                 plan.told.deleted.push(named);
             }
         }
@@ -179,17 +167,17 @@ impl Keyring {
     }
 
     /// One key as it was. Of one that lives the version goes on.
-    async fn plan_key(&self, was: &ApiKey, caller: &Caller, plan: &mut Planned) -> Result<(), super::Refused> {
+    async fn plan_key(&self, was: &ApiKey, caller: &Caller, plan: &mut Planned) -> Result<(), Refused> {
         let stored = self.0.parts.store.load(Realm::Gateway, KeyRef::Id(was.id)).await?;
         let is = stored.as_ref().map(|stored| &*stored.value);
         if is.is_some_and(|is| is_as_it_was(is, was)) {
-            plan.compare(is, is);
+            plan.compare(Realm::Gateway, is, is);
             plan.told.unchanged += 1;
             return Ok(());
         }
         let version = is.map_or(was.version, |is| is.version.max(was.version)).next();
         let key = ApiKey { version, ..was.clone() };
-        plan.compare(is, Some(&key));
+        plan.compare(Realm::Gateway, is, Some(&key));
         plan.told.restored.push((Realm::Gateway, key.id, key.name.clone()));
         let event = event(self.0.parts.clock.now(), key.id, (Action::Restored, is, Some(&key)), caller)?;
         let what = match &stored {
@@ -206,7 +194,7 @@ impl Keyring {
         administrators: &[ApiKey],
         caller: &Caller,
         plan: &mut Planned,
-    ) -> Result<(), super::Refused> {
+    ) -> Result<(), Refused> {
         for was in administrators {
             let is_there = |key| self.0.parts.catalog.find(Realm::Admin, &key).is_some();
             if is_there(KeyRef::Id(was.id)) || is_there(KeyRef::Name(was.name.clone())) {
@@ -215,7 +203,7 @@ impl Keyring {
             }
             let key = ApiKey { version: was.version.next(), ..was.clone() };
             caller.grant(Realm::Admin, None, &key)?;
-            plan.compare(None, Some(&key));
+            plan.compare(Realm::Admin, None, Some(&key));
             plan.told.restored.push((Realm::Admin, key.id, key.name.clone()));
             let event = event(self.0.parts.clock.now(), key.id, (Action::Restored, None, Some(&key)), caller)?;
             plan.push(Realm::Admin, Some(was.id), What::Revive(key), vec![event]);
@@ -223,12 +211,7 @@ impl Keyring {
         Ok(())
     }
 
-    async fn plan_settings(
-        &self,
-        expected: Revision,
-        caller: &Caller,
-        plan: &mut Planned,
-    ) -> Result<(), super::Refused> {
+    async fn plan_settings(&self, expected: Revision, caller: &Caller, plan: &mut Planned) -> Result<(), Refused> {
         let (is, after) = (plan.before.clone(), plan.after.clone());
         if after == is {
             return Ok(());
@@ -260,18 +243,33 @@ struct Planned {
     /// The settings that are in force, and those that will be.
     before: Settings,
     after: Settings,
-    /// Deletions come first: they free names.
     writes: Vec<Write>,
     mark: Vec<u8>,
+    /// Who will have what only one can have.
+    holders: HashMap<Sole, (KeyId, KeyName)>,
+    collisions: Vec<Collision>,
+}
+
+/// What only one key can have.
+#[derive(PartialEq, Eq, Hash)]
+enum Sole {
+    /// A folded name in a realm.
+    Name(Realm, String),
+    /// A token, living or remembered.
+    Token(Digest),
 }
 
 impl Planned {
     fn new(now: Timestamp, (before, after): (Settings, Settings)) -> Self {
-        Self { told: Restored::default(), now, before, after, writes: Vec::new(), mark: Vec::new() }
+        let (told, holders) = (Restored::default(), HashMap::new());
+        Self { told, now, before, after, writes: Vec::new(), mark: Vec::new(), holders, collisions: Vec::new() }
     }
 
     /// Tells which tokens are accepted again, and which not any more, where a key `is` and `will` be so.
-    fn compare(&mut self, is: Option<&ApiKey>, will: Option<&ApiKey>) {
+    fn compare(&mut self, realm: Realm, is: Option<&ApiKey>, will: Option<&ApiKey>) {
+        if let Some(key) = will {
+            self.hold(realm, key);
+        }
         let accepted = |key, settings| accepted(key, settings, self.now);
         let had = is.map(|key| accepted(key, &self.before)).unwrap_or_default();
         let has = will.map(|key| accepted(key, &self.after)).unwrap_or_default();
@@ -279,6 +277,18 @@ impl Planned {
         let ends = is.map(|key| hints(key, |digest| had.contains(digest) && !has.contains(digest)));
         self.told.revives.extend(revives.unwrap_or_default());
         self.told.ends.extend(ends.unwrap_or_default());
+    }
+
+    /// Notes what `key` will have, and who would have it too.
+    fn hold(&mut self, realm: Realm, key: &ApiKey) {
+        let own = (key.id, key.name.clone());
+        let name = (Conflict::NameTaken, Sole::Name(realm, key.name.folded()));
+        let tokens = key.digests().map(|digest| (Conflict::DigestInUse, Sole::Token(digest)));
+        for (what, sole) in std::iter::once(name).chain(tokens) {
+            let before = self.holders.insert(sole, own.clone());
+            let other = before.filter(|(id, _)| *id != key.id);
+            self.collisions.extend(other.map(|holder| Collision { what, key: own.clone(), holder }));
+        }
     }
 
     fn push(&mut self, realm: Realm, id: Option<KeyId>, what: What, events: Vec<EventDraft>) {

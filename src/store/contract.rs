@@ -162,6 +162,36 @@ pub(super) async fn a_digest_belongs_to_one_key_living_remembered_or_deleted(sto
     assert_eq!(conflict(&store, vec![create(&twice)]).await, Conflict::DigestInUse);
 }
 
+pub(super) async fn what_one_write_lets_go_of_another_of_the_same_commit_may_take(store: impl Store) {
+    let named = |number, name: &str| ApiKey { tokens: Tokens::Single { current: token(number) }, ..key(1, name) };
+    let (first, second, gone) = (key(1, "a"), key(2, "b"), key(3, "c"));
+    let mut revisions = Vec::new();
+    for key in [&first, &second, &gone] {
+        revisions.push(store.commit(vec![create(key)]).await.expect("committed"));
+    }
+    let exchanged = [
+        replace(&named(2, "b"), revisions[0]),
+        replace(&ApiKey { id: second.id, ..named(1, "c") }, revisions[1]),
+        delete(&gone, revisions[2]),
+    ];
+    store.commit(exchanged.to_vec()).await.expect("names and tokens are exchanged");
+    for (reference, number, key) in [("b", 2, &first), ("c", 1, &second)] {
+        let found = store.load(Realm::Gateway, by_name(reference)).await.expect("read").expect("there");
+        assert_eq!(found.value.id, key.id, "{reference}");
+        let found = store.find_digest(Realm::Gateway, digest(number)).await.expect("read").expect("there");
+        assert_eq!(found.value.id, key.id, "token {number}");
+    }
+    assert_eq!(store.load(Realm::Gateway, by_name("a")).await.expect("read"), None);
+    let living = async |id| store.load(Realm::Gateway, KeyRef::Id(id)).await.expect("read").expect("there");
+    let (one, other) = (living(first.id).await, living(second.id).await);
+    let same = |key: &ApiKey| ApiKey { name: "d".parse().expect("legal"), ..key.clone() };
+    let both = vec![replace(&same(&one.value), one.revision), replace(&same(&other.value), other.revision)];
+    assert_eq!(conflict(&store, both).await, Conflict::NameTaken, "one name is not two keys'");
+    let twice = vec![replace(&same(&one.value), one.revision), replace(&one.value, one.revision)];
+    assert_eq!(conflict(&store, twice).await, Conflict::Revision, "a key is written once in a commit");
+    assert_eq!(living(first.id).await, one, "nothing was written");
+}
+
 /// A key that remembers the very token it has.
 fn renewed_with_its_own(key: &ApiKey) -> ApiKey {
     ApiKey { tokens: key.tokens.clone(), ..renewed(key, 0) }

@@ -150,7 +150,8 @@ pub trait Store: Send + Sync {
     /// The settings; `None` on an empty store.
     async fn settings(&self) -> Result<Option<Stored<Settings>>, StoreError>;
 
-    /// Writes all of `writes` durably, in their order, or none. Answers the last revision written; of no writes, the
+    /// Writes all of `writes` durably, in their order, or none. Names and digests that one of them lets go of, any other may
+    /// take. Answers the last revision written; of no writes, the
     /// last there is.
     async fn commit(&self, writes: Vec<Write>) -> Result<Revision, StoreError>;
 

@@ -208,6 +208,44 @@ fn a_backup_put_back_revives_what_has_ended_since_tells_so_and_revisions_go_on()
 }
 
 #[test]
+fn keys_that_have_exchanged_names_since_are_put_back_and_one_that_keeps_such_a_name_is_named() {
+    let backend = Backend::answering("hello");
+    let gateway = TestGateway::in_front_of(&backend).start();
+    let [first, second, gone] = ["a", "b", "gone"].map(|name| gateway.create_key(name).done());
+    let text = backup(&gateway);
+    let rename = |holder: &Holder, name: &str| {
+        let reply = gateway.admin("PATCH", &format!("/v1/keys/{}", holder.id), Some(&json!({"name": name})));
+        assert_eq!(reply.status, 200, "{}", reply.json);
+    };
+    rename(&first, "between");
+    gateway.admin("DELETE", "/v1/keys/gone", None);
+    rename(&second, "a");
+    rename(&first, "gone");
+    let is_as_it_was = || {
+        for holder in [&first, &second, &gone] {
+            let found = gateway.admin("GET", &format!("/v1/keys/{}", holder.name), None).json;
+            assert_eq!((&found["id"], gateway.status_with(holder)), (&holder.id.as_str().into(), 200), "{found}");
+        }
+    };
+    assert_eq!(restore(&gateway, "?dry_run=true", &text).status, 200);
+    let done = restore(&gateway, "", &text);
+    assert_eq!(done.status, 200, "{}", done.json);
+    is_as_it_was();
+
+    rename(&first, "other");
+    let newer = gateway.create_key("A").done();
+    for parameters in ["?dry_run=true", ""] {
+        let refused = restore(&gateway, parameters, &text);
+        assert_eq!((refused.status, &refused.json["code"]), (409, &json!("name_taken")), "{}", refused.json);
+        let detail = refused.json["detail"].as_str().expect("a text");
+        assert_eq!(detail, format!("a ({}) would have the name of A ({})", first.id, newer.id));
+    }
+    let done = restore(&gateway, "?delete_newer=true", &text);
+    assert_eq!(done.status, 200, "{}", done.json);
+    is_as_it_was();
+}
+
+#[test]
 fn a_plan_tells_every_token_that_is_accepted_again_or_not_any_more_whatever_the_reason() {
     let backend = Backend::answering("hello");
     let gateway = TestGateway::in_front_of(&backend).start();

@@ -34,6 +34,11 @@ async fn a_digest_belongs_to_one_key_living_remembered_or_deleted() {
 }
 
 #[tokio::test]
+async fn what_one_write_lets_go_of_another_of_the_same_commit_may_take() {
+    contract::what_one_write_lets_go_of_another_of_the_same_commit_may_take(fresh()).await;
+}
+
+#[tokio::test]
 async fn deleted_keys_are_forgotten_when_it_is_time_and_not_before() {
     contract::deleted_keys_are_forgotten_when_it_is_time_and_not_before(fresh()).await;
 }

@@ -1,7 +1,8 @@
 //! What one commit writes, and what must be so for it to be written.
 //!
-//! Promises: names and digests are unique and revisions match, looked up in the very transaction that writes; every
-//! write and its events get revisions without a gap, in their order.
+//! Promises: names and digests are unique and revisions match, looked up in the very transaction that writes; what one
+//! write lets go of, another of the same commit may take, whichever comes first; every write and its events get revisions
+//! without a gap, in their order.
 //! Deliberately does not: begin or end the transaction.
 
 use std::collections::HashSet;
@@ -18,6 +19,9 @@ use crate::store::{Conflict, Notice, Stored, What, Write};
 /// Writes `writes` into `tables`. Whatever error is answered, the transaction must be given up.
 pub(super) fn apply(tables: &mut Tables<WriteTable<'_>>, writes: Vec<Write>) -> Result<Batch, Fault> {
     let mut commit = Commit { state: tables.state()?, chain: tables.chain()?, tables };
+    for Write { realm, what, .. } in &writes {
+        commit.free(*realm, what)?;
+    }
     let mut notices = Vec::with_capacity(writes.len());
     for Write { realm, what, events } in writes {
         if let What::Expect(id, revision) = what {
@@ -44,6 +48,31 @@ struct Commit<'a, 't> {
 }
 
 impl Commit<'_, '_> {
+    /// Lets go of the name and the digests that will not be the key's any more.
+    fn free(&mut self, realm: Realm, what: &What) -> Result<(), Fault> {
+        match what {
+            What::Replace(key, expected) => {
+                let before = self.expect(realm, key.id, *expected)?;
+                if before.name.folded() != key.name.folded() {
+                    self.free_name(realm, &before)?;
+                }
+                let has: HashSet<Digest> = key.digests().collect();
+                self.free_digests(before.digests().filter(|digest| !has.contains(digest)))
+            }
+            What::Delete(id, expected, _) => {
+                let key = self.expect(realm, *id, *expected)?;
+                self.free_name(realm, &key)
+            }
+            What::Revive(key) => {
+                let owner = Owner { realm, id: key.id };
+                let Some((_, deleted)) = self.tables.deleted(owner)? else { return Ok(()) };
+                self.tables.deleted.remove(&owner.to_bytes())?;
+                self.free_digests(deleted.digests())
+            }
+            What::Create(_) | What::Settings(..) | What::Events | What::Raise(_) | What::Expect(..) => Ok(()),
+        }
+    }
+
     /// Writes the events of one write and answers its revision.
     fn tell(&mut self, realm: Realm, events: Vec<EventDraft>) -> Result<Revision, Fault> {
         if events.is_empty() {
@@ -64,11 +93,10 @@ impl Commit<'_, '_> {
 
     fn write(&mut self, realm: Realm, what: What, revision: Revision) -> Result<Option<Notice>, Fault> {
         let notice = match what {
-            What::Create(key) => self.create(realm, key, revision),
+            What::Create(key) | What::Revive(key) => self.create(realm, key, revision),
             What::Replace(key, expected) => self.replace(realm, key, expected, revision),
             What::Delete(id, expected, at) => self.delete(realm, id, (expected, at), revision),
             What::Settings(settings, expected) => self.set(settings, expected, revision),
-            What::Revive(key) => self.revive(realm, key, revision),
             What::Events | What::Raise(_) | What::Expect(..) => return Ok(None),
         };
         notice.map(Some)
@@ -85,28 +113,13 @@ impl Commit<'_, '_> {
         self.put(realm, key, revision)
     }
 
-    fn revive(&mut self, realm: Realm, key: ApiKey, revision: Revision) -> Result<Notice, Fault> {
-        let owner = Owner { realm, id: key.id };
-        if let Some((_, deleted)) = self.tables.deleted(owner)? {
-            for digest in deleted.digests() {
-                self.tables.digests.remove(digest.as_bytes())?;
-            }
-            self.tables.deleted.remove(&owner.to_bytes())?;
-        }
-        self.create(realm, key, revision)
-    }
-
     fn replace(&mut self, realm: Realm, key: ApiKey, expected: Revision, revision: Revision) -> Result<Notice, Fault> {
         let before = self.expect(realm, key.id, expected)?;
         if before.name.folded() != key.name.folded() {
             self.take_name(realm, &key)?;
-            self.free_name(realm, &before)?;
         }
         let (had, has): (HashSet<Digest>, HashSet<Digest>) = (before.digests().collect(), key.digests().collect());
         self.take_digests(Owner { realm, id: key.id }, has.difference(&had).copied())?;
-        for digest in had.difference(&has) {
-            self.tables.digests.remove(digest.as_bytes())?;
-        }
         self.put(realm, key, revision)
     }
 
@@ -118,7 +131,6 @@ impl Commit<'_, '_> {
         revision: Revision,
     ) -> Result<Notice, Fault> {
         let key = self.expect(realm, id, expected)?;
-        self.free_name(realm, &key)?;
         self.tables.keys[nth(realm)].remove(&row::id_bytes(id))?;
         let living = row::with_revision(&record::encode_key(&key), revision);
         self.tables.deleted.put(&Owner { realm, id }.to_bytes(), row::with_end(&living, at))?;
@@ -163,6 +175,10 @@ impl Commit<'_, '_> {
 
     fn free_name(&mut self, realm: Realm, key: &ApiKey) -> Result<(), Fault> {
         self.tables.names[nth(realm)].remove(key.name.folded().as_bytes())
+    }
+
+    fn free_digests(&mut self, mut digests: impl Iterator<Item = Digest>) -> Result<(), Fault> {
+        digests.try_for_each(|digest| self.tables.digests.remove(digest.as_bytes()))
     }
 
     /// Gives `owner` digests that nobody has; one that comes twice is somebody's already.

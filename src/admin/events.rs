@@ -1,8 +1,8 @@
 //! `GET /v1/events`: the audit log as it grows, as server-sent events.
 //!
 //! Promises: no event is left out and each comes in the order of revisions, also across a lost connection
-//! (`Last-Event-ID`); what is kept for a slow reader is one page; a stream ends when its reader's token does, and when
-//! the process shuts down.
+//! (`Last-Event-ID`); what is kept for a slow reader is one page; a stream is silent for so long at most, whatever is
+//! written that it does not tell; it ends when its reader's token does, and when the process shuts down.
 //! Deliberately does not: hold up a command. A stream reads what is already written.
 
 use std::collections::VecDeque;
@@ -18,6 +18,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use http::HeaderMap;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Admin;
@@ -72,7 +73,8 @@ pub async fn follow(State(admin): State<Admin>, call: Call) -> Result<Response, 
     let query = EventQuery { after, before: None, key, actor, action, limit: PAGE };
     let hello = Message::default().id(after.0.to_string()).comment("following");
     let ready = VecDeque::from([hello]);
-    let follower = Follower { admin, query, pledge, authority, address, ready, _room: room };
+    let speaks_at = Instant::now() + BEAT;
+    let follower = Follower { admin, query, pledge, authority, address, ready, speaks_at, _room: room };
     Ok(Sse::new(stream::unfold(follower, Follower::step)).into_response())
 }
 
@@ -92,6 +94,8 @@ struct Follower {
     authority: Authority,
     address: Option<IpAddr>,
     ready: VecDeque<Message>,
+    /// When it says something at the latest.
+    speaks_at: Instant,
     _room: OwnedSemaphorePermit,
 }
 
@@ -100,6 +104,7 @@ impl Follower {
     async fn step(mut self) -> Option<(Result<Message, Infallible>, Self)> {
         let stop = self.admin.streams.stop.clone();
         let message = stop.run_until_cancelled(self.next()).await??;
+        self.speaks_at = Instant::now() + BEAT;
         Some((Ok(message), self))
     }
 
@@ -111,9 +116,10 @@ impl Follower {
             if !self.is_permitted() {
                 return None;
             }
-            if self.read().await.is_beat() {
+            if Instant::now() >= self.speaks_at {
                 return Some(Message::default().comment("")); // tells a reader that is gone from one that is silent
             }
+            self.read().await;
         }
     }
 
@@ -127,14 +133,14 @@ impl Follower {
         true
     }
 
-    /// Reads on, or waits for something to read.
-    async fn read(&mut self) -> Turn {
+    /// Reads on, or waits for something to read until it is time to speak.
+    async fn read(&mut self) {
         let reached = self.admin.keyring.revision(); // before the page: what comes meanwhile is read the next time
         let page = match self.admin.keyring.events(self.query.clone()).await {
             Ok(page) => page,
             Err(error) => {
                 tracing::debug!(%error, "a stream of events cannot read on");
-                return beat(tokio::time::sleep(PAUSE_AFTER_ERROR)).await;
+                return self.wait(tokio::time::sleep(PAUSE_AFTER_ERROR)).await;
             }
         };
         let last = page.events.last().map(|event| event.revision);
@@ -142,29 +148,13 @@ impl Follower {
         self.ready.extend(shown.map(message));
         let Some(read_to) = page.next.or(last) else {
             self.query.after = self.query.after.max(reached);
-            return beat(self.admin.keyring.after(self.query.after)).await;
+            return self.wait(self.admin.keyring.after(self.query.after)).await;
         };
         self.query.after = read_to.max(self.query.after);
-        Turn::Read
     }
-}
 
-/// What became of a wait.
-enum Turn {
-    Read,
-    Beat,
-}
-
-impl Turn {
-    fn is_beat(&self) -> bool {
-        matches!(self, Self::Beat)
-    }
-}
-
-async fn beat(wait: impl Future<Output = ()>) -> Turn {
-    match tokio::time::timeout(BEAT, wait).await {
-        Ok(()) => Turn::Read,
-        Err(_) => Turn::Beat,
+    async fn wait(&self, wait: impl Future<Output = ()>) {
+        tokio::time::timeout_at(self.speaks_at, wait).await.ok();
     }
 }
 

@@ -31,6 +31,7 @@ pub mod settings;
 pub mod sign_ins;
 pub mod sorted;
 pub mod status;
+mod stretch;
 pub mod view;
 
 #[cfg(test)]

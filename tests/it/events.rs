@@ -65,6 +65,20 @@ impl Stream {
         }
     }
 
+    /// The next comments, or what came until it ended or was silent for too long.
+    fn comments(&mut self, count: usize) -> Vec<String> {
+        let deadline = Instant::now() + DEADLINE;
+        let (mut comments, mut line) = (Vec::new(), String::new());
+        while comments.len() < count && Instant::now() < deadline {
+            line.clear();
+            if !self.lines.read_line(&mut line).is_ok_and(|length| length > 0) {
+                break;
+            }
+            comments.extend(line.starts_with(':').then(|| line.trim_end().to_owned()));
+        }
+        comments
+    }
+
     /// The actions of the next events.
     fn actions(&mut self, count: usize) -> Vec<String> {
         (0..count).map(|_| self.next().expect("an event")["action"].as_str().expect("text").to_owned()).collect()
@@ -145,6 +159,30 @@ fn who_may_not_read_the_audit_log_gets_no_stream_and_a_wrong_place_is_told() {
         assert_eq!(gateway.admin_raw(&call).status, 400, "{path}");
     }
     assert_eq!(gateway.admin("GET", "/v1/events?key=nobody", None).status, 404);
+}
+
+#[test]
+fn a_stream_is_not_silent_for_longer_because_much_happens_that_it_does_not_tell() {
+    let backend = Backend::answering("hello");
+    let gateway = TestGateway::in_front_of(&backend).start();
+    gateway.create_key("quiet").done();
+    gateway.create_key("busy").done();
+    let mut stream = Stream::of(&gateway, "/v1/events?key=quiet", None);
+    let spoken = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for change in 0.. {
+                if spoken.load(std::sync::atomic::Ordering::Relaxed) {
+                    return;
+                }
+                let note = json!({"note": change.to_string()});
+                assert_eq!(gateway.admin("PATCH", "/v1/keys/busy", Some(&note)).status, 200);
+            }
+        });
+        let comments = stream.comments(2);
+        spoken.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(comments, [": following", ":"]);
+    });
 }
 
 #[test]

@@ -341,6 +341,40 @@ async fn whoever_is_limited_to_a_role_sees_nothing_beyond_it() {
 }
 
 #[tokio::test]
+async fn where_the_audit_log_goes_on_tells_whoever_is_limited_to_a_role_nothing_of_what_lies_beyond() {
+    let plane = Plane::new().await;
+    let ana = limited_to_a(&plane).await;
+    let theirs = plane.read("/v1/keys/theirs").await.body["id"].as_str().expect("an id").to_owned();
+    plane.ask(Method::POST, "/v1/keys/theirs/renew", Value::Null).await;
+    plane.ask(Method::PATCH, "/v1/keys/mine", json!({"note": "x"})).await;
+    plane.ask(Method::PATCH, "/v1/keys/theirs", json!({"note": "x"})).await;
+    let read = |query: String| {
+        let (plane, ana) = (&plane, &ana);
+        async move { plane.ask_as(ana, Method::GET, &format!("/v1/audit?{query}"), Value::Null).await.body }
+    };
+    for order in ["oldest", "newest"] {
+        for query in ["action=renewal.opened&actor=root".into(), format!("key={theirs}"), format!("key=key_{:032x}", 7)]
+        {
+            let page = read(format!("{query}&order={order}&limit=1")).await;
+            assert_eq!((&page["events"], &page["next_cursor"]), (&json!([]), &Value::Null), "{query}");
+        }
+        let all = read(format!("order={order}&limit=500")).await;
+        let all = all["events"].as_array().expect("events").clone();
+        assert_eq!(all.len(), 4);
+        let (mut paged, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = read(format!("order={order}&limit=1{cursor}")).await;
+            paged.extend(page["events"].as_array().expect("events").clone());
+            let Some(next) = page["next_cursor"].as_str() else { break };
+            let told = paged.last().map(|event| event["revision"].to_string());
+            assert_eq!(told.as_deref(), Some(next), "it goes on after what was shown");
+            cursor = format!("&cursor={next}");
+        }
+        assert_eq!(paged, all, "{order}");
+    }
+}
+
+#[tokio::test]
 async fn whoever_is_limited_to_a_role_changes_nothing_beyond_it() {
     let plane = Plane::new().await;
     let ana = limited_to_a(&plane).await;

@@ -7,7 +7,6 @@
 //! The form: JSON lines. The first names the version of the form, each further one holds a record of the store in hex,
 //! the last is the end.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 
 use axum::Json;
@@ -22,7 +21,8 @@ use sha2::{Digest, Sha256};
 
 use super::Admin;
 use super::call::Call;
-use super::problem::{Mistake, Problem};
+use super::mistakes::{Mistake, Mistakes};
+use super::problem::Problem;
 use crate::domain::Permission::{AdminsWrite, KeysRead, KeysRenew, KeysWrite, SettingsWrite};
 use crate::domain::{ApiKey, KeyId, KeyName, Realm, Revision, Timestamp};
 use crate::keyring::{Administrators, Backup, Newer, Restoration, Restored, Run};
@@ -207,21 +207,20 @@ impl RestoredView {
 fn read(text: &[u8]) -> Result<Backup, Problem> {
     let text = std::str::from_utf8(text).map_err(|_| Problem::mistake("body", "is not UTF-8"))?;
     let mut reader = Reader::default();
-    let mut mistakes = VecDeque::new();
+    let mut mistakes = Mistakes::default();
     for (at, line) in text.split_inclusive('\n').enumerate() {
         if let Err(message) = reader.line(line) {
-            mistakes.push_back(Mistake { path: format!("line {}", at + 1), message });
-            if mistakes.len() == 20 {
+            mistakes.push(Mistake { path: format!("line {}", at + 1), message });
+            if mistakes.count() == 20 {
                 break;
             }
         }
     }
     if mistakes.is_empty() && !reader.is_whole {
-        mistakes
-            .push_back(Mistake { path: "body".into(), message: "has no end: it is cut short, or no backup".into() });
+        mistakes.push(Mistake { path: "body".into(), message: "has no end: it is cut short, or no backup".into() });
     }
     if !mistakes.is_empty() {
-        return Err(Problem::invalid(mistakes.into()));
+        return Err(Problem::invalid(mistakes));
     }
     Ok(reader.backup)
 }

@@ -1,7 +1,7 @@
 //! `POST /v1/import` and `POST /v1/apply`: many keys at once.
 //!
-//! Promises: all or nothing; every mistake, and every key that stands in the way, is told at once with its place; a dry
-//! run answers what would be done, and its mark makes sure that exactly that is done.
+//! Promises: all or nothing; mistakes, and keys that stand in the way, are told at once, the first hundred with their
+//! places; a dry run answers what would be done, and its mark makes sure that exactly that is done.
 //! Deliberately does not: see a secret. Tokens come as digests.
 
 use axum::Json;
@@ -13,7 +13,8 @@ use super::Admin;
 use super::call::{Call, Plain};
 use super::fields::{Fields, flag, text};
 use super::keys::take_attributes;
-use super::problem::{Code, Mistake, Problem};
+use super::mistakes::Mistake;
+use super::problem::{Code, Problem};
 use crate::domain::Permission::{KeysRenew, KeysWrite};
 use crate::domain::audit::KeyFacts;
 use crate::domain::{Digest, Edit, Hint, KeyId, KeyName, Realm, Refusal};

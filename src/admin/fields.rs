@@ -1,6 +1,6 @@
 //! A JSON object read field by field.
 //!
-//! Promises: every mistake is found at once, each with its path; a field that nobody asked for is a mistake.
+//! Promises: every mistake is found at once, the first hundred each with its path; a field that nobody asked for is a mistake.
 //! Deliberately does not: repeat a value in a message, as it might be a secret in the wrong place.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,13 +8,14 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
-use super::problem::{Mistake, Problem};
+use super::mistakes::{Mistake, Mistakes};
+use super::problem::Problem;
 
 /// The fields of an object that have not been taken yet, and the mistakes found so far.
 pub struct Fields {
     rest: Map<String, Value>,
     within: String,
-    mistakes: Vec<Mistake>,
+    mistakes: Mistakes,
 }
 
 /// A field that was read as a value or as a mistake.
@@ -33,7 +34,7 @@ impl Fields {
     }
 
     fn within(path: &str, rest: Map<String, Value>) -> Self {
-        Self { rest, within: path.into(), mistakes: Vec::new() }
+        Self { rest, within: path.into(), mistakes: Mistakes::default() }
     }
 
     /// Takes the field `name` and reads it, if it is there.
@@ -97,7 +98,7 @@ impl Fields {
         let mut inner = Self::within(&self.path(name), fields);
         let value = read(&mut inner);
         let is_whole = inner.refuse_the_rest();
-        self.mistakes.append(&mut inner.mistakes);
+        self.mistakes.append(inner.mistakes);
         value.filter(|_| is_whole)
     }
 
@@ -123,7 +124,7 @@ impl Fields {
                     let mut inner = Self::within(&self.path(&place), fields);
                     let value = read(&mut inner);
                     let is_whole = inner.refuse_the_rest();
-                    self.mistakes.append(&mut inner.mistakes);
+                    self.mistakes.append(inner.mistakes);
                     read_all.extend(value.filter(|_| is_whole));
                 }
                 Err(message) => self.mistake(&place, message),
@@ -179,10 +180,10 @@ impl Fields {
     }
 
     fn collect<T, C: FromIterator<T>>(&mut self, read: impl Iterator<Item = (String, Read<T>)>) -> Option<C> {
-        let before = self.mistakes.len();
+        let before = self.mistakes.count();
         let values: Vec<T> =
             read.filter_map(|(path, item)| item.map_err(|message| self.mistake(&path, message)).ok()).collect();
-        (self.mistakes.len() == before).then(|| values.into_iter().collect())
+        (self.mistakes.count() == before).then(|| values.into_iter().collect())
     }
 
     fn path(&self, name: &str) -> String {
@@ -254,6 +255,21 @@ mod tests {
         assert_eq!(fields.take_nullable::<Remark>("owner", text), Some(None));
         assert_eq!(fields.take::<KeyName>("name", text), None);
         assert_eq!(paths(&fields.finish().expect_err("a mistake")), ["name"]);
+    }
+
+    #[test]
+    fn of_very_many_mistakes_the_first_are_told_and_all_are_counted() {
+        let body: Map<_, _> = (0..20_000).map(|at| (format!("typo{at}"), json!(1))).collect();
+        let many = json!({"keys": [body, {"name": 7}], "more": 1});
+        let mut fields = Fields::of_body(Some(many)).expect("an object");
+        assert!(fields.take_objects("keys", 9, |inner| inner.take::<KeyName>("name", text)).is_none());
+        let problem = fields.finish().expect_err("mistakes");
+        assert_eq!(problem.errors().len(), 100);
+        let sent = format!("{problem:?}");
+        assert!(
+            sent.contains("20002 mistakes; the first 100 are listed under errors") && sent.len() < 20_000,
+            "{sent}"
+        );
     }
 
     #[test]

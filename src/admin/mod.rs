@@ -20,6 +20,7 @@ pub mod guard;
 pub mod json;
 pub mod keys;
 pub mod list;
+pub mod mistakes;
 pub mod openapi;
 pub mod problem;
 pub mod query;

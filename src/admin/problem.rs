@@ -8,6 +8,7 @@ use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
+use super::mistakes::{Mistake, Mistakes};
 use super::view::CallerView;
 use crate::domain::{Affected, KeyId, KeyName, Realm, Refusal, Slot, Timestamp};
 use crate::keyring::{Denied, InUse};
@@ -159,15 +160,6 @@ impl Code {
     }
 }
 
-/// One mistake of a request: where, and what.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Mistake {
-    /// The place: a field (`delete_old.after`, `roles[2]`), a query parameter, a header, or `body`.
-    pub path: String,
-    /// What is wrong there.
-    pub message: String,
-}
-
 /// A refusal on its way out.
 #[derive(Debug)]
 pub struct Problem(Box<Case>);
@@ -230,19 +222,21 @@ impl Problem {
     }
 
     /// Everything that is wrong with a request.
-    pub fn invalid(errors: Vec<Mistake>) -> Self {
-        let detail = match errors.as_slice() {
+    pub fn invalid(mistakes: Mistakes) -> Self {
+        let count = mistakes.count();
+        let detail = match mistakes.first() {
             [only] => format!("{} {}", only.path, only.message),
-            several => format!("{} mistakes, listed under errors", several.len()),
+            all if all.len() == count => format!("{count} mistakes, listed under errors"),
+            first => format!("{count} mistakes; the first {} are listed under errors", first.len()),
         };
         let mut problem = Self::new(Code::InvalidRequest, detail);
-        problem.0.errors = errors;
+        problem.0.errors = mistakes.into_first();
         problem
     }
 
     /// One thing that is wrong with a request, at `path`.
     pub fn mistake(path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::invalid(vec![Mistake { path: path.into(), message: message.into() }])
+        Self::invalid([Mistake { path: path.into(), message: message.into() }].into_iter().collect())
     }
 
     /// No accepted token: one and the same answer, whatever the reason.

@@ -6,18 +6,19 @@ use std::str::FromStr;
 
 use percent_encoding::percent_decode_str;
 
-use super::problem::{Mistake, Problem};
+use super::mistakes::{Mistake, Mistakes};
+use super::problem::Problem;
 
 /// The parameters that have not been taken yet, and the mistakes found so far.
 pub struct Query {
     parameters: Vec<(String, String)>,
-    mistakes: Vec<Mistake>,
+    mistakes: Mistakes,
 }
 
 impl Query {
     /// Reads `name=value&…` as forms write it (`+` is a space).
     pub fn of(text: Option<&str>) -> Self {
-        let mut query = Self { parameters: Vec::new(), mistakes: Vec::new() };
+        let mut query = Self { parameters: Vec::new(), mistakes: Mistakes::default() };
         for pair in text.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             match (decoded(name), decoded(value)) {

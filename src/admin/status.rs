@@ -13,7 +13,8 @@ use http::header::CONTENT_TYPE;
 use serde::Serialize;
 
 use super::call::Call;
-use super::problem::{Code, Mistake, Problem};
+use super::mistakes::Mistake;
+use super::problem::{Code, Problem};
 use super::{Admin, ReloadRefused};
 use crate::domain::Permission::{KeysRead, MetricsRead, SettingsWrite};
 use crate::domain::{Authority, Realm, Revision, Timestamp};

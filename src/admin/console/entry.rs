@@ -17,7 +17,7 @@ use super::form::Form;
 use super::html;
 use super::page::Page;
 use super::visit::{CookieName, Visitor};
-use crate::domain::{Digest, Realm, Tokens};
+use crate::domain::{Digest, KeyId, Realm, Tokens};
 use crate::store::KeyRef;
 
 const HOME: &str = "/console/";
@@ -67,7 +67,7 @@ pub(super) async fn sign_in(State(desk): State<Desk>, visitor: Visitor, form: Fo
     match session::admit(&desk.admin.admins, token, address, now) {
         Ok(who) => {
             tracing::info!(administrator = who.name.as_str(), "signed in to the console");
-            welcome(&desk, &visitor, Digest::of(token.as_bytes()), &next)
+            welcome(&desk, &visitor, (who.id, Digest::of(token.as_bytes())), &next)
         }
         Err(rejected) => {
             let told = match rejected {
@@ -102,7 +102,7 @@ pub(super) async fn follow_link(State(desk): State<Desk>, visitor: Visitor, Path
                 Tokens::Renewing { new, .. } => new,
             };
             tracing::info!(administrator = key.name.as_str(), "signed in to the console by a one-time link");
-            welcome(&desk, &visitor, token.digest, HOME)
+            welcome(&desk, &visitor, (key.id, token.digest), HOME)
         }
         None => lead_nowhere(&desk, visitor).await,
     }
@@ -128,9 +128,9 @@ pub(super) async fn sign_out(State(desk): State<Desk>, visitor: Visitor) -> Resp
 }
 
 /// Opens a session in place of the one there was, so that no cookie from before is worth anything.
-fn welcome(desk: &Desk, visitor: &Visitor, presented: Digest, next: &str) -> Response {
+fn welcome(desk: &Desk, visitor: &Visitor, (who, presented): (KeyId, Digest), next: &str) -> Response {
     desk.admin.console.close(visitor.session.as_deref().unwrap_or_default());
-    let value = desk.admin.console.open(presented, desk.admin.clock.now());
+    let value = desk.admin.console.open(who, presented, desk.admin.clock.now());
     with_cookie(Redirect::to(next).into_response(), &visitor.cookie, &value)
 }
 

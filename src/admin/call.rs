@@ -22,7 +22,7 @@ use super::problem::{Code, Problem};
 use super::query::Query;
 use super::refused::Signed;
 use super::session::{self, Administrator, Pledge, Rejected};
-use crate::domain::{Digest, Permission, Realm};
+use crate::domain::{Digest, KeyId, Permission, Realm};
 use crate::keyring::Caller;
 use crate::store::KeyRef;
 use crate::usage::By;
@@ -129,10 +129,10 @@ impl Call {
                 format!("this call needs the permission {}", names.join(" or ")),
             ));
         }
-        let Administrator { name, authority, pledge, .. } = self.administrator;
+        let Administrator { id, name, authority, pledge } = self.administrator;
         let caller = Caller { actor: name, address: self.address, authority };
         let query = Query::of(self.parts.uri.query());
-        Ok(Permitted { caller, pledge, query, headers: self.parts.headers, subject: self.subject, body: self.body })
+        Ok(Permitted { caller, id, pledge, query, headers: self.parts.headers, subject: self.subject, body: self.body })
     }
 }
 
@@ -140,6 +140,8 @@ impl Call {
 pub struct Permitted {
     /// Who makes it.
     pub caller: Caller,
+    /// His key's id.
+    pub id: KeyId,
     /// By what he was admitted.
     pub pledge: Pledge,
     /// Its query parameters.

@@ -9,7 +9,6 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -17,20 +16,17 @@ use axum::response::sse::{Event as Message, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use http::HeaderMap;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use super::Admin;
 use super::call::Call;
-use super::problem::{Code, Problem};
+use super::problem::Problem;
 use super::session::{self, Pledge};
+use super::streams::Room;
 use crate::domain::Permission::{self, AuditRead};
 use crate::domain::{ActionName, Authority, Event, Revision};
 use crate::store::EventQuery;
 
-/// How many streams there are at once.
-const MOST_STREAMS: usize = 64;
 /// How many events are read at once.
 const PAGE: usize = 256;
 /// How long a stream is silent at most, and how often its reader is looked at again.
@@ -38,37 +34,17 @@ const BEAT: Duration = Duration::from_secs(5);
 /// How long to wait when the log cannot be read.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
 
-/// The streams of this port: how many there may be, and what ends them all.
-#[derive(Clone, Debug)]
-pub struct Streams {
-    room: Arc<Semaphore>,
-    stop: CancellationToken,
-}
-
-impl Streams {
-    /// Streams that end at `stop`.
-    pub fn until(stop: CancellationToken) -> Self {
-        Self { room: Arc::new(Semaphore::new(MOST_STREAMS)), stop }
-    }
-
-    /// Room for one more, until it is dropped.
-    pub(super) fn take_room(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        let room = Arc::clone(&self.room).try_acquire_owned();
-        room.map_err(|_| Problem::new(Code::TooManyStreams, format!("{MOST_STREAMS} streams are open")))
-    }
-}
-
 /// `GET /v1/events`
 pub async fn follow(State(admin): State<Admin>, call: Call) -> Result<Response, Problem> {
     let mut call = call.permit(&[AuditRead])?;
-    let (pledge, address) = (call.pledge, call.caller.address);
+    let (id, pledge, address) = (call.id, call.pledge, call.caller.address);
     let query = &mut call.query;
     let (key, after) = (query.take_text("key"), query.take::<u64>("after"));
     let (actor, action) = (query.take_text("actor"), query.take::<ActionName>("action"));
     let resumed = last_event_id(call.headers())?;
     let authority = call.plain().await?.without_fields()?.0.authority;
     let key = key.map(|key| admin.subject(&key, &authority)).transpose()?;
-    let room = admin.streams.take_room()?;
+    let room = admin.streams.take_room(id)?;
     let after = resumed.or(after).map_or_else(|| admin.keyring.revision(), Revision);
     let query = EventQuery { after, before: None, key, actor, action, limit: PAGE };
     let hello = Message::default().id(after.0.to_string()).comment("following");
@@ -96,13 +72,13 @@ struct Follower {
     ready: VecDeque<Message>,
     /// When it says something at the latest.
     speaks_at: Instant,
-    _room: OwnedSemaphorePermit,
+    _room: Room,
 }
 
 impl Follower {
     /// The next message; `None` at the end.
     async fn step(mut self) -> Option<(Result<Message, Infallible>, Self)> {
-        let stop = self.admin.streams.stop.clone();
+        let stop = self.admin.streams.stop();
         let message = stop.run_until_cancelled(self.next()).await??;
         self.speaks_at = Instant::now() + BEAT;
         Some((Ok(message), self))

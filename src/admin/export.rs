@@ -25,8 +25,9 @@ const SLICE: usize = 256;
 /// `GET /v1/audit/export`
 pub async fn export(State(admin): State<Admin>, call: Call) -> Result<Response, Problem> {
     let call = call.unlimited()?.permit(&[AuditRead])?;
+    let id = call.id;
     call.plain().await?.without_fields()?;
-    let room = admin.streams.take_room()?;
+    let room = admin.streams.take_room(id)?;
     let lines = stream::try_unfold((admin, Revision(0), room), |(admin, after, room)| async move {
         let records = admin.keyring.records(after, SLICE).await.inspect_err(
             |error: &Denied| tracing::error!(%error, after = after.0, "the export of the audit log broke off"),

@@ -32,6 +32,7 @@ pub mod settings;
 pub mod sign_ins;
 pub mod sorted;
 pub mod status;
+pub mod streams;
 mod stretch;
 pub mod view;
 
@@ -60,10 +61,10 @@ use crate::observe::{Health, Metrics};
 use crate::usage::Usage;
 
 pub use console::Console;
-pub use events::Streams;
 pub use guard::Hosts;
 use problem::{Problem, method_not_allowed, not_found};
 pub use sign_ins::SignIns;
+pub use streams::Streams;
 
 /// The header that tells the revision of a change.
 pub const RELEVO_REVISION: &str = "relevo-revision";

@@ -186,6 +186,20 @@ fn a_stream_is_not_silent_for_longer_because_much_happens_that_it_does_not_tell(
 }
 
 #[test]
+fn one_administrator_has_eight_streams_and_another_still_gets_his() {
+    let backend = Backend::answering("hello");
+    let gateway = TestGateway::in_front_of(&backend).start();
+    let auditor = json!({"name": "auditor", "permissions": ["audit:read"]});
+    let token = gateway.admin("POST", "/v1/admins", Some(&auditor)).json["token"].as_str().expect("a token").to_owned();
+    let call = request("GET", "/v1/events").token(&token);
+    let open: Vec<_> = (0..8).map(|_| Stream::open(gateway.admin_address(), &call)).collect();
+    assert!(open.iter().all(|stream| stream.status == 200));
+    let refused = gateway.admin_raw(&call);
+    assert_eq!((refused.status, &refused.json["code"]), (429, &"too_many_streams".into()));
+    assert_eq!(Stream::of(&gateway, "/v1/events", None).status, 200);
+}
+
+#[test]
 fn a_shutdown_does_not_wait_for_the_readers_of_a_stream() {
     let backend = Backend::answering("hello");
     let gateway = TestGateway::in_front_of(&backend).start();

@@ -260,7 +260,7 @@ fn too_many_streams() -> RawResponse {
         client.read_at_least(1); // the head of the reply
         client
     };
-    let _open: Vec<_> = (0..64).map(|_| open()).collect();
+    let _open: Vec<_> = (0..8).map(|_| open()).collect();
     sent(&gateway, &gateway.call("GET", "/v1/events"))
 }
 

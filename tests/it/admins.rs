@@ -132,15 +132,18 @@ fn when_all_tokens_are_lost_the_machines_owner_makes_one_while_the_gateway_is_st
 
     let process = Process::serve(folder, CONFIGURATION);
     let lost = token_in(folder);
-    // The worst that can be: root is out of power, half renewed, and shut out by his address.
-    let keeper = json!({"name": "keeper", "permissions": ["admins:write"]});
-    assert_eq!(ask(&process, &lost, "POST", "/v1/admins", Some(&keeper)).0, 201);
+    // The worst that can be: root is out of power, half renewed, and shut out by his address, which he cannot do himself.
+    let (_, root) = ask(&process, &lost, "GET", "/v1/admins/root", None);
+    let keeper = json!({"name": "keeper", "permissions": root["permissions"]});
+    let (made, keeper) = ask(&process, &lost, "POST", "/v1/admins", Some(&keeper));
+    assert_eq!(made, 201);
+    let keeper = keeper["token"].as_str().expect("a token");
     let (renewed, answer) = ask(&process, &lost, "POST", "/v1/admins/root/renew", None);
     assert_eq!(renewed, 201);
     let lost_too = answer["token"].as_str().expect("a token").to_owned();
     let weak = json!({"permissions": [], "limited_to_role": "a", "allowed_addresses": ["192.0.2.1"], "duration": "30d",
         "status": "inactive"});
-    assert_eq!(ask(&process, &lost, "PATCH", "/v1/admins/root", Some(&weak)).0, 200);
+    assert_eq!(ask(&process, keeper, "PATCH", "/v1/admins/root", Some(&weak)).0, 200);
     let (code, told) = rescue(folder);
     let says_what_to_do = told.contains("a gateway is running on the store") && told.contains("stop the gateway");
     assert!(code == Some(2) && says_what_to_do, "{code:?} {told}");

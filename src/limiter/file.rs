@@ -2,11 +2,12 @@
 //!
 //! Promises: a file that cannot be read or written costs what it counted and nothing else.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
-use tracing::warn;
+use redb::{Database, Error, ReadableDatabase, ReadableTable, TableDefinition, TableError};
+
+use crate::store::beside::{Age, Away, Beside};
 
 /// Key id → window and count, as the counter packs them.
 const QUOTAS: TableDefinition<u128, u64> = TableDefinition::new("quotas");
@@ -15,29 +16,43 @@ const QUOTAS: TableDefinition<u128, u64> = TableDefinition::new("quotas");
 const CACHE_BYTES: usize = 1024 * 1024;
 
 pub(super) struct QuotaFile {
-    path: PathBuf,
-    database: Mutex<Option<Database>>,
+    beside: Beside,
+    was_read: AtomicBool,
+}
+
+/// What there is to do after the file was opened.
+pub(super) enum Opened {
+    /// It was for the first time: these rows are in it.
+    First(Vec<(u128, u64)>),
+    /// It is as it was written.
+    Again,
+    /// It has lost everything.
+    Anew,
 }
 
 impl QuotaFile {
-    /// The file at `path` and every row in it; one that is damaged is put aside under another name.
-    pub(super) fn open(path: PathBuf) -> (Self, Vec<(u128, u64)>) {
-        let opened = read_or_replace(&path);
-        if opened.is_none() {
-            warn!(path = %path.display(), "quotas cannot be written; they are counted only until the next start");
-        }
-        let (database, rows) = opened.unzip();
-        (Self { path, database: Mutex::new(database) }, rows.unwrap_or_default())
+    /// The file at `path`, which is not opened yet.
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { beside: Beside::new(path, "quotas", CACHE_BYTES), was_read: AtomicBool::new(false) }
     }
 
-    /// Writes `rows` and takes out those of `gone`. `false` if it could not.
-    pub(super) fn write(&self, rows: &[(u128, u64)], gone: &[u128]) -> bool {
+    /// Has the file open. If it had to be opened, says what there is to do.
+    pub(super) fn ready(&self) -> Result<Option<Opened>, Away> {
+        let Some((rows, age)) = self.beside.ready(|database, age| Ok((rows(database)?, age)))? else { return Ok(None) };
+        let was_read = self.was_read.swap(true, Ordering::AcqRel);
+        Ok(Some(match (was_read, age) {
+            (false, _) => Opened::First(rows),
+            (true, Age::Old) => Opened::Again,
+            (true, Age::New) => Opened::Anew,
+        }))
+    }
+
+    /// Writes `rows` and takes out those of `gone`.
+    pub(super) fn write(&self, rows: &[(u128, u64)], gone: &[u128]) -> Result<(), Away> {
         if rows.is_empty() && gone.is_empty() {
-            return true;
+            return Ok(());
         }
-        let mut held = self.database.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(database) = held.take().or_else(|| create(&self.path).ok()) else { return false };
-        let written = (|| -> Result<(), redb::Error> {
+        self.beside.write(|database| {
             let transaction = database.begin_write()?;
             {
                 let mut quotas = transaction.open_table(QUOTAS)?;
@@ -49,46 +64,30 @@ impl QuotaFile {
                 }
             }
             Ok(transaction.commit()?)
-        })();
-        match &written {
-            Ok(()) => *held = Some(database),
-            // After an I/O error only a fresh handle writes again.
-            Err(error) => warn!(path = %self.path.display(), %error, "quotas could not be written; trying again"),
-        }
-        written.is_ok()
+        })
+    }
+
+    /// Why the file cannot be read or written, if so.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.beside.trouble()
     }
 
     /// Lets go of the file: another process may open it.
     pub(super) fn close(&self) {
-        *self.database.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.beside.close();
     }
 }
 
-fn read_or_replace(path: &Path) -> Option<(Database, Vec<(u128, u64)>)> {
-    let error = match read(path) {
-        Ok(read) => return Some(read),
-        Err(redb::Error::DatabaseAlreadyOpen) => return None,
-        Err(error) => error,
+fn rows(database: &Database) -> Result<Vec<(u128, u64)>, Error> {
+    let table = match database.begin_read()?.open_table(QUOTAS) {
+        Ok(table) => table,
+        Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
     };
-    let aside = path.with_extension("redb.damaged");
-    warn!(path = %path.display(), aside = %aside.display(), %error, "quotas cannot be read; counting anew");
-    std::fs::rename(path, aside).ok()?;
-    read(path).ok()
-}
-
-fn read(path: &Path) -> Result<(Database, Vec<(u128, u64)>), redb::Error> {
-    let database = create(path)?;
-    let transaction = database.begin_write()?;
-    drop(transaction.open_table(QUOTAS)?);
-    transaction.commit()?;
     let mut rows = Vec::new();
-    for row in database.begin_read()?.open_table(QUOTAS)?.iter()? {
+    for row in table.iter()? {
         let (key, word) = row?;
         rows.push((key.value(), word.value()));
     }
-    Ok((database, rows))
-}
-
-fn create(path: &Path) -> Result<Database, redb::DatabaseError> {
-    Database::builder().set_cache_size(CACHE_BYTES).create(path)
+    Ok(rows)
 }

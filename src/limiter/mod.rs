@@ -18,8 +18,9 @@ use foldhash::fast::RandomState;
 
 use crate::clock::Clock;
 use crate::domain::{KeyId, Limits, Timestamp};
+use crate::store::beside::Away;
 
-use file::QuotaFile;
+use file::{Opened, QuotaFile};
 use quota::Counter;
 use rate::Bucket;
 
@@ -91,16 +92,33 @@ struct Place(Arc<Budget>);
 impl Limiter {
     /// The limiter that goes on where the file at `path` ends.
     pub fn open(path: PathBuf, clock: Clock) -> Self {
-        let (file, rows) = QuotaFile::open(path);
         let budgets = DashMap::with_hasher_and_shard_amount(RandomState::default(), SHARDS);
-        let now = clock.now();
+        let limiter = Self(Arc::new(Shared { clock, budgets, file: QuotaFile::new(path) }));
+        limiter.ready().ok(); // the next flush tries again
+        limiter
+    }
+
+    /// Has the file open, and counts on from what is in it.
+    fn ready(&self) -> Result<(), Away> {
+        match self.0.file.ready()? {
+            Some(Opened::First(rows)) => self.absorb(rows),
+            Some(Opened::Anew) => {
+                self.0.budgets.iter().for_each(|budget| budget.changed.store(true, Ordering::Release));
+            }
+            Some(Opened::Again) | None => {}
+        }
+        Ok(())
+    }
+
+    fn absorb(&self, rows: Vec<(u128, u64)>) {
+        let now = self.0.clock.now();
         let (over, counting): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(_, word)| quota::is_over(*word, now));
         for (key, word) in counting {
-            let budget = Budget { counter: Counter::from_word(word), ..Budget::default() };
-            budgets.insert(key.to_be_bytes(), Arc::new(budget));
+            let budget = self.budget(KeyId::from_bits(key));
+            budget.counter.absorb(word);
         }
-        file.write(&[], &over.into_iter().map(|(key, _)| key).collect::<Vec<_>>());
-        Self(Arc::new(Shared { clock, budgets, file }))
+        let gone: Vec<_> = over.into_iter().map(|(key, _)| key).collect();
+        self.0.file.write(&[], &gone).ok(); // or they are gone after the next start
     }
 
     /// Admits one request of `key` at `now`, or says which of `limits` is reached. What is refused is not counted.
@@ -146,6 +164,9 @@ impl Limiter {
 
     /// Writes what was counted to the file, and lets go of what says nothing any more. Blocks on the disk.
     pub fn flush(&self) {
+        if self.ready().is_err() {
+            return;
+        }
         let now = self.0.clock.now();
         let (mut rows, mut gone) = (Vec::new(), Vec::new());
         self.0.budgets.retain(|key, budget| {
@@ -162,13 +183,18 @@ impl Limiter {
             }
             !idle
         });
-        if !self.0.file.write(&rows, &gone) {
+        if self.0.file.write(&rows, &gone).is_err() {
             for (key, _) in rows {
                 if let Some(budget) = self.0.budgets.get(&key.to_be_bytes()) {
                     budget.changed.store(true, Ordering::Release);
                 }
             }
         }
+    }
+
+    /// Why the file of quotas cannot be read or written, if so.
+    pub fn trouble(&self) -> Option<String> {
+        self.0.file.trouble()
     }
 
     /// The last flush; the file is let go of.

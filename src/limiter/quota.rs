@@ -20,6 +20,7 @@ pub(super) struct Counter(AtomicU64);
 
 impl Counter {
     /// A counter that goes on where `word` of [`Counter::word`] was.
+    #[cfg(test)]
     pub(super) fn from_word(word: u64) -> Self {
         Self(AtomicU64::new(word))
     }
@@ -27,6 +28,16 @@ impl Counter {
     /// The counter as it is written.
     pub(super) fn word(&self) -> u64 {
         self.0.load(Ordering::Acquire)
+    }
+
+    /// Adds what `word` of [`Counter::word`] had counted before, if nothing newer was counted since.
+    pub(super) fn absorb(&self, word: u64) {
+        let joined = |now: u64| match now {
+            0 => Some(word),
+            now if now & !COUNT == word & !COUNT => Some(now & !COUNT | ((now & COUNT) + (word & COUNT)).min(COUNT)),
+            _ => None,
+        };
+        self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, joined).ok();
     }
 
     /// Counts one request at `now`; `Err`: the quota is spent.

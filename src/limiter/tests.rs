@@ -101,3 +101,51 @@ fn a_damaged_file_is_put_aside_and_counting_begins_anew() {
     limiter.close();
     assert!(folder.path().join("quotas.redb.damaged").exists());
 }
+
+#[test]
+fn a_file_any_page_of_which_is_damaged_costs_at_most_what_it_counted() {
+    let (folder, clock) = (tempfile::tempdir().expect("a folder"), Clock::manual(NOON));
+    let quota = limits(None, Some("1/day"), None);
+    let first = limiter(folder.path(), &clock);
+    (0..500).for_each(|number| assert!(first.admit(key(number), &quota, NOON).is_ok()));
+    first.close();
+    drop(first);
+    let whole = std::fs::read(folder.path().join("quotas.redb")).expect("read");
+    for page in 0..whole.len() / 4096 {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut damaged = whole.clone();
+        damaged[page * 4096..][..4096].fill(0);
+        std::fs::write(folder.path().join("quotas.redb"), damaged).expect("written");
+        let damaged = limiter(folder.path(), &clock);
+        let is_aside = folder.path().join("quotas.redb.damaged").exists();
+        assert!(is_aside || damaged.admit(key(7), &quota, NOON).is_err(), "page {page}");
+        assert!(damaged.admit(key(1_000), &quota, NOON).is_ok());
+        damaged.close();
+        assert!(limiter(folder.path(), &clock).admit(key(1_000), &quota, NOON).is_err(), "page {page}");
+    }
+}
+
+#[test]
+fn a_file_that_could_not_be_opened_at_the_start_is_kept_and_counted_on_later() {
+    let (folder, clock) = (tempfile::tempdir().expect("a folder"), Clock::manual(NOON));
+    let quota = limits(None, Some("3/day"), None);
+    let (path, elsewhere) = (folder.path().join("quotas.redb"), folder.path().join("good"));
+    let first = limiter(folder.path(), &clock);
+    assert!(first.admit(key(1), &quota, NOON).is_ok());
+    first.close();
+    std::fs::rename(&path, &elsewhere).expect("renamed");
+    std::fs::create_dir(&path).expect("in the way");
+    let second = limiter(folder.path(), &clock);
+    assert!(second.trouble().is_some());
+    assert!(second.admit(key(1), &quota, NOON).is_ok());
+    second.flush();
+    std::fs::remove_dir(&path).expect("removed");
+    std::fs::rename(&elsewhere, &path).expect("renamed");
+    second.flush();
+    assert_eq!(second.trouble(), None);
+    assert!(second.admit(key(1), &quota, NOON).is_ok());
+    assert!(second.admit(key(1), &quota, NOON).is_err(), "one before, two since");
+    second.close();
+    assert!(limiter(folder.path(), &clock).admit(key(1), &quota, NOON).is_err());
+    assert!(!folder.path().join("quotas.redb.damaged").exists());
+}

@@ -2,12 +2,14 @@
 
 use std::future::Future;
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::runtime::{Handle, Runtime};
+use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -131,6 +133,7 @@ impl Work {
         let shown = health.condition("certificates");
         let clock_agrees = health.condition("clock");
         let audit_whole = health.condition("audit");
+        let kept = [health.condition("usage"), health.condition("quotas")];
         let feed = store.subscribe();
         let establish = async {
             let done = first::establish(&keyring, &*store, &config, given).await;
@@ -146,7 +149,7 @@ impl Work {
             follow(keyring.clone(), follower, feed),
             establish,
             every(TIME, || async { watch_time(&clock, &metrics, &clock_agrees) }),
-            every(FLUSH, || flush(usage.clone(), limiter.clone())),
+            every(FLUSH, || flush(usage.clone(), limiter.clone(), &kept)),
             every(WATCH, || watch(certificates.clone(), shown.clone())),
             every(LOOK, || look(&keyring, &*store, &clock, &metrics, &store_up)),
             every(SURVEY, || survey(catalog.clone(), keyring.clone(), clock.clone(), metrics.clone())),
@@ -159,8 +162,10 @@ struct CloseFiles(Usage, Limiter);
 
 impl Drop for CloseFiles {
     fn drop(&mut self) {
-        self.0.close();
-        self.1.close();
+        let Self(usage, limiter) = self;
+        for close in [&|| usage.close(), &|| limiter.close()] as [&dyn Fn(); 2] {
+            catch_unwind(AssertUnwindSafe(close)).ok(); // one file's trouble is not the other's, nor that of whoever drops
+        }
     }
 }
 
@@ -193,9 +198,16 @@ fn watch_time(clock: &Clock, metrics: &Metrics, agrees: &Condition) {
     }
 }
 
-async fn flush(usage: Usage, limiter: Limiter) {
-    let both = move || (usage.flush(), limiter.flush());
-    tokio::task::spawn_blocking(both).await.ok(); // a flush that failed is made again
+/// Writes last uses and quotas, neither waiting for the other to be well, and says how that went.
+async fn flush(usage: Usage, limiter: Limiter, kept: &[Condition; 2]) {
+    let quotas = limiter.clone();
+    let uses = usage.clone();
+    let (uses, quotas) = (spawn_blocking(move || uses.flush()), spawn_blocking(move || quotas.flush()));
+    let both = (uses.await, quotas.await);
+    both.0.and(both.1).ok(); // a flush that failed is made again
+    for (condition, trouble) in kept.iter().zip([usage.trouble(), limiter.trouble()]) {
+        trouble.map_or_else(|| condition.ok(), |why| condition.fail(why));
+    }
 }
 
 /// Looks at the files of all certificates, off this thread.
@@ -204,7 +216,7 @@ async fn watch(certificates: Vec<Certificates>, shown: Condition) {
         return;
     }
     let look = move || certificates.iter().flat_map(Certificates::look).collect::<Vec<_>>();
-    match tokio::task::spawn_blocking(look).await {
+    match spawn_blocking(look).await {
         Ok(troubles) if troubles.is_empty() => shown.ok(),
         Ok(troubles) => shown.fail(troubles.join("; ")),
         Err(_) => {} // looked at again in a moment
@@ -246,7 +258,7 @@ async fn survey(catalog: Catalog, keyring: Keyring, clock: Clock, metrics: Metri
             gauge.set(count(ending));
         }
     };
-    tokio::task::spawn_blocking(count_all).await.ok(); // counted again in a minute
+    spawn_blocking(count_all).await.ok(); // counted again in a minute
 }
 
 fn tally(ending: &mut [usize; 3], end: Option<Timestamp>, now: Timestamp) {

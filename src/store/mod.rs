@@ -4,6 +4,8 @@
 //! are one transaction, both or neither; names and digests are unique, checked inside that transaction.
 //! Deliberately does not: know a rule of a key's life, a clock or a token's secret.
 
+pub mod aside;
+pub mod beside;
 #[cfg(test)]
 mod contract;
 pub mod embedded;

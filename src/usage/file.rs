@@ -1,17 +1,19 @@
 //! The file of uses, beside the store and of no importance to it.
 //!
-//! Promises: a file that cannot be read or written costs what it knew and nothing else.
+//! Promises: a file that cannot be read or written costs what it knew and nothing else; "nothing is kept" is never said of
+//! one that cannot be read.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
-use tracing::warn;
+use redb::{Database, Error, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition, TableError};
 
 use super::callers::Callers;
 use super::known::Quiet;
 use super::seen::{Pair, Seen};
+use crate::clock::{Clock, Mark};
 use crate::domain::{Span, Timestamp, TokenId};
+use crate::store::beside::{Age, Away, Beside};
 
 /// Last use (0: never), quiet since (0: not watched; both wall milliseconds), quiet from (observed milliseconds), the uses in
 /// the hour of the last one and in the hour before it, the same for the day.
@@ -78,73 +80,122 @@ impl Row {
 }
 
 pub(super) struct UsageFile {
-    path: PathBuf,
-    database: Mutex<Option<Arc<Database>>>,
-    /// Quiet that began before this (wall, observed) cannot be trusted: a run ended there without a last flush.
-    distrusted: (Timestamp, Span),
+    beside: Beside,
+    state: Mutex<State>,
+}
+
+#[derive(Clone, Copy)]
+struct State {
+    opened_at: Mark,
+    /// Since when every use is in the file or in memory.
+    whole_since: Mark,
+    /// Quiet that began before this (wall, observed) cannot be trusted: a run ended there without a last flush. `None` until
+    /// the file was read.
+    distrusted: Option<(Timestamp, Span)>,
+}
+
+/// What there is to do after the file was opened.
+pub(super) enum Opened {
+    /// It was for the first time: this much time it remembers as observed, and these callers.
+    First(Span, Vec<(TokenId, Callers)>),
+    /// It is as it was written.
+    Again,
+    /// It has lost everything.
+    Anew,
+}
+
+/// What is read when it is opened.
+struct Found {
+    age: Age,
+    observed: Span,
+    /// `None`: the last run ended without a last flush.
+    distrusted: Option<(Timestamp, Span)>,
+    callers: Vec<(TokenId, Callers)>,
 }
 
 impl UsageFile {
-    /// The file and the observed time it remembers.
-    pub(super) fn open(path: PathBuf, now: Timestamp) -> (Self, Span) {
-        let database = open_or_replace(&path).map(Arc::new);
-        let meta = |name| database.as_deref().and_then(|db| meta(db, name)).unwrap_or_default();
-        let observed = Span::millis(meta("observed"));
-        let distrusted = match meta("open") {
-            0 => (Timestamp::from_millis(meta("distrusted_at")), Span::millis(meta("distrusted_observed"))),
-            _ => (now, observed),
+    /// The file, which is not opened yet.
+    pub(super) fn new(path: PathBuf, clock: &Clock) -> Self {
+        let opened_at = clock.mark();
+        let state = State { opened_at, whole_since: opened_at, distrusted: None };
+        Self { beside: Beside::new(path, "last uses", CACHE_BYTES), state: Mutex::new(state) }
+    }
+
+    /// Has the file open. If it had to be opened, says what there is to do.
+    pub(super) fn ready(&self, clock: &Clock) -> Result<Option<Opened>, Away> {
+        let is_first = self.state().distrusted.is_none();
+        // All of it before anybody else reads from the file.
+        let read = |database: &Database, age| {
+            let found = Found::read(database, age)?;
+            self.change(|state| {
+                if age == Age::New {
+                    state.whole_since = clock.mark();
+                }
+                let here = (clock.time_of(state.opened_at), found.observed);
+                state.distrusted.get_or_insert(found.distrusted.unwrap_or(here));
+            });
+            Ok(found)
         };
-        let file = Self { path, database: Mutex::new(database), distrusted };
-        let (at, until) = (distrusted.0.as_millis(), distrusted.1.as_millis());
-        if !file.write_meta(&[("open", 1), ("distrusted_at", at), ("distrusted_observed", until)]) {
-            warn!(path = %file.path.display(), "last uses cannot be written; they are known only until the next start");
-        }
-        (file, observed)
+        let Some(found) = self.beside.ready(read)? else { return Ok(None) };
+        Ok(Some(match (is_first, found.age) {
+            (true, _) => Opened::First(found.observed, found.callers),
+            (false, Age::Old) => Opened::Again,
+            (false, Age::New) => Opened::Anew,
+        }))
+    }
+
+    /// Since when every use is in the file or in memory: the start, or a later loss.
+    pub(super) fn whole_since(&self) -> Mark {
+        self.state().whole_since
+    }
+
+    /// Why the file cannot be read or written, if so.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.beside.trouble()
     }
 
     /// What is kept of a token.
-    pub(super) fn record(&self, token: TokenId) -> Option<Kept> {
-        let read = self.database()?.begin_read().ok()?;
-        let row = read.open_table(TOKENS).ok()?.get(token.as_bits()).ok()??.value();
-        let Kept { seen, quiet } = Kept::of(row);
-        let (since, from) = self.distrusted;
-        Some(Kept { seen, quiet: quiet.map(|quiet| if quiet.from < from { Quiet { since, from } } else { quiet }) })
+    pub(super) fn record(&self, token: TokenId) -> Result<Option<Kept>, Away> {
+        let row = self.beside.read(|database| {
+            let Some(tokens) = table(database, TOKENS)? else { return Ok(None) };
+            Ok(tokens.get(token.as_bits())?.map(|row| row.value()))
+        })?;
+        let (since, from) = self.state().distrusted.unwrap_or((Timestamp::EPOCH, Span::ZERO));
+        let trusted = |quiet: Quiet| if quiet.from < from { Quiet { since, from } } else { quiet };
+        Ok(row.map(Kept::of).map(|Kept { seen, quiet }| Kept { seen, quiet: quiet.map(trusted) }))
     }
 
     /// Every token's callers.
+    #[cfg(test)]
     pub(super) fn callers(&self) -> Vec<(TokenId, Callers)> {
-        let read = || {
-            let table = self.database()?.begin_read().ok()?.open_table(CALLERS).ok()?;
-            let row = |row: (redb::AccessGuard<'_, u128>, redb::AccessGuard<'_, &str>)| {
-                (TokenId::from_bits(row.0.value()), Callers::of_text(row.1.value()))
-            };
-            Some(table.iter().ok()?.filter_map(Result::ok).map(row).collect())
-        };
-        read().unwrap_or_default()
+        self.beside.read(callers).unwrap_or_default()
     }
 
-    /// Tells of every token used at `since` or later.
-    pub(super) fn used_since(&self, since: Timestamp, mut tell: impl FnMut(&[(TokenId, Seen)])) {
-        let Some(read) = self.database().and_then(|database| database.begin_read().ok()) else { return };
-        let Ok(table) = read.open_table(TOKENS) else { return };
-        let mut slice = Vec::with_capacity(SLICE);
-        for (token, row) in table.iter().into_iter().flatten().filter_map(Result::ok) {
-            let Kept { seen, .. } = Kept::of(row.value());
-            if seen.last_used() >= Some(since) {
-                slice.push((TokenId::from_bits(token.value()), seen));
+    /// Tells of every token used at `since` or later. An error comes instead of more.
+    pub(super) fn used_since(&self, since: Timestamp, mut tell: impl FnMut(&[(TokenId, Seen)])) -> Result<(), Away> {
+        self.beside.read(|database| {
+            let Some(table) = table(database, TOKENS)? else { return Ok(()) };
+            let mut slice = Vec::with_capacity(SLICE);
+            for row in table.iter()? {
+                let (token, row) = row?;
+                let Kept { seen, .. } = Kept::of(row.value());
+                if seen.last_used() >= Some(since) {
+                    slice.push((TokenId::from_bits(token.value()), seen));
+                }
+                if slice.len() == SLICE {
+                    tell(&slice);
+                    slice.clear();
+                }
             }
-            if slice.len() == SLICE {
-                tell(&slice);
-                slice.clear();
-            }
-        }
-        tell(&slice);
+            tell(&slice);
+            Ok(())
+        })
     }
 
-    /// Writes `news` and the observed time. `false` if it could not.
-    pub(super) fn write(&self, news: &News, observed: Span) -> bool {
-        let Some(database) = self.database().or_else(|| self.open_again()) else { return false };
-        let written = (|| -> Result<(), redb::Error> {
+    /// Writes `news` and the observed time, and that a gateway runs on the file.
+    pub(super) fn write(&self, news: &News, observed: Span) -> Result<(), Away> {
+        let distrusted = self.state().distrusted.unwrap_or((Timestamp::EPOCH, Span::ZERO));
+        self.beside.write(|database| {
             let transaction = database.begin_write()?;
             {
                 let mut tokens = transaction.open_table(TOKENS)?;
@@ -165,72 +216,72 @@ impl UsageFile {
                         None => drop(callers.remove(token)?),
                     }
                 }
-                transaction.open_table(META)?.insert("observed", observed.as_millis())?;
+                let mut meta = transaction.open_table(META)?;
+                meta.insert("observed", observed.as_millis())?;
+                meta.insert("open", 1)?;
+                meta.insert("distrusted_at", distrusted.0.as_millis())?;
+                meta.insert("distrusted_observed", distrusted.1.as_millis())?;
             }
             Ok(transaction.commit()?)
-        })();
-        if let Err(error) = &written {
-            warn!(path = %self.path.display(), %error, "last uses could not be written; trying again");
-            self.set(None); // after an I/O error only a fresh handle writes again
-        }
-        written.is_ok()
+        })
     }
 
     /// Says that nothing will be missed between the last write and the next opening.
-    pub(super) fn close(&self) {
-        self.write_meta(&[("open", 0)]);
-        self.set(None);
-    }
-
-    fn database(&self) -> Option<Arc<Database>> {
-        self.database.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set(&self, database: Option<Arc<Database>>) {
-        *self.database.lock().unwrap_or_else(PoisonError::into_inner) = database;
-    }
-
-    fn open_again(&self) -> Option<Arc<Database>> {
-        self.set(create(&self.path).ok().map(Arc::new));
-        self.database()
-    }
-
-    fn write_meta(&self, rows: &[(&str, u64)]) -> bool {
-        let Some(database) = self.database() else { return false };
-        let written = (|| -> Result<(), redb::Error> {
+    pub(super) fn say_whole(&self) {
+        let written = self.beside.write(|database| {
             let transaction = database.begin_write()?;
-            {
-                let mut meta = transaction.open_table(META)?;
-                for (name, value) in rows {
-                    meta.insert(*name, *value)?;
-                }
-                transaction.open_table(TOKENS)?;
-                transaction.open_table(CALLERS)?;
-            }
+            transaction.open_table(META)?.insert("open", 0)?;
             Ok(transaction.commit()?)
-        })();
-        written.is_ok()
+        });
+        written.ok(); // quiet then starts anew
+    }
+
+    /// Lets go of the file.
+    pub(super) fn close(&self) {
+        self.beside.close();
+    }
+
+    fn state(&self) -> State {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
-fn meta(database: &Database, name: &str) -> Option<u64> {
-    let read = database.begin_read().ok()?;
-    Some(read.open_table(META).ok()?.get(name).ok()??.value())
+impl Found {
+    fn read(database: &Database, age: Age) -> Result<Self, Error> {
+        let meta = table(database, META)?;
+        let meta = |name| match &meta {
+            Some(meta) => Ok::<_, Error>(meta.get(name)?.map_or(0, |value| value.value())),
+            None => Ok(0),
+        };
+        let observed = Span::millis(meta("observed")?);
+        let distrusted = (Timestamp::from_millis(meta("distrusted_at")?), Span::millis(meta("distrusted_observed")?));
+        let distrusted = (meta("open")? == 0).then_some(distrusted);
+        Ok(Self { age, observed, distrusted, callers: callers(database)? })
+    }
 }
 
-/// Opens the file; one that is damaged is put aside under another name.
-fn open_or_replace(path: &Path) -> Option<Database> {
-    let error = match create(path) {
-        Ok(database) => return Some(database),
-        Err(redb::DatabaseError::DatabaseAlreadyOpen) => return None,
-        Err(error) => error,
-    };
-    let aside = path.with_extension("redb.damaged");
-    warn!(path = %path.display(), aside = %aside.display(), %error, "last uses cannot be read; starting anew");
-    std::fs::rename(path, aside).ok()?;
-    create(path).ok()
+fn callers(database: &Database) -> Result<Vec<(TokenId, Callers)>, Error> {
+    let Some(table) = table(database, CALLERS)? else { return Ok(Vec::new()) };
+    let mut callers = Vec::new();
+    for row in table.iter()? {
+        let (token, text) = row?;
+        callers.push((TokenId::from_bits(token.value()), Callers::of_text(text.value())));
+    }
+    Ok(callers)
 }
 
-fn create(path: &Path) -> Result<Database, redb::DatabaseError> {
-    Database::builder().set_cache_size(CACHE_BYTES).create(path)
+/// A table, unless nothing was ever written.
+fn table<K: redb::Key + 'static, V: redb::Value + 'static>(
+    database: &Database,
+    definition: TableDefinition<'_, K, V>,
+) -> Result<Option<ReadOnlyTable<K, V>>, Error> {
+    match database.begin_read()?.open_table(definition) {
+        Ok(table) => Ok(Some(table)),
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }

@@ -72,12 +72,11 @@ impl Quiet {
 }
 
 impl Known {
-    pub(super) fn new(clock: &Clock, observed: Span, callers: Vec<(TokenId, Callers)>) -> Self {
-        let (tokens, changed, routes, ended, ended_before) = Default::default();
-        let watched = |(token, callers)| (token, Watched { quiet: None, callers });
-        let mut known = Self {
+    pub(super) fn new(clock: &Clock) -> Self {
+        let (tokens, watched, changed, routes, ended, ended_before) = Default::default();
+        Self {
             tokens,
-            watched: callers.into_iter().map(watched).collect(),
+            watched,
             changed,
             ended,
             ended_before,
@@ -85,11 +84,30 @@ impl Known {
             callers: 0,
             loading: Loading::Due,
             swept_at: clock.now(),
-            observed,
+            observed: Span::ZERO,
             counted_to: clock.uptime(),
-        };
-        known.forget_callers(clock.now());
-        known
+        }
+    }
+
+    /// Goes on from what was observed before the start, and whose callers were known then.
+    pub(super) fn begin(&mut self, clock: &Clock, observed: Span, callers: Vec<(TokenId, Callers)>) {
+        self.observed = self.observed.plus(observed);
+        for quiet in self.watched.values_mut().filter_map(|watched| watched.quiet.as_mut()) {
+            quiet.from = quiet.from.plus(observed);
+        }
+        for (token, callers) in callers {
+            let watched = self.watched.entry(token).or_default();
+            if watched.callers.is_empty() {
+                watched.callers = callers;
+            }
+        }
+        self.forget_callers(clock.now());
+    }
+
+    /// The file knows nothing: it is to be told of every token again.
+    pub(super) fn tell_all(&mut self) {
+        self.changed.extend(self.tokens.keys().copied());
+        self.changed.extend(self.watched.keys().copied().map(bytes));
     }
 
     pub(super) fn observe(&mut self, clock: &Clock) {

@@ -18,8 +18,9 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use crate::clock::{Clock, Mark};
+use crate::clock::Clock;
 use crate::domain::{KeyId, Realm, Span, Timestamp, TokenId};
+use crate::store::beside::Away;
 
 pub use callers::TokenCaller;
 use file::UsageFile;
@@ -55,7 +56,6 @@ struct Shared {
     known: Mutex<Known>,
     file: UsageFile,
     first_uses: mpsc::Sender<FirstUse>,
-    opened_at: Mark,
     /// How often the workers were asked to tell.
     asked: watch::Sender<u64>,
     /// For each worker, the last time of those that it has answered.
@@ -66,11 +66,14 @@ impl Usage {
     /// What `path` remembers, and the other end of the queue of first uses.
     pub fn open(path: PathBuf, clock: Clock) -> (Self, mpsc::Receiver<FirstUse>) {
         let (first_uses, receiver) = mpsc::channel(FIRST_USES);
-        let opened_at = clock.mark();
-        let (file, observed) = UsageFile::open(path, clock.time_of(opened_at));
-        let known = Mutex::new(Known::new(&clock, observed, file.callers()));
+        let known = Mutex::new(Known::new(&clock));
+        let file = UsageFile::new(path, &clock);
         let (asked, workers) = (watch::Sender::new(0), Mutex::default());
-        (Self(Arc::new(Shared { clock, known, file, first_uses, opened_at, asked, workers })), receiver)
+        let usage = Self(Arc::new(Shared { clock, known, file, first_uses, asked, workers }));
+        if usage.ready().is_ok() {
+            usage.write().ok(); // from now on a gateway runs on the file
+        }
+        (usage, receiver)
     }
 
     /// Tells the keyring of a first use. `false` if it has no room: somebody must tell it again.
@@ -87,14 +90,14 @@ impl Usage {
     /// When `token` was last used, to the second, up to the last fold of each worker.
     pub fn last_used(&self, token: TokenId) -> Option<Timestamp> {
         let known = self.known().seen(token);
-        known.or_else(|| self.0.file.record(token).map(|row| row.seen)).and_then(|seen| seen.last_used())
+        known.or_else(|| self.0.file.record(token).ok().flatten().map(|row| row.seen)).and_then(|seen| seen.last_used())
     }
 
     /// How often `token` was used of late, up to the last fold of each worker.
     pub fn requests(&self, token: TokenId) -> Requests {
         let now = self.0.clock.now();
         let known = self.known().seen(token);
-        let seen = known.or_else(|| self.0.file.record(token).map(|row| row.seen));
+        let seen = known.or_else(|| self.0.file.record(token).ok().flatten().map(|row| row.seen));
         seen.map(|seen| seen.requests(now)).unwrap_or_default()
     }
 
@@ -104,9 +107,9 @@ impl Usage {
         self.known().callers(token).map(|callers| callers.heaviest(since)).unwrap_or_default()
     }
 
-    /// Since when every use has been noted: the start of this process, by the time as it is known now.
+    /// Since when every use has been noted, by the time as it is known now: the start of this process, or the loss of the file.
     pub fn observed_since(&self) -> Timestamp {
-        self.0.clock.time_of(self.0.opened_at)
+        self.0.clock.time_of(self.0.file.whole_since())
     }
 
     /// Has every worker tell what it has noted. `false` if one did not within two seconds.
@@ -157,7 +160,7 @@ impl Usage {
         let now = self.0.clock.now();
         let mut known = self.known();
         known.observe(&self.0.clock);
-        let quiet = known.quiet(token).or_else(|| self.0.file.record(token).and_then(|row| row.quiet));
+        let quiet = known.quiet(token).or_else(|| self.0.file.record(token).ok().flatten().and_then(|row| row.quiet));
         // To the second, as it is kept. While a clock that was set back is before the opening, it tells nothing.
         let quiet = quiet.filter(|quiet| now < opened_at || quiet.since.as_seconds() >= opened_at.as_seconds());
         let quiet = quiet.unwrap_or_else(|| known.watch(token, now));
@@ -168,30 +171,61 @@ impl Usage {
     ///
     /// No lock is held meanwhile: a fold never waits for the disk.
     pub fn flush(&self) {
-        let now = self.0.clock.now();
-        if self.known().must_load() {
-            self.0.file.used_since(now.minus(known::IN_MEMORY), |rows| self.known().absorb(rows));
-            self.known().is_loaded();
+        self.try_flush().ok(); // what could not be written is written by the next
+    }
+
+    /// The last flushes: from now on nothing is observed, and the file says that nothing was missed, if nothing was.
+    pub fn close(&self) {
+        self.flush();
+        // Without what ended just before.
+        if self.try_flush().is_ok() {
+            self.0.file.say_whole();
         }
+        self.0.file.close();
+    }
+
+    /// Why the file of uses cannot be read or written, if so.
+    pub fn trouble(&self) -> Option<String> {
+        self.0.file.trouble()
+    }
+
+    fn try_flush(&self) -> Result<(), Away> {
+        self.ready()?;
+        if self.known().must_load() {
+            let before = self.0.clock.now().minus(known::IN_MEMORY);
+            let mut is_any = false;
+            let absorb = |rows: &[_]| {
+                is_any = true;
+                self.known().absorb(rows);
+            };
+            let loaded = self.0.file.used_since(before, absorb);
+            if loaded.is_ok() || is_any {
+                self.known().is_loaded(); // what was absorbed must not be absorbed again
+            }
+            loaded?;
+        }
+        self.write()?;
+        self.known().sweep(self.0.clock.now());
+        Ok(())
+    }
+
+    /// Has the file open, and knows what is in it.
+    fn ready(&self) -> Result<(), Away> {
+        match self.0.file.ready(&self.0.clock)? {
+            Some(file::Opened::First(observed, callers)) => self.known().begin(&self.0.clock, observed, callers),
+            Some(file::Opened::Anew) => self.known().tell_all(),
+            Some(file::Opened::Again) | None => {}
+        }
+        Ok(())
+    }
+
+    fn write(&self) -> Result<(), Away> {
         let (news, observed) = {
             let mut known = self.known();
             known.observe(&self.0.clock);
             (known.take_news(), known.observed())
         };
-        let written = self.0.file.write(&news, observed);
-        let mut known = self.known();
-        if written {
-            known.sweep(now);
-        } else {
-            known.still_news(news);
-        }
-    }
-
-    /// The last flushes: from now on nothing is observed, and the file says that nothing was missed.
-    pub fn close(&self) {
-        self.flush();
-        self.flush(); // without what ended just before
-        self.0.file.close();
+        self.0.file.write(&news, observed).inspect_err(|Away| self.known().still_news(news))
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

@@ -192,6 +192,91 @@ fn a_damaged_file_is_put_aside_and_costs_only_what_it_knew() {
     assert_eq!(usage.last_used(token(1)), Some(START));
 }
 
+#[test]
+fn a_file_any_page_of_which_is_damaged_costs_at_most_what_it_knew() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (path, clock) = (dir.path().join("usage.redb"), Clock::manual(START));
+    let (usage, _first_uses) = Usage::open(path.clone(), clock.clone());
+    (1..=300).for_each(|bits| used(&usage, token(bits), START));
+    usage.close();
+    drop(usage);
+    let whole = std::fs::read(&path).expect("read");
+    for page in 0..whole.len() / 4096 {
+        let dir = tempfile::tempdir().expect("dir");
+        let path = dir.path().join("usage.redb");
+        let mut damaged = whole.clone();
+        damaged[page * 4096..][..4096].fill(0);
+        std::fs::write(&path, damaged).expect("written");
+        let (usage, _first_uses) = Usage::open(path.clone(), clock.clone());
+        let is_aside = dir.path().join("usage.redb.damaged").exists();
+        assert!(is_aside || usage.last_used(token(7)) == Some(START), "page {page}");
+        used(&usage, token(1_000), START);
+        usage.close();
+        drop(usage);
+        let (usage, _first_uses) = Usage::open(path, clock.clone());
+        assert_eq!(usage.last_used(token(1_000)), Some(START), "page {page}");
+        assert_eq!(usage.trouble(), None);
+    }
+}
+
+// Once, the panic of a damaged page went on to whoever asked, and the drop of the file made it an abort.
+#[test]
+fn a_file_that_is_damaged_while_it_is_open_is_put_aside_and_written_anew() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (path, clock) = (dir.path().join("usage.redb"), Clock::manual(START));
+    let (usage, _first_uses) = Usage::open(path.clone(), clock.clone());
+    let mut tally = Tally::new(usage.clone());
+    (1..=100_000).for_each(|bits| tally.note(Use { slot: Slot::Current, ..used_at(token(bits), START) }));
+    tally.fold();
+    usage.flush();
+    clock.advance(Span::hours(25));
+    usage.flush(); // they are in the file alone
+    used(&usage, token(200_000), clock.now());
+    usage.flush();
+    let length = path.metadata().expect("there").len();
+    let file = std::fs::OpenOptions::new().write(true).open(&path).expect("opened");
+    std::os::unix::fs::FileExt::write_all_at(&file, &vec![0; usize::try_from(length).expect("small") - 4096], 4096)
+        .expect("written");
+    for bits in (1..=100_000).step_by(25) {
+        usage.last_used(token(bits)); // until a page is read that is not cached
+    }
+    used(&usage, token(200_001), clock.now());
+    usage.flush();
+    usage.flush();
+    assert!(dir.path().join("usage.redb.damaged").exists());
+    assert_eq!(usage.observed_since(), clock.now(), "what was used before may be lost");
+    usage.close();
+    drop(usage);
+    let (usage, _first_uses) = Usage::open(path, clock.clone());
+    let known = [1, 200_000, 200_001].map(|bits| usage.last_used(token(bits)).is_some());
+    assert_eq!(known, [false, true, true], "what was in memory is written again");
+}
+
+#[test]
+fn a_file_that_could_not_be_opened_at_the_start_is_kept_and_taken_up_later() {
+    let dir = tempfile::tempdir().expect("dir");
+    let (path, elsewhere, clock) = (dir.path().join("usage.redb"), dir.path().join("good"), Clock::manual(START));
+    let (usage, _first_uses) = Usage::open(path.clone(), clock.clone());
+    assert_eq!(usage.quiet(token(1), START).0, Span::ZERO);
+    used(&usage, token(2), START);
+    clock.advance(Span::hours(2));
+    usage.close();
+    drop(usage);
+    std::fs::rename(&path, &elsewhere).expect("renamed");
+    std::fs::create_dir(&path).expect("in the way");
+    let (usage, _first_uses) = Usage::open(path.clone(), clock.clone());
+    used(&usage, token(2), clock.now());
+    usage.flush();
+    assert!(usage.trouble().is_some_and(|why| why.contains("usage.redb")), "{:?}", usage.trouble());
+    std::fs::remove_dir(&path).expect("removed");
+    std::fs::rename(&elsewhere, &path).expect("renamed");
+    usage.flush();
+    assert_eq!(usage.trouble(), None);
+    assert_eq!(usage.quiet(token(1), START).0, Span::hours(2));
+    assert_eq!(usage.requests(token(2)).in_day, 2);
+    assert!(!dir.path().join("usage.redb.damaged").exists());
+}
+
 fn told(usage: &Usage, token: TokenId) -> Vec<(String, u64)> {
     let told = |caller: TokenCaller| {
         (format!("{} {}", caller.address, caller.user_agent.as_deref().unwrap_or("-")), caller.requests)

@@ -20,6 +20,7 @@ use super::open::{OpenError, Opener};
 use super::table::{ReadTable, Tables, WriteTable};
 use crate::domain::Revision;
 use crate::store::StoreError;
+use crate::store::beside::panic_text;
 use crate::store::feed::{Batch, Changes};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -284,9 +285,4 @@ fn reopen(engine: &Weak<Engine>, away: StoreError) {
 /// What `open` answers; if it panics, the file is damaged.
 fn guarded_open<T>(open: impl FnOnce() -> Result<T, OpenError>) -> Result<T, OpenError> {
     catch_unwind(AssertUnwindSafe(open)).unwrap_or_else(|panic| Err(OpenError::Corrupt(panic_text(&*panic))))
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked").to_owned()
 }

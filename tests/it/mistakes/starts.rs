@@ -90,6 +90,38 @@ fn a_damaged_file_of_last_uses_stops_nothing_and_is_put_aside() {
     assert!(ground.log().contains("last uses cannot be read"), "{}", ground.log());
 }
 
+// Once, redb's panic on such a page ended every start.
+#[test]
+fn files_of_last_uses_and_quotas_with_damaged_pages_stop_neither_a_start_nor_a_rescue() {
+    let ground = Ground::new();
+    let process = ground.serve(SERVED);
+    assert_eq!(ground.run("keys create ci").code, 0);
+    assert!(process.terminate(PATIENCE).success());
+    let whole = ["usage.redb", "quotas.redb"].map(|name| ground.path().join("relevo-data").join(name));
+    let damage = || {
+        for file in &whole {
+            let mut bytes = fs::read(file).expect("read");
+            bytes[4096..].fill(0);
+            fs::write(file, bytes).expect("written");
+        }
+    };
+    damage();
+    let process = ground.serve(SERVED);
+    assert_eq!(ground.run("keys show ci").code, 0);
+    let log = ground.log();
+    for what in ["last uses cannot be read", "quotas cannot be read"] {
+        assert!(log.contains(what), "{log}");
+    }
+    assert!(process.terminate(PATIENCE).success());
+    assert!(whole.iter().all(|file| file.with_extension("redb.damaged").exists()));
+    damage();
+    assert_eq!(ground.run("admins rescue --config relevo.toml").code, 0);
+    assert!(whole[0].with_extension("redb.damaged.1").exists());
+    let process = ground.serve(SERVED);
+    assert_eq!(ground.run("keys show ci").code, 0);
+    assert!(process.terminate(PATIENCE).success());
+}
+
 #[test]
 fn a_place_that_cannot_hold_a_store_is_named() {
     let ground = Ground::new();

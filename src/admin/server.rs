@@ -14,7 +14,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::ConnectInfo;
@@ -29,6 +29,7 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use crate::net::opening::Unopened;
+use crate::net::shortage::Shortage;
 use crate::net::stream::Stream;
 use crate::net::tls::Terminator;
 
@@ -92,7 +93,8 @@ pub async fn serve(
     let places = Places::new(limits.connections);
     let connections = TaskTracker::new();
     let port = Port { router, limits, tls, shutdown: shutdown.clone() };
-    while let Some((stream, peer, place)) = shutdown.run_until_cancelled(accept(&listener, &places)).await {
+    let shortage = Shortage::new();
+    while let Some((stream, peer, place)) = shutdown.run_until_cancelled(accept(&listener, &places, &shortage)).await {
         let port = port.clone();
         connections.spawn(async move {
             tokio::select! {
@@ -111,12 +113,18 @@ pub async fn serve(
 }
 
 /// The next connection, once there is a place for it. Never fails: what cannot be accepted now is tried again.
-async fn accept(listener: &tokio::net::TcpListener, places: &Places) -> (TcpStream, SocketAddr, Arc<Place>) {
+async fn accept(
+    listener: &tokio::net::TcpListener,
+    places: &Places,
+    shortage: &Shortage,
+) -> (TcpStream, SocketAddr, Arc<Place>) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => return (stream, canonical(peer), places.take().await),
             Err(error) => {
-                tracing::warn!(%error, "admin port cannot accept");
+                if shortage.begins(Instant::now()) {
+                    tracing::warn!(%error, "admin port cannot accept");
+                }
                 tokio::time::sleep(PAUSE_AFTER_ERROR).await;
             }
         }

@@ -41,12 +41,26 @@ use super::{Client, Plane};
 
 /// How long a connection that was accepted during a drain may take to say what it wants.
 const LAST_CALL: Duration = Duration::from_secs(1);
-/// How many clients for whom there is no place are told so at once, by one worker; others are only closed.
-const FAREWELLS: usize = 64;
 /// How long that may take, the bytes that a client still sends included.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// As whom a client counts that comes through the file system.
 const THIS_MACHINE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// How many clients the process can hold, whatever the configuration says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Room {
+    /// Connections at once.
+    pub connections: usize,
+    /// How many clients for whom there is no place are told so at once, by one worker; others are only closed.
+    pub farewells: usize,
+}
+
+impl Default for Room {
+    /// As if descriptors had no end.
+    fn default() -> Self {
+        Self { connections: usize::MAX, farewells: 64 }
+    }
+}
 
 /// Where clients come in, for one worker.
 pub struct Entrance {
@@ -108,10 +122,10 @@ impl Worker {
         tasks: &TaskTracker,
         drain: &CancellationToken,
     ) {
-        let site = self.site();
-        let Some(place) = Place::among(&self.plane, site.config().limits.connections) else {
+        let (site, room) = (self.site(), self.plane.room);
+        let Some(place) = Place::among(&self.plane, site.config().limits.connections.min(room.connections)) else {
             site.route_metrics(None).refused(Refusal::Overloaded.code());
-            if door.tls.is_none() && Rc::strong_count(&self.farewells) <= FAREWELLS {
+            if door.tls.is_none() && Rc::strong_count(&self.farewells) <= room.farewells {
                 let told = Rc::clone(&self.farewells);
                 tasks.spawn_local(async move {
                     turn_away(stream).await;

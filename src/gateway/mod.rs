@@ -74,7 +74,7 @@ use verdict::{Holder, Permit};
 use vigil::Vigil;
 use worker::Worker;
 
-pub use entrance::{Door, Entrance, Purpose};
+pub use entrance::{Door, Entrance, Purpose, Room};
 pub use own::{Denied, Inquiry, SelfService, Told, What};
 pub use worker::{Workers, start};
 
@@ -94,6 +94,7 @@ pub struct Plane {
     access: AccessLog,
     own: Arc<dyn SelfService>,
     failures: Failures,
+    room: Room,
     connections: Arc<AtomicUsize>,
     handshakes: Arc<AtomicUsize>,
 }
@@ -116,16 +117,32 @@ pub struct Parts {
     pub access: AccessLog,
     /// What does what keys ask about themselves.
     pub own: Arc<dyn SelfService>,
+    /// How many clients there is room for.
+    pub room: Room,
 }
 
 impl Plane {
     /// A data plane of `parts`.
     pub fn new(parts: Parts) -> Self {
-        let Parts { config, index, usage, limiter, clock, metrics, access, own } = parts;
+        let Parts { config, index, usage, limiter, clock, metrics, access, own, room } = parts;
         let failures = Failures::new(config.limits.failures);
         let setup = ArcSwap::from_pointee(Setup::new(config, None, Addresses::default()));
         let (connections, handshakes, changing) = Default::default();
-        Self { setup, changing, index, usage, limiter, clock, metrics, access, own, failures, connections, handshakes }
+        Self {
+            setup,
+            changing,
+            index,
+            usage,
+            limiter,
+            clock,
+            metrics,
+            access,
+            own,
+            failures,
+            room,
+            connections,
+            handshakes,
+        }
     }
 
     /// Routes and forwards by `config` from the next request on.

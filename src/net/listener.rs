@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use listenfd::ListenFd;
 use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
@@ -18,12 +18,16 @@ use tracing::warn;
 
 use crate::config::ListenAddress;
 
+use super::shortage::Shortage;
 use super::stream::Stream;
 
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 4_096;
 /// How long accepting pauses when the system is out of descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// That of all listeners: descriptors are the process's.
+static SHORTAGE: Shortage = Shortage::new();
 
 /// One socket bound to `address`, listening, shared with nobody. `all` are the addresses at which this process listens, as
 /// far as they are known: any address of IPv6 (`[::]`) serves IPv4 too, but where any of IPv4 is among them at its port.
@@ -213,7 +217,9 @@ impl Listener {
                 Ok(accepted) => return accepted,
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
-                    warn!(%error, "no connection can be accepted; pausing");
+                    if SHORTAGE.begins(Instant::now()) {
+                        warn!(%error, "no connection can be accepted; trying again until it can");
+                    }
                     tokio::time::sleep(PAUSE).await;
                 }
             }

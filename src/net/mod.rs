@@ -14,5 +14,6 @@ pub mod listener;
 pub mod opening;
 pub mod proxy;
 pub mod pulse;
+pub mod shortage;
 pub mod stream;
 pub mod tls;

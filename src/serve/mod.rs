@@ -7,6 +7,7 @@
 mod announce;
 mod background;
 mod failure;
+mod files;
 mod first;
 mod own;
 mod reload;
@@ -39,6 +40,7 @@ use crate::webhooks;
 
 use background::Background;
 pub use failure::StartError;
+use files::Files;
 use reload::Process;
 pub use reload::Source;
 pub use rescue::{Rescued, rescue};
@@ -58,8 +60,9 @@ pub fn serve(config: Config, source: Source) -> Result<ExitCode, StartError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// As many descriptors as the system gives, and no core dump: memory holds tokens in flight.
-fn prepare_process() {
+/// As many descriptors as the system gives, and no core dump: memory holds tokens in flight. The answer is how many
+/// descriptors there are, if the system says.
+fn prepare_process() -> Option<Files> {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     let raised = getrlimit(Resource::RLIMIT_NOFILE)
         .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard))
@@ -67,6 +70,7 @@ fn prepare_process() {
     if let Err(error) = raised {
         warn!(%error, "the limits of this process could not be set");
     }
+    getrlimit(Resource::RLIMIT_NOFILE).ok().map(|(soft, _)| Files(soft))
 }
 
 /// The whole product.
@@ -75,24 +79,27 @@ pub struct Relevo;
 impl Relevo {
     /// Starts everything in threads of this process, on `store` or, without one, on the store that `config` names.
     pub fn start(config: Config, clock: Clock, store: Option<Arc<dyn Store>>) -> Result<Running, StartError> {
-        start(Beginning { config, clock, store, given: None, source: None })
+        start(Beginning { config, clock, store, given: None, source: None, files: None })
     }
 
     /// The same with a configuration that was read from `source` and can be read from there again.
     pub fn start_from(source: Source, config: Config, clock: Clock) -> Result<Running, StartError> {
-        start(Beginning { config, clock, store: None, given: None, source: Some(source) })
+        start(Beginning { config, clock, store: None, given: None, source: Some(source), files: None })
     }
 
     /// The same for a process of its own: its first administrator's token may come from the environment, and it is
     /// announced to this user's command line.
     pub fn start_as_process(config: Config, source: Source) -> Result<Running, StartError> {
-        prepare_process();
+        let files = prepare_process();
+        if let Some(files) = files {
+            files.tell(&config);
+        }
         let path = config.store.path.clone();
         let given = first::given_token();
         // Where there is no store, there is no administrator: what is wrong is told before one is made.
         let given = if path.exists() { given } else { first::needed(given)?.map(Ok) };
         let clock = Clock::system();
-        let mut running = start(Beginning { config, clock, store: None, given, source: Some(source) })?;
+        let mut running = start(Beginning { config, clock, store: None, given, source: Some(source), files })?;
         running.announcement = announce::write(running.admin, running.admin_tls.as_ref(), &path);
         Ok(running)
     }
@@ -169,10 +176,12 @@ struct Beginning {
     /// The first administrator's token, if somebody else has made it.
     given: Option<first::Given>,
     source: Option<Source>,
+    /// The descriptors that there are, where this process is the gateway's own.
+    files: Option<Files>,
 }
 
 fn start(beginning: Beginning) -> Result<Running, StartError> {
-    let Beginning { config, clock, store, given, source } = beginning;
+    let Beginning { config, clock, store, given, source, files } = beginning;
     let config = Arc::new(config);
     let Sockets { workers, gateway, certificates, admin: admin_door, probes: probes_socket } = Sockets::bind(&config)?;
     let admin = admin_door.socket.local_addr().map_err(|error| StartError::thread(&error))?;
@@ -183,15 +192,16 @@ fn start(beginning: Beginning) -> Result<Running, StartError> {
     let keys = Keys::start(&ground, store, certificates.clone(), given)?;
 
     let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
-    let plane = Arc::new(gateway::Plane::new(ground.plane_parts(&keys)));
+    let plane = Arc::new(gateway::Plane::new(ground.plane_parts(&keys, files)));
     keys.background.spawn(Arc::clone(&plane).watch(ground.health.clone()));
     let workers = gateway::start(&plane, workers, &drain).map_err(|error| StartError::thread(&error))?;
     let (config, now) = (Arc::clone(&ground.config), ground.clock.now());
     let (webhooks, sending) = ground.send_events(&keys, &stop)?;
-    let process = Arc::new(Process::new(source, Arc::clone(&plane), certificates, (config, webhooks), now));
+    let process = Arc::new(Process::new((source, files), Arc::clone(&plane), certificates, (config, webhooks), now));
     let state = ground.admin(&keys, Arc::clone(&process), admin, &stop);
     let console = state.console.clone();
-    let mut threads = serve_admin(state, &ground.config, (admin_door, probes_socket), &stop)?;
+    let admin_limits = files.map(|files| files.admin(&ground.config)).unwrap_or_default();
+    let mut threads = serve_admin(state, &ground.config, (admin_door, probes_socket), admin_limits, &stop)?;
     threads.push(sending);
     accepting.ok();
     info!(gateway = ?gateway, %admin, config = ground.config.hash, "serving");
@@ -256,8 +266,9 @@ impl Ground {
         started.map_err(|error| StartError::thread(&error))
     }
 
-    fn plane_parts(&self, keys: &Keys) -> gateway::Parts {
+    fn plane_parts(&self, keys: &Keys, files: Option<Files>) -> gateway::Parts {
         gateway::Parts {
+            room: files.map(|files| files.room(&self.config)).unwrap_or_default(),
             config: Arc::clone(&self.config),
             index: keys.index.clone(),
             usage: keys.usage.clone(),
@@ -365,6 +376,7 @@ fn serve_admin(
     state: Admin,
     config: &Config,
     (admin_door, probes_socket): (server::Door, Option<TcpListener>),
+    limits: server::Limits,
     stop: &CancellationToken,
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
     let kind = |probes: &config::Probes| {
@@ -380,10 +392,10 @@ fn serve_admin(
         let probes = probes.zip(probes_socket).map(|(kind, socket)| {
             let router = admin::probes_router(state.clone(), kind);
             let door = server::Door { socket, tls: None };
-            server::serve(door, router, server::Limits::default(), stop.clone())
+            server::serve(door, router, limits, stop.clone())
         });
         let (console, metrics) = (state.console.clone(), state.metrics.clone());
-        let admin = server::serve(admin_door, admin::router(state), server::Limits::default(), stop);
+        let admin = server::serve(admin_door, admin::router(state), limits, stop);
         let served = async {
             match probes {
                 Some(probes) => tokio::try_join!(admin, probes).map(|((), ())| ()),

@@ -17,6 +17,7 @@ use crate::net::tls::Certificates;
 
 use crate::webhooks::Control;
 
+use super::files::Files;
 use super::watch::Watch;
 
 /// Where a configuration comes from, to be read again.
@@ -53,6 +54,7 @@ impl Source {
 /// The process, as the admin plane and signals may act on it.
 pub(super) struct Process {
     source: Mutex<Option<Source>>,
+    files: Option<Files>,
     plane: Arc<Plane>,
     /// Those of the listeners with TLS, in their order, and then the admin port's if it has TLS.
     certificates: Vec<Certificates>,
@@ -63,13 +65,21 @@ pub(super) struct Process {
 
 impl Process {
     pub(super) fn new(
-        source: Option<Source>,
+        (source, files): (Option<Source>, Option<Files>),
         plane: Arc<Plane>,
         certificates: Vec<Certificates>,
         (config, webhooks): (Arc<Config>, Control),
         started_at: Timestamp,
     ) -> Self {
-        Self { source: Mutex::new(source), plane, certificates, in_force: Mutex::new(config), webhooks, started_at }
+        Self {
+            source: Mutex::new(source),
+            files,
+            plane,
+            certificates,
+            in_force: Mutex::new(config),
+            webhooks,
+            started_at,
+        }
     }
 
     /// A watch over the file, if there is one.
@@ -111,6 +121,9 @@ impl Process {
         }
         let certificates = certificates(&config)?;
         self.certificates.iter().zip(certificates).for_each(|(shown, loaded)| shown.replace(&loaded));
+        if let Some(files) = self.files {
+            files.tell(&config);
+        }
         self.plane.reload(Arc::clone(&config));
         self.webhooks.reload(&config.webhooks);
         in_force.clone_from(&config);

@@ -143,8 +143,16 @@ impl Process {
     /// been started to take the refusal for an error: `trap '' XFSZ`.
     pub(crate) fn bound_files(&self, bytes: Option<u64>) {
         let bound = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
-        let told =
-            Command::new("prlimit").arg(format!("--pid={}", self.child.id())).arg(format!("--fsize={bound}:")).status();
+        self.limit(&format!("--fsize={bound}:"));
+    }
+
+    /// Lets it open no more than so many files from now on, those included that it has open.
+    pub(crate) fn bound_open_files(&self, files: usize) {
+        self.limit(&format!("--nofile={files}:"));
+    }
+
+    fn limit(&self, how: &str) {
+        let told = Command::new("prlimit").arg(format!("--pid={}", self.child.id())).arg(how).status();
         assert!(told.is_ok_and(|status| status.success()), "not told by prlimit");
     }
 

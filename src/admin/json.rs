@@ -1,18 +1,37 @@
 //! JSON as this port reads it: a name comes once in an object (RFC 7493 §2.3).
 //!
-//! Promises: what two readers could understand differently is refused.
+//! Promises: what two readers could understand differently is refused; so is what is short as text and large in memory.
 
+use std::cell::Cell;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::{Map, Value};
 
+/// How much memory a text's values may take, roughly. Twenty thousand keys with all their attributes take less.
+const MOST_BYTES: usize = 192 * 1024 * 1024;
+/// Roughly what each takes of it: a value, the text of a string besides its characters, the first places of a list,
+/// those of an object, a field.
+const VALUE_BYTES: usize = size_of::<Value>();
+const STRING_BYTES: usize = 32;
+const LIST_BYTES: usize = 128;
+const OBJECT_BYTES: usize = 640;
+const FIELD_BYTES: usize = 96;
+
 /// Reads `text`; the error is what is wrong with it, as the end of a sentence.
 pub fn read(text: &[u8]) -> Result<Value, String> {
-    serde_json::from_slice(text).map(|Strict(value)| value).map_err(|error| {
+    read_into(MOST_BYTES, text)
+}
+
+fn read_into(most_bytes: usize, text: &[u8]) -> Result<Value, String> {
+    let room = Room(Cell::new(Some(most_bytes)));
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    let value = Strict(&room).deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
+    value.map_err(|error| {
         let (line, column) = (error.line(), error.column());
         match error.classify() {
+            Category::Data if room.0.get().is_none() => "holds more values than are read".into(),
             Category::Data => format!("has a name twice in an object, at line {line} column {column}"),
             Category::Io | Category::Syntax | Category::Eof => {
                 format!("is not JSON, at line {line} column {column}")
@@ -21,18 +40,30 @@ pub fn read(text: &[u8]) -> Result<Value, String> {
     })
 }
 
-/// A value in whose objects no name comes twice.
-struct Strict(Value);
+/// How many bytes are left for values; `None` once they were too few.
+struct Room(Cell<Option<usize>>);
 
-impl<'de> Deserialize<'de> for Strict {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyValue).map(Self)
+impl Room {
+    fn take<E: Error>(&self, bytes: usize) -> Result<(), E> {
+        self.0.set(self.0.get().and_then(|left| left.checked_sub(bytes)));
+        self.0.get().map(|_| ()).ok_or_else(|| E::custom("too many values"))
     }
 }
 
-struct AnyValue;
+/// A value in whose objects no name comes twice, and for which there is room.
+#[derive(Clone, Copy)]
+struct Strict<'r>(&'r Room);
 
-impl<'de> Visitor<'de> for AnyValue {
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        self.0.take(VALUE_BYTES)?;
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -59,22 +90,26 @@ impl<'de> Visitor<'de> for AnyValue {
         Ok(value.into())
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
+        self.0.take(STRING_BYTES)?;
         Ok(value.into())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        self.0.take(LIST_BYTES)?;
         let mut list = Vec::new();
-        while let Some(Strict(item)) = items.next_element()? {
+        while let Some(item) = items.next_element_seed(self)? {
             list.push(item);
         }
         Ok(list.into())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
+        self.0.take(OBJECT_BYTES)?;
         let mut object = Map::new();
-        while let Some((name, Strict(value))) = fields.next_entry::<String, Strict>()? {
-            if object.insert(name, value).is_some() {
+        while let Some(name) = fields.next_key::<String>()? {
+            self.0.take(FIELD_BYTES)?;
+            if object.insert(name, fields.next_value_seed(self)?).is_some() {
                 return Err(A::Error::custom("a name comes twice"));
             }
         }
@@ -98,6 +133,27 @@ mod tests {
         for text in [r#"{"a": 1, "a": 1}"#, r#"[{"b": {"a": 1, "\u0061": 2}}]"#] {
             assert!(read(text.as_bytes()).expect_err(text).starts_with("has a name twice"), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_short_as_text_and_large_in_memory_is_refused() {
+        for piece in ["1,", "\"\",", "[],", "{},", "{\"a\":1},", "[[0]],"] {
+            let text = format!("[{}0]", piece.repeat(100_000));
+            assert!(read_into(MOST_BYTES, text.as_bytes()).is_ok(), "{piece}");
+            let refused = read_into(1_000_000, text.as_bytes());
+            assert_eq!(refused, Err("holds more values than are read".into()), "{piece}");
+        }
+    }
+
+    #[test]
+    fn many_keys_with_all_their_attributes_are_read() {
+        let roles: Vec<_> = (0..16).map(|at| format!("role-{at}")).collect();
+        let labels: Map<_, _> = (0..8).map(|at| (format!("label-{at}"), json!("x"))).collect();
+        let limits = json!({"rate": "1/s", "quota": "1/d", "concurrent": 1});
+        let key = json!({"name": "a", "roles": roles, "labels": labels, "limits": limits, "note": "x", "owner": "x",
+            "allowed_addresses": ["::1"], "duration": "1d", "digest": "x", "hint": "x", "weak": false, "status": "active"});
+        let text = format!("{{\"keys\": [{}{key}]}}", format!("{key},").repeat(19_999));
+        assert!(read(text.as_bytes()).is_ok());
     }
 
     #[test]

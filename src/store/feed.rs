@@ -1,23 +1,29 @@
 //! The feed of a store that lies in this process: a listing of what is, then every commit as it happens.
 //!
 //! Promises: the order written on [`Feed`]; no change between listing and live part is missed or told backwards; a
-//! reader that lags, and every reader after a gap, gets `Reset` and everything anew; memory is bounded by two slices
-//! of a listing and [`Changes::KEPT`] commits.
+//! reader that lags, and every reader after a gap, gets `Reset` and everything anew; one that stands still in the middle of
+//! its listing is given up, as after a gap; memory is bounded by some slices of a listing and [`Changes::KEPT`] commits.
 //! Deliberately does not: know how a listing is read. A [`Lister`] does that on a thread of its own.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{broadcast, mpsc};
 
 use super::{Feed, Notice, StoreError};
 use crate::domain::Revision;
 
 /// How many slices of a listing are read ahead of the reader.
-const SLICES_AHEAD: usize = 2;
+const SLICES_AHEAD: usize = 4;
+/// How long a listing waits until its reader takes a slice. Meanwhile the store cannot use again what is freed in it.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often it looks meanwhile.
+const LOOK: Duration = Duration::from_millis(1);
 /// After a listing failed, how long until the next is tried, unless the store says sooner that it is back.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -70,11 +76,49 @@ pub(super) enum Listed {
     End(Revision),
 }
 
+/// Where a listing is told, slice by slice.
+pub(super) struct Slices {
+    into: mpsc::Sender<Listed>,
+    patience: Duration,
+}
+
+/// Why a listing is told no further.
+pub(super) enum Untold {
+    /// Nobody listens any more.
+    Left,
+    /// The reader has taken nothing for so long.
+    Stalled(Duration),
+}
+
+impl Slices {
+    /// A way to a reader that is waited for so long, and the reader's end of it.
+    pub(super) fn new(patience: Duration) -> (Self, mpsc::Receiver<Listed>) {
+        let (into, slices) = mpsc::channel(SLICES_AHEAD);
+        (Self { into, patience }, slices)
+    }
+
+    /// Tells `listed` as soon as there is room for it. Blocks.
+    pub(super) fn tell(&self, mut listed: Listed) -> Result<(), Untold> {
+        let begun = Instant::now();
+        loop {
+            listed = match self.into.try_send(listed) {
+                Ok(()) => return Ok(()),
+                Err(TrySendError::Closed(_)) => return Err(Untold::Left),
+                Err(TrySendError::Full(listed)) => listed,
+            };
+            if begun.elapsed() >= self.patience {
+                return Err(Untold::Stalled(self.patience));
+            }
+            thread::sleep(LOOK);
+        }
+    }
+}
+
 /// Reads a store from one end to the other.
 pub(super) trait Lister: Send + Sync {
-    /// Sends everything that is in the store at one revision, in slices, then [`Listed::End`]. Blocks; stops early
-    /// when nobody receives any more.
-    fn list(self: &Arc<Self>, into: &mpsc::Sender<Listed>) -> Result<(), StoreError>;
+    /// Tells everything that is in the store at one revision, in slices, then [`Listed::End`]. Blocks; stops early
+    /// when nobody receives any more, and fails when the reader stands still.
+    fn list(self: &Arc<Self>, into: &Slices) -> Result<(), StoreError>;
 
     /// Where commits are announced.
     fn changes(&self) -> &Changes;
@@ -87,6 +131,8 @@ pub(super) struct LocalFeed<L> {
     told: Told,
     /// What is to be told before anything else is looked at.
     ready: VecDeque<Notice>,
+    /// How long a listing waits for this reader.
+    patience: Duration,
 }
 
 /// How far a reader is.
@@ -111,7 +157,13 @@ enum Told {
 impl<L: Lister + 'static> LocalFeed<L> {
     pub(super) fn new(lister: Arc<L>) -> Self {
         let ready = VecDeque::from([Notice::Reset]);
-        Self { lister, phase: Phase::Start, told: Told::Nothing, ready }
+        Self { lister, phase: Phase::Start, told: Told::Nothing, ready, patience: PATIENCE }
+    }
+
+    /// The same, waited for so long.
+    #[cfg(test)]
+    pub(super) fn waited_for(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// One step on: whatever comes of it is in `ready`. Nothing is lost if the wait inside is given up.
@@ -141,7 +193,7 @@ impl<L: Lister + 'static> LocalFeed<L> {
     /// Begins a listing. Announcements are received from before the snapshot it reads, so that none falls between.
     fn begin(&self) -> Phase {
         let changes = self.lister.changes().0.subscribe();
-        let (into, slices) = mpsc::channel(SLICES_AHEAD);
+        let (into, slices) = Slices::new(self.patience);
         let lister = Arc::clone(&self.lister);
         tokio::task::spawn_blocking(move || {
             if let Err(error) = lister.list(&into) {

@@ -17,7 +17,7 @@ use super::*;
 use crate::domain::Action;
 use crate::store::What;
 use crate::store::contract::{create, digest, draft, id, key, renewed, write};
-use crate::store::feed::{Listed, Lister};
+use crate::store::feed::{Listed, Lister, Slices};
 
 const KEYS: u64 = 60;
 const PAGE: usize = 4_096;
@@ -183,7 +183,7 @@ async fn a_damaged_row_is_named_and_its_neighbours_are_read() {
     assert_eq!(damaged.to_string(), format!("the store is damaged: {place}: the row's checksum is wrong"));
     assert!(store.load(Realm::Gateway, KeyRef::Id(id(2))).await.expect("read").is_some());
     let engine = Arc::clone(&store.engine);
-    let (into, mut slices) = tokio::sync::mpsc::channel(9);
+    let (into, mut slices) = Slices::new(std::time::Duration::from_secs(30));
     let listed = tokio::task::spawn_blocking(move || engine.list(&into)).await.expect("no panic");
     assert!(matches!(listed, Err(StoreError::Corrupt(_))), "{listed:?}");
     while let Some(listed) = slices.recv().await {

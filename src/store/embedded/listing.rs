@@ -1,25 +1,24 @@
 //! Going through many rows: the listing that a feed begins with, the audit log, keys long deleted.
 //!
-//! Promises: memory and time of each step are bounded.
+//! Promises: memory and time of each step are bounded, a listing's for each slice that its reader takes.
 //! Deliberately does not: skip a damaged row. It is an error, and nothing after it is told.
 
 use std::ops::Bound;
 use std::sync::Arc;
 
 use redb::{AccessGuard, ReadableTable, StorageError};
-use tokio::sync::mpsc;
 
 use super::engine::{Engine, Keep};
 use super::fault::Fault;
 use super::row::Owner;
 use super::table::{ReadTable, Tables, WriteTable, deleted_key, event, event_key, living_key, nth};
 use crate::domain::{ApiKey, Event, Realm, Revision, Timestamp};
-use crate::store::feed::{Changes, Listed, Lister};
+use crate::store::feed::{Changes, Listed, Lister, Slices, Untold};
 use crate::store::record::{self, Damaged};
 use crate::store::{EventPage, EventQuery, Notice, Record, StoreError, Stored};
 
 /// How many keys are told at once.
-const SLICE: usize = 1_024;
+const SLICE: usize = 256;
 /// How many events one query returns at most, whatever its limit.
 const MOST_EVENTS: usize = 10_000;
 /// How many events one query looks at.
@@ -28,8 +27,13 @@ const MOST_LOOKED_AT: usize = 50_000;
 const FORGOTTEN_AT_ONCE: usize = 1_000;
 
 impl Lister for Engine {
-    fn list(self: &Arc<Self>, into: &mpsc::Sender<Listed>) -> Result<(), StoreError> {
-        self.read_here(|tables| list(tables, into))
+    fn list(self: &Arc<Self>, into: &Slices) -> Result<(), StoreError> {
+        match self.read_here(|tables| list(tables, into))? {
+            Ok(()) | Err(Untold::Left) => Ok(()),
+            Err(Untold::Stalled(patience)) => {
+                Err(StoreError::Unavailable(format!("its reader has taken nothing for {patience:?}")))
+            }
+        }
     }
 
     fn changes(&self) -> &Changes {
@@ -37,7 +41,7 @@ impl Lister for Engine {
     }
 }
 
-fn list(tables: &Tables<ReadTable>, into: &mpsc::Sender<Listed>) -> Result<(), Fault> {
+fn list(tables: &Tables<ReadTable>, into: &Slices) -> Result<Result<(), Untold>, Fault> {
     let state = tables.state()?;
     let settings = tables.settings()?.map(|stored| Notice::Settings(stored.revision, Arc::new(stored.value)));
     let mut slice: Vec<Notice> = settings.into_iter().collect();
@@ -50,8 +54,10 @@ fn list(tables: &Tables<ReadTable>, into: &mpsc::Sender<Listed>) -> Result<(), F
             let Stored { value, revision } =
                 table.read(key.value(), row.value(), |content| living_key(key.value(), content))?;
             slice.push(Notice::Put(realm, revision, Arc::new(value)));
-            if slice.len() == SLICE && into.blocking_send(Listed::Slice(std::mem::take(&mut slice))).is_err() {
-                return Ok(()); // nobody listens any more
+            if slice.len() >= SLICE
+                && let Err(untold) = into.tell(Listed::Slice(std::mem::take(&mut slice)))
+            {
+                return Ok(Err(untold));
             }
         }
         if told != state.living[nth(realm)] {
@@ -59,9 +65,7 @@ fn list(tables: &Tables<ReadTable>, into: &mpsc::Sender<Listed>) -> Result<(), F
             return Err(Fault::Corrupt(what)); // a damaged page hides some
         }
     }
-    let _nobody_listens = into.blocking_send(Listed::Slice(slice));
-    let _nobody_listens = into.blocking_send(Listed::End(state.last));
-    Ok(())
+    Ok(into.tell(Listed::Slice(slice)).and_then(|()| into.tell(Listed::End(state.last))))
 }
 
 /// The events that `query` asks for. Fewer than its limit, with a `next`, once [`MOST_LOOKED_AT`] were looked at.

@@ -4,6 +4,7 @@
 //! Deliberately does not: damage or fail anything. `damage`, `failing` and `power_cut` do.
 
 use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
 
 use redb::Durability;
 
@@ -131,6 +132,28 @@ async fn a_listing_of_several_slices_is_complete() {
     }
     drop(impatient);
     store.commit(vec![create(&key(9_999, "late"))]).await.expect("neither is in the way");
+}
+
+#[tokio::test]
+async fn a_reader_that_stands_still_holds_the_store_only_as_long_as_it_is_waited_for_and_then_begins_anew() {
+    let store = fresh();
+    let keys: Vec<ApiKey> = (0..5_000).map(|number| key(number, &format!("key {number}"))).collect();
+    let last = store.commit(keys.iter().map(create).collect()).await.expect("committed");
+    let mut feed = LocalFeed::new(Arc::clone(&store.engine)).waited_for(Duration::from_millis(500));
+    let mut mirror = Mirror::default();
+    for _ in 0..10 {
+        mirror.take(&mut feed).await;
+    }
+    let begun = Instant::now();
+    // The store, its feed, and as long as it runs the listing.
+    while Arc::strong_count(&store.engine) > 2 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "the listing still waits");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    store.engine.changes().gap(); // or it would be tried again only after a while
+    mirror.follow(&mut feed, last).await;
+    assert!(mirror.resets > 1, "what broke off was not told as whole");
+    assert_eq!(mirror.keys.len(), keys.len());
 }
 
 #[tokio::test]

@@ -15,10 +15,12 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tracing::error;
 
 use crate::clock::Clock;
 use crate::config::Webhook;
@@ -27,6 +29,9 @@ use crate::observe::{Health, Metrics};
 
 use place::Places;
 use sender::Sender;
+
+/// How long to wait before the file of places is read again.
+const READ_AGAIN: Duration = Duration::from_secs(1);
 
 /// What webhooks work with.
 pub struct Parts {
@@ -64,7 +69,7 @@ pub fn start(parts: Parts, webhooks: &[Webhook], stop: CancellationToken) -> io:
     let (control, told) = watch::channel(webhooks.into());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let run = move || {
-        let places = Places::open(parts.places.clone());
+        let places = Places::new(parts.places.clone());
         runtime.block_on(stop.run_until_cancelled(send(&parts, &places, told)));
         places.save();
     };
@@ -77,9 +82,10 @@ async fn send(parts: &Parts, places: &Places, mut told: watch::Receiver<Arc<[Web
     parts.keyring.loaded().await;
     loop {
         let webhooks = Arc::clone(&told.borrow_and_update());
-        places.begin(webhooks.iter().map(|webhook| webhook.name.as_str()), parts.keyring.revision());
         let senders: Vec<_> = webhooks.iter().map(|webhook| Sender::new(webhook, parts, places)).collect();
         let all = async {
+            read(places, &senders).await;
+            places.begin(webhooks.iter().map(|webhook| webhook.name.as_str()), parts.keyring.revision());
             join_all(senders.iter().map(Sender::run)).await;
             std::future::pending::<()>().await;
         };
@@ -89,5 +95,19 @@ async fn send(parts: &Parts, places: &Places, mut told: watch::Receiver<Arc<[Web
             () = places.keep() => {}
         }
         senders.iter().for_each(Sender::leave);
+    }
+}
+
+/// Waits until the file of places can be read. Before that nothing is sent: it would be from the wrong place on.
+async fn read(places: &Places, senders: &[Sender<'_>]) {
+    let mut is_told = false;
+    while let Err(why) = places.read() {
+        if !std::mem::replace(&mut is_told, true) {
+            error!(why, "the places of webhooks cannot be read: nothing is sent until they can be");
+        }
+        for sender in senders {
+            sender.wait(&why);
+        }
+        tokio::time::sleep(READ_AGAIN).await;
     }
 }

@@ -98,6 +98,11 @@ impl<'a> Sender<'a> {
         self.behind.set(0.0);
     }
 
+    /// Says that it sends nothing yet: the places of webhooks cannot be read.
+    pub(super) fn wait(&self, why: &str) {
+        self.condition.fail(format!("how far it has come cannot be read: {why}"));
+    }
+
     /// Sends for ever.
     pub(super) async fn run(&self) {
         let http = self.client().await;

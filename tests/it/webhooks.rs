@@ -240,6 +240,35 @@ fn what_was_not_delivered_when_the_gateway_was_killed_is_delivered_by_the_next()
     assert!(process.terminate(Duration::from_secs(20)).success());
 }
 
+// Once, the webhook began at the present instead, and the file was written over.
+#[test]
+fn while_its_place_cannot_be_read_a_webhook_sends_nothing_and_then_what_was_not_delivered() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (backend, receiver) = (Backend::answering("hello"), Receiver::new(&SECRET, []));
+    receiver.always(Some(Deed::Answer(503)));
+    let secret = secret_in(folder.path(), "secret", &SECRET);
+    let toml = hook("orders", &receiver, &secret, "events = [\"key.created\"]");
+    let gateway = start(&backend, &toml, folder.path());
+    gateway.create_key("one").done();
+    drop(gateway);
+    let [places, elsewhere] = ["webhooks.json", "elsewhere"].map(|name| folder.path().join(name));
+    std::fs::rename(&places, &elsewhere).expect("renamed");
+    std::fs::create_dir(&places).expect("in the way");
+    receiver.always(None);
+    let gateway = start(&backend, &toml, folder.path());
+    wait_until("it says so", || condition(&gateway, "webhook orders")["ok"] == json!(false));
+    let told = condition(&gateway, "webhook orders")["detail"].as_str().expect("text").to_owned();
+    assert!(told.contains("webhooks.json"), "{told}");
+    gateway.create_key("two").done();
+    std::fs::remove_dir(&places).expect("removed");
+    std::fs::rename(&elsewhere, &places).expect("renamed");
+    wait_until("everything comes", || {
+        let names = names(&receiver.taken());
+        ["one", "two"].iter().all(|name| names.contains(&(*name).to_owned()))
+    });
+    wait_until("it is well", || condition(&gateway, "webhook orders")["ok"] == json!(true));
+}
+
 #[test]
 fn a_private_address_is_dialled_only_where_that_is_allowed() {
     let folder = tempfile::tempdir().expect("a folder");

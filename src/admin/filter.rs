@@ -108,8 +108,8 @@ fn is_expiring(key: &ApiKey, within: Span, sight: &Sight) -> bool {
 
 /// Whether the key was there at `since` and none of its tokens has been used since.
 fn is_unused(key: &ApiKey, since: Timestamp, sight: &Sight) -> bool {
-    let last_used = key.tokens.each().filter_map(|token| sight.last_used(token)).max();
-    key.created_at <= since && last_used.is_none_or(|used| used < since)
+    let is_unused = |token| sight.last_used(token).is_ok_and(|last| last.is_none_or(|used| used < since)); // and that is known
+    key.created_at <= since && key.tokens.each().all(is_unused)
 }
 
 impl FromStr for LabelFilter {

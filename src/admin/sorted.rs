@@ -110,7 +110,7 @@ impl Column {
             Self::Name => Place::Name(key.name.folded()),
             Self::Created => Place::At(key.created_at),
             Self::LastUsed => {
-                let last = key.tokens.each().filter_map(|token| sight.last_used(token)).max();
+                let last = key.tokens.each().filter_map(|token| sight.last_used(token).ok()?).max();
                 last.map_or(Place::BeforeAll, Place::At)
             }
             Self::Expires => {

@@ -15,7 +15,7 @@ use crate::domain::{
     Actor, ApiKey, KeyId, KeyName, Label, Lifetime, Limits, Permission, Remark, Renewal, Role, Settings, Slot, Status,
     Timestamp, Token, TokenId, Tokens, Version,
 };
-use crate::usage::{Requests, TokenCaller, Usage};
+use crate::usage::{Away, TokenCaller, Usage};
 
 /// What a key is seen by: the settings, what was used, and what time it is.
 pub struct Sight {
@@ -81,8 +81,9 @@ struct TokenView {
 struct UsageView {
     first_used_at: Option<Timestamp>,
     last_used_at: Option<Timestamp>,
-    requests_1h: u32,
-    requests_24h: u32,
+    /// `None`: not known, as the file of uses cannot be read.
+    requests_1h: Option<u32>,
+    requests_24h: Option<u32>,
 }
 
 /// Who has used a token of a renewal.
@@ -103,7 +104,7 @@ struct RenewalView<'a> {
     due_at: Option<Timestamp>,
     quiet_since: Option<Timestamp>,
     held: bool,
-    /// The new token's share of the requests of the last hour; `None`: there were none.
+    /// The new token's share of the requests of the last hour; `None`: there were none, or that is not known.
     adoption: Option<f64>,
     old_token_callers: Vec<CallerView>,
     new_token_callers: Vec<CallerView>,
@@ -163,9 +164,9 @@ impl<'a> AdministratorView<'a> {
 }
 
 impl Sight {
-    /// When `token` was last used, as far as it is known.
-    pub fn last_used(&self, token: &Token) -> Option<Timestamp> {
-        self.usage.last_used(token.id).max(token.first_used_at)
+    /// When `token` was last used. `Err`: the file of uses cannot be read now.
+    pub fn last_used(&self, token: &Token) -> Result<Option<Timestamp>, Away> {
+        Ok(self.usage.last_used(token.id)?.max(token.first_used_at))
     }
 
     fn tokens(&self, key: &ApiKey) -> Vec<TokenView> {
@@ -179,7 +180,7 @@ impl Sight {
 
     fn token(&self, key: &ApiKey, token: &Token, slot: Slot) -> TokenView {
         let lifetime = key.lifetime(&self.settings);
-        let Requests { in_hour, in_day } = self.usage.requests(token.id);
+        let requests = self.usage.requests(token.id).ok();
         TokenView {
             id: token.id,
             state: slot.as_str(),
@@ -189,9 +190,9 @@ impl Sight {
             outdated: token.is_past(lifetime, self.now),
             usage: UsageView {
                 first_used_at: token.first_used_at,
-                last_used_at: self.last_used(token),
-                requests_1h: in_hour,
-                requests_24h: in_day,
+                last_used_at: self.last_used(token).unwrap_or_default(),
+                requests_1h: requests.map(|requests| requests.in_hour),
+                requests_24h: requests.map(|requests| requests.in_day),
             },
         }
     }
@@ -200,7 +201,7 @@ impl Sight {
         let Tokens::Renewing { old, new, renewal } = &key.tokens else { return None };
         let Renewal { opened_at, opened_by, plan, held } = renewal;
         // Quiet is watched for those that wait for it.
-        let quiet_since = plan.when_quiet().map(|_| self.usage.quiet(old.id, renewal.opened_at).1);
+        let quiet_since = plan.when_quiet().and_then(|_| self.usage.quiet_since(old.id, renewal.opened_at));
         let (due_at, delete_old) = (renewal.due_at(), PlanText::from(*plan));
         Some(RenewalView {
             opened_at: *opened_at,
@@ -221,7 +222,8 @@ impl Sight {
 
     /// To a thousandth.
     fn adoption(&self, old: &Token, new: &Token) -> Option<f64> {
-        let [old, new] = [old, new].map(|token| f64::from(self.usage.requests(token.id).in_hour));
+        let in_hour = |token: &Token| Some(f64::from(self.usage.requests(token.id).ok()?.in_hour));
+        let (old, new) = (in_hour(old)?, in_hour(new)?);
         (old + new > 0.0).then(|| (new * 1_000.0 / (old + new)).round() / 1_000.0)
     }
 }

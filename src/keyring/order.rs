@@ -184,19 +184,31 @@ pub enum Denied {
     #[error("the {} token was last used at {}", .0.slot.as_str(), .0.last_used_at)]
     TokenInUse(Box<InUse>),
     /// Whether the token that would go has been used within that time is not known.
-    #[error("{}", unknown(*since))]
+    #[error("{}", unknown(*gap))]
     UsageUnknown {
-        /// Since when it is known; `None`: a worker is too busy to tell.
-        since: Option<Timestamp>,
+        /// What is missing.
+        gap: Gap,
     },
     /// The store does not answer, or not sensibly.
     #[error(transparent)]
     Store(StoreError),
 }
 
-fn unknown(since: Option<Timestamp>) -> String {
-    match since {
-        Some(since) => format!("uses are known since {since}, and the time asked about begins before"),
-        None => "a worker has not told its uses in time; try again".to_owned(),
+fn unknown(gap: Gap) -> String {
+    match gap {
+        Gap::Before(since) => format!("uses are known since {since}, and the time asked about begins before"),
+        Gap::Worker => "a worker has not told its uses in time; try again".to_owned(),
+        Gap::File => "the file of last uses cannot be read now: the condition usage says why".to_owned(),
     }
+}
+
+/// Why it is not known whether a token was used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Gap {
+    /// Uses are known since then, and the time asked about begins before.
+    Before(Timestamp),
+    /// A worker is too busy to tell.
+    Worker,
+    /// The file of last uses cannot be read.
+    File,
 }

@@ -1,12 +1,13 @@
 //! The condition under which somebody closes a renewal: that nobody has used the token that would go.
 //!
 //! Promises: every use that a worker has judged before is counted in; where a part of the time asked about was not observed,
-//! the answer is that it is not known.
+//! or what was cannot be read, the answer is that it is not known.
 //! Deliberately does not: hold up requests. A use that comes after the look is cut off like any later one.
 
 use crate::domain::{ApiKey, Slot, Span, Timestamp, Tokens};
-use crate::usage::TokenCaller;
+use crate::usage::{Away, TokenCaller};
 
+use super::order::Gap;
 use super::{Denied, Keyring, Order};
 
 /// A token has been used within the time asked about.
@@ -43,7 +44,7 @@ impl Guard {
 
     /// Makes sure that what workers have noted is known.
     pub(super) async fn prepare(self, keyring: &Keyring) -> Result<(), Denied> {
-        if keyring.0.parts.usage.gather().await { Ok(()) } else { Err(Denied::UsageUnknown { since: None }) }
+        if keyring.0.parts.usage.gather().await { Ok(()) } else { Err(Denied::UsageUnknown { gap: Gap::Worker }) }
     }
 
     /// Refuses if the token that would go has been used, or may have been.
@@ -52,14 +53,16 @@ impl Guard {
         let token = if self.slot == Slot::Old { old } else { new };
         let usage = &keyring.0.parts.usage;
         let begin = keyring.0.parts.clock.now().minus(self.within);
-        let last_used = usage.last_used(token.id).max(token.first_used_at);
-        if let Some(last_used_at) = last_used.filter(|last| last.as_seconds() >= begin.as_seconds()) {
+        let last_used = usage.last_used(token.id);
+        let known = last_used.unwrap_or_default().max(token.first_used_at);
+        if let Some(last_used_at) = known.filter(|last| last.as_seconds() >= begin.as_seconds()) {
             let callers = usage.callers(token.id, begin);
             return Err(Denied::TokenInUse(Box::new(InUse { slot: self.slot, last_used_at, callers })));
         }
+        last_used.map_err(|Away| Denied::UsageUnknown { gap: Gap::File })?;
         // Before it was made nobody used it.
         let begin = begin.max(token.created_at);
         let since = usage.observed_since();
-        if begin < since { Err(Denied::UsageUnknown { since: Some(since) }) } else { Ok(()) }
+        if begin < since { Err(Denied::UsageUnknown { gap: Gap::Before(since) }) } else { Ok(()) }
     }
 }

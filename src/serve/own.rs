@@ -113,7 +113,7 @@ impl Desk {
                 opened_at: renewal.opened_at,
                 delete_old: renewal.plan.into(),
                 due_at: renewal.due_at(),
-                quiet_since: renewal.plan.when_quiet().map(|_| self.usage.quiet(old.id, renewal.opened_at).1),
+                quiet_since: renewal.plan.when_quiet().and_then(|_| self.usage.quiet_since(old.id, renewal.opened_at)),
                 held: renewal.held,
             }),
         };
@@ -130,7 +130,7 @@ impl Desk {
             created_at: token.created_at,
             expires_at: lifetime.end(token.created_at),
             outdated: token.is_past(lifetime, self.clock.now()),
-            last_used_at: self.usage.last_used(token.id).max(token.first_used_at),
+            last_used_at: self.usage.last_used(token.id).map_or(None, |last| last.max(token.first_used_at)),
         }
     }
 }

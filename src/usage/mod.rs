@@ -20,12 +20,13 @@ use tokio::sync::{mpsc, watch};
 
 use crate::clock::Clock;
 use crate::domain::{KeyId, Realm, Span, Timestamp, TokenId};
-use crate::store::beside::Away;
 
+pub use crate::store::beside::Away;
 pub use callers::TokenCaller;
 use file::UsageFile;
 use known::Known;
 pub use seen::Requests;
+use seen::Seen;
 pub use tally::{By, Tally, Use};
 
 /// How many first uses may wait for the keyring; one that finds no room is told again by the next request.
@@ -87,18 +88,21 @@ impl Usage {
         self.known().take_in(&self.0.clock, std::iter::once((used.token, noted)), caller.into_iter());
     }
 
-    /// When `token` was last used, to the second, up to the last fold of each worker.
-    pub fn last_used(&self, token: TokenId) -> Option<Timestamp> {
-        let known = self.known().seen(token);
-        known.or_else(|| self.0.file.record(token).ok().flatten().map(|row| row.seen)).and_then(|seen| seen.last_used())
+    /// When `token` was last used, to the second, up to the last fold of each worker. `Err`: that is in a file that cannot be
+    /// read now.
+    pub fn last_used(&self, token: TokenId) -> Result<Option<Timestamp>, Away> {
+        Ok(self.seen(token)?.and_then(|seen| seen.last_used()))
     }
 
-    /// How often `token` was used of late, up to the last fold of each worker.
-    pub fn requests(&self, token: TokenId) -> Requests {
+    /// How often `token` was used of late, up to the last fold of each worker. `Err`: as of [`Usage::last_used`].
+    pub fn requests(&self, token: TokenId) -> Result<Requests, Away> {
         let now = self.0.clock.now();
+        Ok(self.seen(token)?.map(|seen| seen.requests(now)).unwrap_or_default())
+    }
+
+    fn seen(&self, token: TokenId) -> Result<Option<Seen>, Away> {
         let known = self.known().seen(token);
-        let seen = known.or_else(|| self.0.file.record(token).ok().flatten().map(|row| row.seen));
-        seen.map(|seen| seen.requests(now)).unwrap_or_default()
+        known.map_or_else(|| Ok(self.0.file.record(token)?.map(|row| row.seen)), |seen| Ok(Some(seen)))
     }
 
     /// The twenty heaviest callers of `token`, one of a renewal, that have used it since `since`.
@@ -155,16 +159,29 @@ impl Usage {
     }
 
     /// How long, and since when, the old token `token` of a renewal opened at `opened_at` has not been used, counting
-    /// only observed time. Quiet before the renewal does not count: the first call begins to watch.
+    /// only observed time. Quiet before the renewal does not count: the first call begins to watch. While the file cannot be
+    /// read, a token that is only there has not been quiet at all.
     pub fn quiet(&self, token: TokenId, opened_at: Timestamp) -> (Span, Timestamp) {
+        self.find_quiet(token, opened_at).unwrap_or_else(|Away| (Span::ZERO, self.0.clock.now()))
+    }
+
+    /// Since when it has been quiet, as of [`Usage::quiet`]; `None`: that is in a file that cannot be read now.
+    pub fn quiet_since(&self, token: TokenId, opened_at: Timestamp) -> Option<Timestamp> {
+        self.find_quiet(token, opened_at).ok().map(|(_, since)| since)
+    }
+
+    fn find_quiet(&self, token: TokenId, opened_at: Timestamp) -> Result<(Span, Timestamp), Away> {
         let now = self.0.clock.now();
         let mut known = self.known();
         known.observe(&self.0.clock);
-        let quiet = known.quiet(token).or_else(|| self.0.file.record(token).ok().flatten().and_then(|row| row.quiet));
+        let quiet = match known.quiet(token) {
+            Some(quiet) => Some(quiet),
+            None => self.0.file.record(token)?.and_then(|row| row.quiet),
+        };
         // To the second, as it is kept. While a clock that was set back is before the opening, it tells nothing.
         let quiet = quiet.filter(|quiet| now < opened_at || quiet.since.as_seconds() >= opened_at.as_seconds());
         let quiet = quiet.unwrap_or_else(|| known.watch(token, now));
-        (known.observed().less(quiet.from), quiet.since)
+        Ok((known.observed().less(quiet.from), quiet.since))
     }
 
     /// Writes what has changed to the file, and lets go of what has long been quiet. Blocks on the disk.

@@ -151,6 +151,36 @@ fn what_was_not_observed_is_not_taken_for_quiet() {
     assert_eq!(answer(&guarded(&gateway, &old, "delete-old", "10m")), (200, ""));
 }
 
+// Once, what could not be read counted as not used, and the token was deleted.
+#[test]
+fn a_token_whose_uses_cannot_be_read_is_not_taken_for_unused() {
+    let backend = Backend::answering("hello");
+    let folder = tempfile::tempdir().expect("a folder");
+    let gateway = TestGateway::in_front_of(&backend).kept_in(folder.path()).start();
+    let old = gateway.create_key("ci").done();
+    gateway.renew(&old).done();
+    call(&gateway, &old, "shop");
+    let clock = gateway.clock.clone();
+    drop(gateway);
+    let file = folder.path().join("usage.redb");
+    std::fs::remove_file(&file).expect("removed");
+    std::fs::create_dir(&file).expect("in the way");
+    let gateway = TestGateway::in_front_of(&backend).kept_in(folder.path()).clock(clock).start();
+    gateway.clock.advance(Span::minutes(11));
+    assert_eq!(answer(&guarded(&gateway, &old, "delete-old", "10m")), (409, "usage_unknown"));
+    let usage = shown(&gateway, &old)["tokens"][0]["usage"].clone();
+    assert_eq!([&usage["last_used_at"], &usage["requests_1h"], &usage["requests_24h"]], [&Value::Null; 3]);
+    let is_told = || {
+        let status = gateway.admin("GET", "/v1/status", None);
+        status.json["health"]
+            .as_array()
+            .expect("conditions")
+            .iter()
+            .any(|told| told["name"] == "usage" && told["ok"] == json!(false))
+    };
+    wait_until("the condition says so", is_told);
+}
+
 #[test]
 fn counts_and_callers_are_shown_and_survive_a_restart() {
     let backend = Backend::answering("hello");

@@ -138,18 +138,20 @@ impl Teller {
         let (news, known): (Vec<_>, Vec<_>) = near.into_iter().partition(is_news);
         // Of a token that is not near any more nothing was told, should it come near again.
         let mut told: HashMap<_, _> = known.iter().map(|near| (near.notice.token, near.nearness)).collect();
-        let is_nothing = news.is_empty();
+        let (is_nothing, mut is_all_told) = (news.is_empty(), true);
         for batch in news.chunks(BATCH) {
             match self.write(batch.iter().map(|near| near.draft(now)).collect()).await {
                 Ok(()) => told.extend(batch.iter().map(|near| (near.notice.token, near.nearness))),
                 Err(error) => {
+                    is_all_told = false;
                     warn!(%error, count = batch.len(), "tokens that end could not be told of; trying again in a minute");
                 }
             }
         }
         self.told = told;
         self.surveyed_at = Some(now);
-        if !is_nothing || self.saved_at.is_due_again(SAVE_EVERY, now) {
+        // What was not told is to be news after a restart, too, though what was told then comes a second time.
+        if is_all_told && (!is_nothing || self.saved_at.is_due_again(SAVE_EVERY, now)) {
             self.save(now).await;
         }
     }

@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use relevo::domain::{Action, Realm, Span};
+use relevo::store::StoreError;
 use serde_json::{Value, json};
 
 use crate::bringing::{backup, restore};
@@ -13,6 +16,7 @@ use crate::support::DEADLINE;
 use crate::support::backend::Backend;
 use crate::support::gateway::{TestGateway, wait_until};
 use crate::support::request::{Request, request};
+use crate::support::store::{Conduct, Misbehaving};
 
 /// A reader of the stream.
 struct Stream {
@@ -243,6 +247,43 @@ fn a_tokens_end_is_told_at_fourteen_seven_and_one_days_and_at_the_end_once_each_
     gateway.clock.advance(Span::hours(13));
     wait_until("a later one is told", || token_events(&gateway).len() >= 5);
     assert_eq!(token_events(&gateway).len(), 5);
+}
+
+/// A store that takes no event of a token that ends soon, and how often it was to.
+#[derive(Default)]
+struct TakingNoEnds(AtomicUsize);
+
+impl Conduct for TakingNoEnds {
+    fn refusal(&self, writes: &[relevo::store::Write]) -> Option<StoreError> {
+        let mut events = writes.iter().flat_map(|write| &write.events);
+        events.any(|event| event.action == Action::TokenExpiring).then(|| {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            StoreError::Unavailable("no space left on device".into())
+        })
+    }
+}
+
+// Once, the time of the survey was kept though its events were not: after the restart they counted as told.
+#[test]
+fn a_tokens_end_that_could_not_be_told_of_is_told_after_a_restart() {
+    let backend = Backend::answering("hello");
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Arc::new(TakingNoEnds::default());
+    let conduct = Arc::clone(&store);
+    let gateway = TestGateway::in_front_of(&backend)
+        .kept_in(folder.path())
+        .store(move |inner| Misbehaving::store(inner, &conduct))
+        .start();
+    gateway.create_key("ci").with("duration", "30d".into()).done();
+    gateway.clock.advance(Span::days(17));
+    wait_until("it was to be told", || store.0.load(Ordering::SeqCst) >= 1);
+    gateway.clock.advance(Span::minutes(2));
+    wait_until("the next survey is there", || store.0.load(Ordering::SeqCst) >= 2);
+    assert_eq!(token_events(&gateway).len(), 0);
+    let clock = gateway.clock.clone();
+    drop(gateway);
+    let gateway = TestGateway::in_front_of(&backend).kept_in(folder.path()).clock(clock).start();
+    wait_until("it is told", || token_events(&gateway).len() == 1);
 }
 
 #[test]

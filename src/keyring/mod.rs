@@ -17,6 +17,7 @@ mod renewals;
 mod restore;
 mod settings;
 mod settle;
+mod superseded;
 mod unused;
 
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! What the audit log tells of tokens that nobody has changed: one ends soon, one has ended, a replaced one is still tried.
 //!
 //! Promises: `token.expiring` once for each of 14, 7 and 1 days and `token.expired` once, also across a restart;
-//! `token.superseded_use` at most once an hour for each token, with the uses counted meanwhile; memory is bounded.
+//! `token.superseded_use` at most once an hour for each token, with the uses counted since the last; memory is bounded.
 //! Deliberately does not: end a token. A grant carries its own ends.
 
 use std::collections::HashMap;
@@ -21,16 +21,13 @@ use crate::domain::{
 use crate::index::SupersededUse;
 use crate::store::{KeyRef, StoreError, What, Write, private};
 
+use super::superseded::Tried;
 use super::{Keyring, entropy};
 
 /// How often replaced tokens that were tried are asked for.
 const LOOK: Duration = Duration::from_secs(1);
 /// How often every key is looked at for tokens that end.
 const SURVEY: Span = Span::minutes(1);
-/// How often, at most, a replaced token is told of.
-const SUPERSEDED_EVERY: Span = Span::hours(1);
-/// How many replaced tokens are remembered as told.
-const MOST_SUPERSEDED: usize = 4_096;
 /// How many events are written at once.
 const BATCH: usize = 256;
 /// How old the file of the last survey may become while there is nothing to tell.
@@ -83,19 +80,13 @@ pub struct Teller {
     told: HashMap<TokenId, Nearness>,
     surveyed_at: Option<Timestamp>,
     saved_at: Timestamp,
-    superseded: HashMap<TokenId, Tried>,
-}
-
-/// A replaced token that was told of.
-struct Tried {
-    told_at: Timestamp,
-    untold: u64,
+    superseded: Tried,
 }
 
 impl Teller {
     /// A teller for `keyring` that keeps its place in `file`.
     pub fn new(keyring: Keyring, file: Option<PathBuf>) -> Self {
-        let (told, superseded) = (HashMap::new(), HashMap::new());
+        let (told, superseded) = Default::default();
         Self { keyring, file, told, surveyed_at: None, saved_at: Timestamp::EPOCH, superseded }
     }
 
@@ -168,27 +159,10 @@ impl Teller {
     }
 
     async fn tell_superseded(&mut self, now: Timestamp) {
-        self.superseded.retain(|_, tried| tried.untold > 0 || !tried.told_at.is_due_again(SUPERSEDED_EVERY, now));
-        let mut due = Vec::new();
         let parts = &self.keyring.0.parts;
         let of = |realm, uses: Vec<SupersededUse>| uses.into_iter().map(move |used| (realm, used));
         let tried = of(Realm::Gateway, parts.keys.take_superseded());
-        for (realm, mut used) in tried.chain(of(Realm::Admin, parts.admins.take_superseded())) {
-            let is_full = self.superseded.len() >= MOST_SUPERSEDED;
-            match self.superseded.get_mut(&used.token) {
-                Some(tried) if !tried.told_at.is_due_again(SUPERSEDED_EVERY, now) => tried.untold += used.uses,
-                Some(tried) => {
-                    used.uses += std::mem::take(&mut tried.untold);
-                    tried.told_at = now;
-                    due.push((realm, used));
-                }
-                None if is_full => {}
-                None => {
-                    self.superseded.insert(used.token, Tried { told_at: now, untold: 0 });
-                    due.push((realm, used));
-                }
-            }
-        }
+        let due = self.superseded.take(tried.chain(of(Realm::Admin, parts.admins.take_superseded())), now);
         for batch in due.chunks(BATCH) {
             let drafts = batch.iter().filter_map(|(realm, used)| self.superseded_draft(*realm, used)).collect();
             if let Err(error) = self.write(drafts).await {

@@ -108,11 +108,11 @@ fn files_of_last_uses_and_quotas_with_damaged_pages_stop_neither_a_start_nor_a_r
     damage();
     let process = ground.serve(SERVED);
     assert_eq!(ground.run("keys show ci").code, 0);
+    assert!(process.terminate(PATIENCE).success());
     let log = ground.log();
     for what in ["last uses cannot be read", "quotas cannot be read"] {
         assert!(log.contains(what), "{log}");
     }
-    assert!(process.terminate(PATIENCE).success());
     assert!(whole.iter().all(|file| file.with_extension("redb.damaged").exists()));
     damage();
     assert_eq!(ground.run("admins rescue --config relevo.toml").code, 0);
@@ -194,9 +194,9 @@ fn a_token_that_is_empty_is_none_and_one_that_is_wrong_stops_no_later_start() {
     assert!(!ground.log().contains("ignored"), "{}", ground.log());
     for (start, wrong) in ["short", "with a blank in its thirty-two chars"].into_iter().enumerate() {
         let process = Process::serve_told(ground.path(), SERVED, &with_token(wrong));
-        assert_eq!(ground.log().matches("RELEVO_ADMIN_TOKEN is ignored").count(), start + 1, "{}", ground.log());
         assert_eq!(ground.run("status").code, 0);
         assert!(process.terminate(PATIENCE).success());
+        assert_eq!(ground.log().matches("RELEVO_ADMIN_TOKEN is ignored").count(), start + 1, "{}", ground.log());
     }
 }
 
@@ -245,9 +245,9 @@ fn where_a_path_is_not_text_a_gateway_runs_unannounced() {
     client.send(&request("GET", "/livez").bytes());
     assert_eq!(client.read_response().status, 200);
     assert!(!folder.join("relevo-data/admin.json").exists());
+    assert!(process.terminate(PATIENCE).success());
     let log = fs::read_to_string(folder.join("stderr.log")).expect("a log");
     assert!(log.contains("not announced"), "{log}");
-    assert!(process.terminate(PATIENCE).success());
 }
 
 #[test]

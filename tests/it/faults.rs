@@ -205,7 +205,7 @@ fn a_backend_that_lets_nobody_in_costs_one_wait_and_no_post_goes_elsewhere_twice
 #[test]
 fn the_wait_for_one_backend_is_not_that_of_the_next_request_on_the_connection() {
     let backend = format!(
-        "[[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{}\"]\nhead_timeout = \"1s\"\n",
+        "[[upstreams]]\nname = \"backend\"\nendpoints = [\"http://{}\"]\nhead_timeout = \"4s\"\n",
         narrow(b"the end")
     );
     let gateway = TestGateway::with_upstreams(&backend).start();

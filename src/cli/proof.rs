@@ -88,9 +88,10 @@ async fn verify_store(config: Option<&Path>, head: Option<Head>) -> Result<Outco
             "{}: {error}: without --config, the gateway that runs is asked for its log",
             path.display()
         )),
-        error @ (OpenError::UnknownFormat { .. } | OpenError::Corrupt(_) | OpenError::Unavailable(_)) => {
-            Failure::failed(format!("{}: {error}", path.display()))
-        }
+        error @ (OpenError::FolderInUse { .. }
+        | OpenError::UnknownFormat { .. }
+        | OpenError::Corrupt(_)
+        | OpenError::Unavailable(_)) => Failure::failed(format!("{}: {error}", path.display())),
     })?;
     let known = [Some(store.head().await.map_err(Failure::failed)?), head];
     let mut verifier = Verifier::knowing(known.into_iter().flatten().collect());

@@ -116,6 +116,10 @@ fn addresses(file: &File, findings: &mut Findings) {
     }
 }
 
+/// The files that a gateway keeps beside its store.
+const BESIDE_STORE: [&str; 7] =
+    ["usage.redb", "quotas.redb", "webhooks.json", "survey.time", "store.lock", "admin.token", "admin.json"];
+
 fn store(file: &file::Store, findings: &mut Findings) -> Option<Store> {
     match file.kind.value.as_str() {
         "embedded" => {}
@@ -126,7 +130,12 @@ fn store(file: &file::Store, findings: &mut Findings) -> Option<Store> {
         findings.push("store.path", &file.path.span, "names no file");
         return None;
     }
-    Some(Store { path: PathBuf::from(&file.path.value) })
+    let path = PathBuf::from(&file.path.value);
+    if BESIDE_STORE.iter().any(|name| path.ends_with(name)) {
+        findings.push("store.path", &file.path.span, "is the name of a file that is kept beside the store");
+        return None;
+    }
+    Some(Store { path })
 }
 
 fn audit(file: &file::Audit, findings: &mut Findings) -> Option<Audit> {

@@ -72,6 +72,7 @@ impl StartError {
         let text = format!("store.path: {}: {error}", path.display());
         match error {
             OpenError::InUse => Self { taken: Some(Taken::Store), ..Self::usage(text) },
+            OpenError::FolderInUse { .. } => Self::usage(text),
             OpenError::UnknownFormat { .. } | OpenError::Corrupt(_) | OpenError::Unavailable(_) => Self::failed(text),
         }
     }

@@ -367,7 +367,7 @@ fn sink(log: &config::AccessLog) -> Sink<'_> {
 
 fn open(config: &Config) -> Result<Arc<dyn Store>, StartError> {
     let path = &config.store.path;
-    let store = EmbeddedStore::open(path).map_err(|error| StartError::store(path, &error))?;
+    let store = EmbeddedStore::open_to_serve(path).map_err(|error| StartError::store(path, &error))?;
     Ok(Arc::new(store))
 }
 

@@ -120,6 +120,7 @@ fn a_store_token_or_credential_that_cannot_be_is_told_with_its_line() {
         ("[store]\nkind = \"files\"", "2 store.kind: is not \"embedded\""),
         ("[store]\nendpoints = []", "2 store.endpoints: etcd is not supported by this version"),
         ("[store]\npath = \"\"", "2 store.path: names no file"),
+        ("[store]\npath = \"var/usage.redb\"", "2 store.path: is the name of a file that is kept beside the store"),
         ("[tokens]\nprefix = \"rlva\"", "2 tokens.prefix: is the prefix of administrators' tokens"),
         ("[tokens]\nprefix = \"A\"", "2 tokens.prefix: is not 2 to 16 of a-z 0-9, beginning with a letter"),
         ("[tokens]\nduration = \"0s\"", "2 tokens.duration: must be longer than nothing"),

@@ -8,6 +8,7 @@
 mod check;
 mod engine;
 mod fault;
+mod folder;
 mod listing;
 mod older;
 mod open;
@@ -53,6 +54,12 @@ impl EmbeddedStore {
     /// read once and the checksum of every page compared.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         Self::opened(Opener::of_path(path.as_ref()), Durability::Immediate, Changes::KEPT)
+    }
+
+    /// The same for a gateway: as long as the store is open, no other store is opened so in its folder.
+    pub fn open_to_serve(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let opener = Opener::of_path(path.as_ref()).alone_in_folder(path.as_ref())?;
+        Self::opened(opener, Durability::Immediate, Changes::KEPT)
     }
 
     /// Opens the store in what `make` makes, now and again after each failure of the device. Blocks.

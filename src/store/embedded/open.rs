@@ -14,6 +14,7 @@ use redb::{Builder, Database, DatabaseError, Error, StorageBackend, StorageError
 
 use super::check::{self, Age};
 use super::fault::Fault;
+use super::folder::Folder;
 use crate::store::StoreError;
 
 /// How much of the file is kept in memory.
@@ -25,6 +26,15 @@ pub enum OpenError {
     /// Another process has it open.
     #[error("the store is in use by another process")]
     InUse,
+    /// A gateway with another store has its folder.
+    #[error(
+        "a gateway runs with another store in this folder, {store:?}, and the files beside a store (usage.redb, admin.token \
+         and others) belong to one: give each store a folder of its own"
+    )]
+    FolderInUse {
+        /// The other's file name.
+        store: String,
+    },
     /// It is in a format that this version does not know. Nothing is wrong with it.
     #[error("the store is in format {found}, and only {known} is known to this version")]
     UnknownFormat {
@@ -46,7 +56,9 @@ impl From<OpenError> for StoreError {
         match error {
             OpenError::Corrupt(what) => Self::Corrupt(what),
             OpenError::Unavailable(what) => Self::Unavailable(what),
-            OpenError::InUse | OpenError::UnknownFormat { .. } => Self::Unavailable(error.to_string()),
+            OpenError::InUse | OpenError::FolderInUse { .. } | OpenError::UnknownFormat { .. } => {
+                Self::Unavailable(error.to_string())
+            }
         }
     }
 }
@@ -77,6 +89,8 @@ impl From<DatabaseError> for OpenError {
 /// Opens the file, at first and again.
 pub(super) struct Opener {
     open: Box<dyn Fn(Occasion) -> Result<Database, OpenError> + Send + Sync>,
+    /// Held as long as the file may be opened.
+    _folder: Option<Folder>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -89,7 +103,12 @@ impl Opener {
     /// Opens the file at `path`.
     pub(super) fn of_path(path: &Path) -> Self {
         let path = path.to_path_buf();
-        Self { open: Box::new(move |occasion| open_path(&path, occasion)) }
+        Self { open: Box::new(move |occasion| open_path(&path, occasion)), _folder: None }
+    }
+
+    /// The same, with the folder of `path` kept from other stores.
+    pub(super) fn alone_in_folder(self, path: &Path) -> Result<Self, OpenError> {
+        Ok(Self { _folder: Folder::take(path)?, ..self })
     }
 
     /// Opens whatever `make` makes.
@@ -101,7 +120,7 @@ impl Opener {
             }
             open_backend(backend)
         };
-        Self { open: Box::new(open) }
+        Self { open: Box::new(open), _folder: None }
     }
 
     /// Opens the file for the first time: it may have to be made.
@@ -135,14 +154,19 @@ fn is_missing(path: &Path) -> io::Result<bool> {
     }
 }
 
+/// The folder that the file at `path` lies in.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        Some(_) | None => Path::new("."),
+    }
+}
+
 /// Makes an empty store at `path`: beside it first, and there once it is whole and durable, so that a kill or a power
 /// cut leaves a store or none. The directory is locked meanwhile against another process that does the same.
 fn make(path: &Path) -> Result<(), OpenError> {
     let at_path = |error: io::Error| OpenError::Unavailable(format!("{}: {error}", path.display()));
-    let parent = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        Some(_) | None => Path::new("."),
-    };
+    let parent = folder_of(path);
     DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(at_path)?;
     let directory = File::open(parent).map_err(at_path)?;
     match directory.try_lock() {

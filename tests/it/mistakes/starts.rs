@@ -57,6 +57,29 @@ fn a_store_in_use_is_left_to_its_process() {
 }
 
 #[test]
+fn two_stores_do_not_share_a_folder_nor_one_a_name_with_the_files_beside_it() {
+    let ground = Ground::new();
+    let first = ground.serve(SERVED);
+    let beside = |name: &str| format!("{SERVED}[store]\npath = \"relevo-data/{name}\"\n");
+    ground.write("other.toml", beside("other.redb"));
+    let said = ground.run("serve --config other.toml");
+    said.refuses(2, &["store.path", "relevo-data/other.redb", "\"relevo.redb\"", "a folder of its own"]);
+    assert!(!ground.path().join("relevo-data/other.redb").exists());
+    assert_eq!(ground.run("status").code, 0);
+    let files = fs::read_dir(ground.path().join("relevo-data")).expect("a folder");
+    let mut names: Vec<_> = files.map(|file| file.expect("a file").file_name().into_string().expect("UTF-8")).collect();
+    names.retain(|name| name != "relevo.redb");
+    assert!(names.len() > 2, "{names:?}");
+    for name in names {
+        ground.write("beside.toml", beside(&name));
+        ground.run("check --config beside.toml").refuses(2, &["store.path", "kept beside the store"]);
+    }
+    assert!(first.terminate(PATIENCE).success());
+    let other = Process::serve(ground.path(), &beside("other.redb"));
+    assert!(other.terminate(PATIENCE).success());
+}
+
+#[test]
 fn a_damaged_store_is_named_and_left_as_it_is() {
     for damage in [
         |bytes: &mut Vec<u8>| bytes.truncate(1000),

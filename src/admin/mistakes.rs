@@ -1,6 +1,6 @@
 //! What is wrong with a request, as far as it is told.
 //!
-//! Promises: every mistake is counted; the first [`MOST`] are kept, each at a place of [`LONGEST_PATH_BYTES`] at most: what is
+//! Promises: every mistake is counted; the first hundred are kept, each at a place of 256 bytes at most: what is
 //! wrong with a long request costs no more than a short answer.
 
 use serde::Serialize;

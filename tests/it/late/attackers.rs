@@ -43,7 +43,8 @@ impl Manner {
             Self::Head => b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ".to_vec(),
             Self::Body => request("POST", "/body").header("Content-Length", "1000").bytes(),
             Self::Reading => anonymous("/long").bytes(),
-            Self::Handshake => b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(),
+            // The beginning of a hello of 16 KiB: so many single bytes do not come to its end.
+            Self::Handshake => b"\x16\x03\x01\x40\x00\x01\x00\x3f\xfc\x03\x03".to_vec(),
         }
     }
 

@@ -241,6 +241,16 @@ mod tests {
         text
     }
 
+    /// A call that says when it has begun, and is done when it is told to go on.
+    fn slow(begun: &Arc<Notify>, go_on: &Arc<Notify>) -> axum::routing::MethodRouter {
+        let (begins, goes_on) = (Arc::clone(begun), Arc::clone(go_on));
+        get(move || async move {
+            begins.notify_one();
+            goes_on.notified().await;
+            "done"
+        })
+    }
+
     #[tokio::test]
     async fn a_call_knows_the_other_end_of_its_connection() {
         let peer = |ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.to_string() };
@@ -264,13 +274,8 @@ mod tests {
     #[tokio::test]
     async fn an_open_call_is_answered_after_the_shutdown_and_no_new_one_is() {
         let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let (begins, goes_on) = (Arc::clone(&begun), Arc::clone(&go_on));
-        let slow = move || async move {
-            begins.notify_one();
-            goes_on.notified().await;
-            "done"
-        };
-        let Served { address, shutdown, ended } = served(Router::new().route("/", get(slow)), Limits::default());
+        let slow = slow(&begun, &go_on);
+        let Served { address, shutdown, ended } = served(Router::new().route("/", slow), Limits::default());
         let stream = connected(address, "/").await;
         begun.notified().await;
         shutdown.cancel();
@@ -365,14 +370,9 @@ mod tests {
     #[tokio::test]
     async fn a_connection_beyond_the_bound_waits_while_every_place_is_in_a_call() {
         let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let (begins, goes_on) = (Arc::clone(&begun), Arc::clone(&go_on));
-        let slow = move || async move {
-            begins.notify_one();
-            goes_on.notified().await;
-            "done"
-        };
+        let slow = slow(&begun, &go_on);
         let limits = Limits { connections: 1, ..Limits::default() };
-        let served = served(Router::new().route("/", get(|| async { "here" })).route("/slow", get(slow)), limits);
+        let served = served(Router::new().route("/", get(|| async { "here" })).route("/slow", slow), limits);
         let first = connected(served.address, "/slow").await;
         begun.notified().await;
         let mut second = connected(served.address, "/").await;

@@ -1,7 +1,7 @@
 //! What passes between client and backend in headers and trailers, and what the gateway adds.
 //!
-//! Promises: no protected name passes in any spelling, whether or not it is then set; hop-by-hop headers, framing and the
-//! console's cookies never pass; the order of the others is kept.
+//! Promises: no protected name passes in any spelling, whether or not it is then set; hop-by-hop headers, framing and, of a
+//! request's headers, the console's cookies never pass; the order of the others is kept.
 //! Deliberately does not: write framing (`Content-Length`, `Transfer-Encoding`) or the backend's `Host`, which the
 //! forwarder knows; look at credentials beyond dropping the lines that were taken.
 

@@ -188,6 +188,7 @@ fn line(record: &Record<'_>) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
     use crate::domain::{Prefix, Secret};
+    use crate::observe::queue::Full;
 
     fn record() -> Record<'static> {
         Record {
@@ -264,19 +265,6 @@ mod tests {
         let agent = format!("a\t{}\t_", secret.reveal());
         let line = &in_file(&[Record { user_agent: Some(&agent), ..record() }])[0];
         assert_eq!(line["user_agent"], "a\trlv_***\t_");
-    }
-
-    /// A disk that is full.
-    struct Full;
-
-    impl Write for Full {
-        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-            Err(io::ErrorKind::StorageFull.into())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Err(io::ErrorKind::StorageFull.into())
-        }
     }
 
     #[test]

@@ -123,6 +123,7 @@ mod tests {
 
     use super::*;
     use crate::domain::{Prefix, Secret};
+    use crate::observe::queue::Full;
 
     #[derive(Clone, Default)]
     struct Buffer(Arc<Mutex<Vec<u8>>>);
@@ -172,19 +173,6 @@ mod tests {
         let line: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!((&line["message"], &line["what"]), (&"a thread panicked".into(), &"cannot read rlv_***".into()));
         assert!(line["place"].as_str().is_some_and(|place| place.contains("log.rs")), "{text}");
-    }
-
-    /// A stderr whose disk is full.
-    struct Full;
-
-    impl Write for Full {
-        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-            Err(io::ErrorKind::StorageFull.into())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Err(io::ErrorKind::StorageFull.into())
-        }
     }
 
     #[test]

@@ -180,6 +180,21 @@ impl Write for Stderr {
     }
 }
 
+/// A disk that is full.
+#[cfg(test)]
+pub(super) struct Full;
+
+#[cfg(test)]
+impl Write for Full {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicU64;
